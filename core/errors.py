@@ -1,0 +1,22 @@
+"""One-line errors: what a user did wrong, why it cannot work, and the way out."""
+
+import sys
+from collections.abc import Callable
+
+BAD_INPUT = 2  # exit status: a value, file or combination that cannot be used
+GATE_FAILED = 3  # exit status: the artifact lost more accuracy than was allowed
+
+
+class BadInput(ValueError):
+    """Unusable input; its message is one line with the value, the reason and the way out."""
+
+
+def run_main(main: Callable[[], int]) -> None:
+    """Run a command line's main: ``BadInput`` becomes one line on stderr and exit status 2."""
+    try:
+        sys.exit(main())
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(BAD_INPUT)
+    except KeyboardInterrupt:
+        sys.exit(130)

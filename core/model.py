@@ -1,0 +1,132 @@
+"""The video classifier: a 2-D backbone with temporal modules, run over clips or as a stream.
+
+Train in parallel, run as a recurrence: ``model(clip)`` takes all frames at once, ``model.step``
+one frame and the state of the frames before it. For a causal model both give the same logits.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from core.backbones.mobilenet_v2 import MobileNetV2
+from core.temporal import TEMPORAL, Shape, State
+
+BACKBONES: dict[str, Callable[..., nn.Module]] = {"mobilenet_v2": MobileNetV2}
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything needed to build a model and to feed it; stored in every checkpoint.
+
+    Raises ``ValueError`` on a value that no model can be built from.
+    """
+
+    backbone: str = "mobilenet_v2"
+    temporal: str = "action"  # none (TSN), shift (TSM), ste, ce, me, action
+    causal: bool = True
+    num_classes: int = 27
+    width: float = 1.0  # channel multiplier of the backbone
+    size: int = 224  # input height and width in pixels
+    frames: int = 16  # frames of a clip in clip form
+    frame_rate: float = 10.0  # frames a second that the model was trained for
+    # x = (pixel / 255 - mean) / std. Equal for the channels, so that a Core ML image input, which
+    # has one scale, needs nothing folded into the stem.
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+
+    def __post_init__(self) -> None:
+        # JSON has lists only; equality and hashing want tuples.
+        object.__setattr__(self, "mean", tuple(self.mean))
+        object.__setattr__(self, "std", tuple(self.std))
+        for name, known in (("backbone", BACKBONES), ("temporal", TEMPORAL)):
+            value = getattr(self, name)
+            if value not in known:
+                raise ValueError(f"{name} {value!r} is unknown: choose one of {', '.join(known)}")
+        for name, least in (("num_classes", 1), ("size", 32), ("frames", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise ValueError(f"{name} {value!r} must be a whole number of at least {least}")
+        if self.width <= 0 or self.frame_rate <= 0:
+            raise ValueError("width and frame_rate must be positive")
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "ModelConfig":
+        """Build from parsed JSON; an unknown key is an error, not a silent default."""
+        unknown = set(values) - {field.name for field in fields(cls)}
+        if unknown:
+            raise ValueError(f"unknown model settings {', '.join(sorted(unknown))}")
+        return cls(**values)
+
+
+class VideoClassifier(nn.Module):
+    """Backbone, global average pooling and a linear classifier for every frame.
+
+    There is no dropout inside: it would be frozen into exported graphs.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        make_temporal = TEMPORAL[config.temporal]
+        self.backbone = BACKBONES[config.backbone](
+            lambda channels: make_temporal(channels, config.causal), width=config.width
+        )
+        self.classifier = nn.Linear(self.backbone.out_channels, config.num_classes)
+        nn.init.normal_(self.classifier.weight, std=0.01)
+        nn.init.zeros_(self.classifier.bias)
+
+    def _classify(self, features: Tensor) -> Tensor:
+        return self.classifier(F.adaptive_avg_pool2d(features, 1).flatten(1))
+
+    def folded_logits(self, x: Tensor, frames: int) -> Tensor:
+        """Per-frame logits of a time-major stack: (frames * N, 3, H, W) -> (frames * N, classes).
+
+        The rank-4 form that training and clip export share.
+        """
+        return self._classify(self.backbone(x, frames))
+
+    def frame_logits(self, clip: Tensor) -> Tensor:
+        """(N, T, 3, H, W) -> (N, T, classes)."""
+        n, t = clip.shape[:2]
+        stacked = clip.transpose(0, 1).reshape(t * n, *clip.shape[2:])  # row t * N + n
+        return self.folded_logits(stacked, t).reshape(t, n, -1).transpose(0, 1)
+
+    def forward(self, clip: Tensor) -> Tensor:
+        """(N, T, 3, H, W) -> (N, classes), the mean over time of the per-frame logits."""
+        return self.frame_logits(clip).mean(1)
+
+    def step(self, frame: Tensor, state: State) -> tuple[Tensor, State]:
+        """One frame (N, 3, H, W) and its state -> logits (N, classes) and the next state.
+
+        Raises ``ValueError`` for a bidirectional model, which needs frames yet to come.
+        """
+        self._require_causal()
+        features, new = self.backbone.step(frame, state)
+        return self._classify(features), new
+
+    def state_shapes(self, size: int | None = None) -> dict[str, Shape]:
+        """Names and (C, H, W) shapes of the stream's state at ``size`` pixels, in order."""
+        self._require_causal()
+        size = size or self.config.size
+        return self.backbone.state_shapes(size, size)
+
+    def initial_state(self, batch: int = 1, size: int | None = None) -> State:
+        """Zeros: the state before the first frame."""
+        like = self.classifier.weight
+        return [
+            torch.zeros(batch, *shape, dtype=like.dtype, device=like.device)
+            for shape in self.state_shapes(size).values()
+        ]
+
+    def _require_causal(self) -> None:
+        if not self.config.causal and self.config.temporal != "none":
+            raise ValueError(
+                f"a bidirectional {self.config.temporal} model cannot stream: it needs the next "
+                "frame; train a causal one (--causal)"
+            )
