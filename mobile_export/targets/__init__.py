@@ -1,0 +1,33 @@
+"""Lowering, one module a target: ``coreml``, ``xnnpack`` and ``vulkan``.
+
+Each module has one public function,
+
+    lower(model, form, precision, calibration, out, *, labels, allow_partial=False) -> Lowered
+
+with ``model`` a ``VideoClassifier`` in evaluation mode, ``form`` one of ``stream`` and ``clip``,
+``precision`` one of ``int8``, ``fp16`` and ``fp32``, ``calibration`` a list of normalised clips
+``(T, 3, S, S)`` (used by int8 alone), and ``out`` the folder that receives the artifact.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch import nn
+
+
+@dataclass
+class Lowered:
+    """What lowering made.
+
+    ``converted`` is the graph that was handed to the delegate, which runs eagerly: the proxy of a
+    target that has no runtime here, and the parity partner of one that has. ``details`` goes into
+    the manifest as it is (delegate calls, operators, quantization recipe, deployment target).
+    """
+
+    artifact: Path
+    converted: nn.Module
+    details: dict = field(default_factory=dict)
+
+
+class LoweringError(RuntimeError):
+    """The delegate did not take the whole graph, or would miscompute it; names the operator."""

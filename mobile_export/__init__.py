@@ -1,0 +1,1 @@
+"""Quantize, lower, verify and bundle a gesture recogniser for phones."""
