@@ -111,13 +111,13 @@ class _Excitation(TemporalModule):
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
         s = self.shift(x, frames)
-        return s * (self.gate(s, frames) + 1)
+        return s * (self.gate(s, frames) + 1.0)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         held = len(self.shift.state_shapes(1, 1))
         s, shifted = self.shift.step(x, state[:held])
         gate, kept = self.gate_step(s, state[held:])
-        return s * (gate + 1), shifted + kept
+        return s * (gate + 1.0), shifted + kept
 
     def state_shapes(self, height: int, width: int) -> dict[str, Shape]:
         return self.shift.state_shapes(height, width) | self.gate_shapes(height, width)
@@ -265,7 +265,8 @@ class Action(TemporalModule):
     @staticmethod
     def _excite(s: Tensor, ste: Tensor, ce: Tensor, me: Tensor) -> Tensor:
         # The two channel gates and the constant meet on (rows, C, 1, 1) before the map is touched.
-        return s * (ste + (ce + me + 3))
+        # A float constant: ExecuTorch leaves the cast of an integer one outside the delegate.
+        return s * (ste + (ce + me + 3.0))
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
         s = self.shift(x, frames)
