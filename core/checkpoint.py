@@ -48,7 +48,7 @@ def bundled_path() -> Path:
 def save(path: Path, model: VideoClassifier, labels: list[str], info: dict | None = None) -> None:
     """Write model, labels and info to ``path`` atomically.
 
-    Raises ``BadInput`` when the number of labels is not the classifier's.
+    Raises ``BadInput`` when the labels are not one name of its own for each class.
     """
     _check_labels(labels, model.config, path)
     header = {
@@ -59,8 +59,11 @@ def save(path: Path, model: VideoClassifier, labels: list[str], info: dict | Non
     }
     tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     temporary = path.with_name(path.name + ".tmp")
-    save_file(tensors, temporary, metadata=header)
-    os.replace(temporary, path)
+    try:
+        save_file(tensors, temporary, metadata=header)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)  # there only if writing failed
 
 
 def load(path: Path) -> Checkpoint:
@@ -71,7 +74,8 @@ def load(path: Path) -> Checkpoint:
     """
     path = Path(path)
     if not path.is_file():
-        raise BadInput(f"checkpoint {path} does not exist: give a .safetensors file of core.train")
+        reason = "is a folder" if path.is_dir() else "does not exist"
+        raise BadInput(f"checkpoint {path} {reason}: give a .safetensors file of core.train")
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
@@ -89,7 +93,7 @@ def load(path: Path) -> Checkpoint:
         )
     try:
         config = ModelConfig.from_dict(json.loads(header["config"]))
-        labels = list(json.loads(header["labels"]))
+        labels = json.loads(header["labels"])
         info = json.loads(header.get("info", "{}"))
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(f"checkpoint {path} has a bad header ({error}): write it again") from None
@@ -115,11 +119,16 @@ def _load_tensors(model: VideoClassifier, tensors: dict[str, torch.Tensor], path
 
 
 def _check_labels(labels: list[str], config: ModelConfig, path: Path) -> None:
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise BadInput(f"{path}: its labels are not a list of names: give one name a class")
     if len(labels) != config.num_classes:
         raise BadInput(
             f"{path}: {len(labels)} labels for a classifier of {config.num_classes} classes: "
             "give one label a class"
         )
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice:
+        raise BadInput(f"{path}: label {twice[0]!r} stands for two classes: give each its own name")
 
 
 def file_sha256(path: Path) -> str:

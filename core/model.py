@@ -4,6 +4,7 @@ Train in parallel, run as a recurrence: ``model(clip)`` takes all frames at once
 one frame and the state of the frames before it. For a causal model both give the same logits.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 
@@ -15,6 +16,10 @@ from core.backbones.mobilenet_v2 import MobileNetV2
 from core.temporal import TEMPORAL, Shape, State
 
 BACKBONES: dict[str, Callable[..., nn.Module]] = {"mobilenet_v2": MobileNetV2}
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 @dataclass(frozen=True)
@@ -38,19 +43,30 @@ class ModelConfig:
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
 
     def __post_init__(self) -> None:
-        # JSON has lists only; equality and hashing want tuples.
-        object.__setattr__(self, "mean", tuple(self.mean))
-        object.__setattr__(self, "std", tuple(self.std))
+        for name in ("mean", "std"):
+            value = getattr(self, name)
+            if (
+                not isinstance(value, list | tuple)
+                or len(value) != 3
+                or not all(map(_finite, value))
+            ):
+                raise ValueError(f"{name} {value!r} must be three numbers, one a colour channel")
+            # JSON has lists only; equality and hashing want tuples.
+            object.__setattr__(self, name, tuple(value))
+        if min(self.std) <= 0:
+            raise ValueError(f"std {self.std!r} must be positive: pixels are divided by it")
         for name, known in (("backbone", BACKBONES), ("temporal", TEMPORAL)):
             value = getattr(self, name)
             if value not in known:
                 raise ValueError(f"{name} {value!r} is unknown: choose one of {', '.join(known)}")
         for name, least in (("num_classes", 1), ("size", 32), ("frames", 1)):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < least:
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise ValueError(f"{name} {value!r} must be a whole number of at least {least}")
-        if self.width <= 0 or self.frame_rate <= 0:
-            raise ValueError("width and frame_rate must be positive")
+        for name in ("width", "frame_rate"):
+            value = getattr(self, name)
+            if not _finite(value) or value <= 0:
+                raise ValueError(f"{name} {value!r} must be a positive number")
 
     def to_dict(self) -> dict:
         return asdict(self)
