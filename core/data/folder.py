@@ -1,0 +1,279 @@
+"""One's own clips: one sub-folder a class, with video files or folders of frame images in it.
+
+```
+root/swipe left/clip1.mp4            root/train/swipe left/clip1.mp4
+root/swipe left/clip2/00001.jpg ...  root/val/swipe left/...
+root/none/...                        root/test/...
+```
+
+Without folders named train, val and test the clips are split by a hash of their path: a clip stays
+in its split when others are added. One person's clips then fall into all three; give the three
+folders to keep people apart.
+"""
+
+import hashlib
+import sys
+import unicodedata
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from core.data.video import (
+    VIDEO_SUFFIXES,
+    Unreadable,
+    frame_files,
+    hidden,
+    probe,
+    read_clip,
+    read_image,
+    write_clip,
+)
+from core.errors import BadInput
+
+__all__ = ["SPLITS", "FolderClips", "write_clip"]
+
+SPLITS = ("train", "val", "test")
+SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
+LEAST_TO_SPLIT = 3  # clips of a class; with fewer, all of them train
+# One broken clip in a thousand is life; one in ten is a wrong folder or a failed download. A single
+# one never stops a run, or a set of five clips could not lose any.
+MAX_BROKEN_FRACTION = 0.1
+LEAST_BROKEN = 2
+
+Clip = tuple[Path, int]  # file or frame folder, index of its class
+
+
+def window(count: int, frames: int, start: int | None = None) -> np.ndarray:
+    """Indices of ``frames`` consecutive frames out of ``count``, the centre ones by default.
+
+    A shorter clip is padded with its first and last frame, symmetrically, the odd one at the end.
+    """
+    if start is None or count < frames:
+        start = (count - frames) // 2 if count >= frames else -((frames - count) // 2)
+    return np.clip(np.arange(start, start + frames), 0, count - 1)
+
+
+def split_of(clips: list[str]) -> dict[str, str]:
+    """A split for each clip of one class, given by their paths below the root.
+
+    80, 10 and 10 % by hash; with three clips or more, each split gets at least one.
+    """
+    place = {clip: hashlib.sha256(clip.encode()).digest() for clip in sorted(clips)}
+    if len(clips) < LEAST_TO_SPLIT:
+        return dict.fromkeys(place, "train")
+    split = {}
+    for clip, digest in place.items():
+        at = int.from_bytes(digest[:8], "big") / 2**64
+        split[clip] = "train" if at < SHARES["train"] else "val" if at < 0.9 else "test"
+    for name in SPLITS:
+        sizes = Counter(split.values())
+        if not sizes[name]:
+            largest = max(SPLITS, key=lambda s: sizes[s])
+            split[min((c for c in split if split[c] == largest), key=place.__getitem__)] = name
+    return split
+
+
+class FolderClips(Dataset):
+    """Clips of a folder as ``(uint8 (frames, 3, size, size) RGB, class index)``.
+
+    ``labels`` are the sorted names of the class folders, or the given ones, which must then be the
+    same names. A clip is resampled to ``frame_rate`` by its time stamps (a frame folder is taken to
+    be at that rate), and ``frames`` consecutive frames are taken: the centre ones, or random ones
+    with ``train``, drawn from ``seed`` and torch's own seed, so that workers and epochs differ.
+
+    A clip that turns out to be unreadable is named on stderr, kept in ``broken`` and replaced by
+    the next clip of its class. Workers of a DataLoader each have their own list: call ``check``
+    before they start.
+
+    Raises ``BadInput``: root missing, a file, empty or without two classes; labels that do not
+    match; a class without clips; a tenth of the clips unreadable.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        split: str,
+        *,
+        frames: int,
+        size: int,
+        frame_rate: float,
+        labels: list[str] | None = None,
+        seed: int = 0,
+        train: bool = False,
+    ) -> None:
+        if split not in SPLITS:
+            raise BadInput(f"split {split!r} is unknown: choose one of {', '.join(SPLITS)}")
+        self.root = Path(root)
+        self.split = split
+        self.frames = frames
+        self.size = size
+        self.frame_rate = frame_rate
+        self.seed = seed
+        self.train = train
+        self.broken: list[tuple[Path, str]] = []
+        self.labels, self.clips = find_clips(self.root, split, labels)
+        self._total = Counter(label for _, label in self.clips)
+        self._draws = 0
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        path, label = self.clips[index]
+        same = [p for p, other in self.clips[index:] + self.clips[:index] if other == label]
+        known = {p for p, _ in self.broken}
+        for path in (p for p in same if p not in known):
+            try:
+                return self._read(path, index), label
+            except Unreadable as error:
+                self._report(path, label, str(error))
+        raise self._without_clips(label)
+
+    def check(self) -> list[tuple[Path, str]]:
+        """Open every clip and drop the unreadable ones, with a progress bar; returns ``broken``.
+
+        Decodes the first frame alone: damage further on is found when the clip is read.
+        """
+        kept = []
+        for path, label in tqdm(self.clips, f"checking {self.split} clips", disable=None):
+            try:
+                probe(path)
+                kept.append((path, label))
+            except Unreadable as error:
+                self._report(path, label, str(error))
+        self.clips = kept
+        return self.broken
+
+    def _read(self, path: Path, index: int) -> Tensor:
+        if not path.is_dir():
+            clip = read_clip(path, self.frame_rate, self.size)
+            return clip[torch.from_numpy(self._window(len(clip), index))]
+        files = frame_files(path)
+        if not files:
+            raise Unreadable("no frame images in it (.jpg, .jpeg, .png)")
+        wanted = self._window(len(files), index)
+        images = {int(i): read_image(files[i], self.size) for i in np.unique(wanted)}
+        return torch.stack([images[int(i)] for i in wanted])
+
+    def _window(self, count: int, index: int) -> np.ndarray:
+        if not self.train or count <= self.frames:
+            return window(count, self.frames)
+        # torch's seed differs by worker and epoch, the count of draws within one of them.
+        self._draws += 1
+        random = np.random.default_rng((self.seed, torch.initial_seed(), index, self._draws))
+        return window(count, self.frames, int(random.integers(count - self.frames + 1)))
+
+    def _report(self, path: Path, label: int, reason: str) -> None:
+        self.broken.append((path, reason))
+        tqdm.write(f"warning: {path} cannot be read ({reason}): skipped", file=sys.stderr)
+        total, count = self._total.total(), len(self.broken)
+        if count >= LEAST_BROKEN and count > MAX_BROKEN_FRACTION * total:
+            first, why = self.broken[0]
+            raise BadInput(
+                f"{self.root}: {count} of {total} {self.split} clips cannot be read, first {first} "
+                f"({why}): repair or remove them"
+            )
+        left = {p for p, other in self.clips if other == label} - {p for p, _ in self.broken}
+        if not left:
+            raise self._without_clips(label)
+
+    def _without_clips(self, label: int) -> BadInput:
+        name = self.labels[label]
+        first, why = next((p, w) for p, w in self.broken if p.parent.name == name or True)
+        return BadInput(
+            f"{self.root}: no readable {self.split} clip of class {name!r} is left, first {first} "
+            f"({why}): repair it or add clips"
+        )
+
+
+def find_clips(root: Path, split: str, labels: list[str] | None) -> tuple[list[str], list[Clip]]:
+    """Labels and the clips of one split, in the order of their paths.
+
+    Raises ``BadInput`` as ``FolderClips`` does.
+    """
+    if not root.is_dir():
+        what = "is a file" if root.exists() else "does not exist"
+        raise BadInput(f"data folder {root} {what}: give a folder with one sub-folder a class")
+    top = _folders(root)
+    given = [name for name in SPLITS if name in top]
+    if given and split not in given:
+        raise BadInput(
+            f"data folder {root} has {' and '.join(given)} but no {split}: add that folder or "
+            "choose another split"
+        )
+    if given and len(top) > len(given):
+        other = next(name for name in top if name not in given)
+        raise BadInput(
+            f"data folder {root} has {given[0]!r} beside {other!r}: give either splits or classes"
+        )
+    classes: dict[str, dict[str, list[Path]]] = defaultdict(dict)  # split -> class -> clips
+    for name, folder in (top if given else {split: root}).items():
+        for label, path in _folders(folder).items():
+            classes[name][label] = _clips_in(path)
+    if not given:
+        for label, clips in classes[split].items():
+            where = split_of([_key(root, clip) for clip in clips])
+            classes[split][label] = [c for c in clips if where[_key(root, c)] == split]
+    labels = _labels(root, sorted(set().union(*classes.values())), labels)
+    found = [(p, i) for i, label in enumerate(labels) for p in classes[split].get(label, [])]
+    _require_clips(root, split, labels, found)
+    return labels, found
+
+
+def _labels(root: Path, names: list[str], wanted: list[str] | None) -> list[str]:
+    if len(names) < 2:
+        what = f"only the class {names[0]!r}" if names else "no sub-folder"
+        raise BadInput(f"data folder {root} has {what}: give at least two, one a class")
+    if wanted is None:
+        return names
+    wanted = [unicodedata.normalize("NFC", name) for name in wanted]
+    unknown, missing = sorted(set(names) - set(wanted)), sorted(set(wanted) - set(names))
+    if unknown or missing:
+        which = f"unknown class {unknown[0]!r}" if unknown else f"no class {missing[0]!r}"
+        raise BadInput(
+            f"data folder {root} has {which} ({len(unknown)} unknown, {len(missing)} missing): its "
+            f"sub-folders must be the model's {len(wanted)} labels"
+        )
+    return wanted
+
+
+def _require_clips(root: Path, split: str, labels: list[str], found: list[Clip]) -> None:
+    present = {label for _, label in found}
+    empty = [name for i, name in enumerate(labels) if i not in present]
+    if not found or (empty and split == "train"):
+        which = f"class {empty[0]!r} of {root}" if found else f"data folder {root}"
+        raise BadInput(
+            f"{which} has no {split} clips: put videos ({', '.join(sorted(VIDEO_SUFFIXES))}) or "
+            "folders of frame images into the class folders"
+        )
+    if empty:
+        names = ", ".join(empty[:5]) + (" ..." if len(empty) > 5 else "")
+        print(f"warning: {len(empty)} classes without {split} clips: {names}", file=sys.stderr)
+
+
+def _folders(path: Path) -> dict[str, Path]:
+    """Visible sub-folders by name; composed letters, which macOS writes apart, are one letter."""
+    folders = (p for p in path.iterdir() if p.is_dir() and not hidden(p))
+    return {unicodedata.normalize("NFC", p.name): p for p in sorted(folders)}
+
+
+def _clips_in(folder: Path) -> list[Path]:
+    entries = sorted(p for p in folder.iterdir() if not hidden(p))
+    clips = [p for p in entries if p.is_dir() or p.suffix.lower() in VIDEO_SUFFIXES]
+    others = [p for p in entries if p not in set(clips)]
+    if others:
+        print(
+            f"warning: {len(others)} files of {folder} are no videos and are left out, first "
+            f"{others[0].name}",
+            file=sys.stderr,
+        )
+    return clips
+
+
+def _key(root: Path, clip: Path) -> str:
+    return unicodedata.normalize("NFC", clip.relative_to(root).as_posix())
