@@ -1,0 +1,161 @@
+"""Export a trained gesture recogniser for a phone, with the proof that it still computes the same.
+
+Every export is a folder (a bundle) named <backbone>-<temporal>-<form>-<target>-<precision> with
+the artifact (model.pte or model.mlpackage), manifest.json, which says how to feed it and how
+accurate it is, and golden/, a clip with the logits that a device has to reproduce.
+The artifact is executed before it is called done, and its accuracy is measured beside the
+checkpoint's on the same held-out clips.
+"""
+
+import argparse
+import importlib
+import json
+import sys
+from pathlib import Path
+
+from core.errors import BAD_INPUT, GATE_FAILED, BadInput, run_main
+from mobile_export import combinations
+from mobile_export.console import Parser, Steps, check_json_path, points, whole_clips
+
+EXAMPLES = """
+examples:
+  python -m mobile_export --target coreml
+      the bundled model, one frame at a time, int8, into artifacts/
+  python -m mobile_export --target xnnpack --precision fp32 --out build
+      an ExecuTorch program in floating point, bit for bit the same mathematics
+  python -m mobile_export --target all --precision fp16
+      every target that can do this form and precision; the others are named with the reason
+  python -m mobile_export --target xnnpack --checkpoint mine.safetensors --data my_clips
+      a model of your own, calibrated and checked on your own clips (one sub-folder a class)
+  python -m mobile_export --list
+      what each target can do
+
+exit status:
+  0  exported and verified
+  2  something given cannot be used; one line says what, why and the way out; nothing is written
+  3  the artifact failed its check: it is kept as <name>.rejected with its manifest, and an older
+     bundle of that name is moved to <name>.previous
+
+Afterwards: python -m mobile_export.verify artifacts/<name> --clips 2700
+"""
+
+
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(
+        prog="python -m mobile_export",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--target", choices=(*combinations.TARGETS, "all"), help="what the phone runs")
+    add(
+        "--form",
+        choices=combinations.FORMS,
+        default="stream",
+        help="stream: one frame and the state in, logits and the next state out; clip: all frames "
+        "at once (default %(default)s)",
+    )
+    add(
+        "--precision",
+        choices=combinations.PRECISIONS,
+        default="int8",
+        help="int8 is post-training quantization on training clips (default %(default)s)",
+    )
+    add("--checkpoint", type=Path, metavar="FILE", help="a .safetensors file (default: bundled)")
+    add("--data", type=Path, metavar="DIR", help="own clips, a sub-folder a class, not synthetic")
+    add("--out", type=Path, default=Path("artifacts"), metavar="DIR", help="default %(default)s")
+    add(
+        "--max-drop",
+        type=points,
+        default=2.0,
+        metavar="POINTS",
+        help="top-1 accuracy that may be lost, in percentage points (default %(default)s)",
+    )
+    add(
+        "--clips",
+        type=whole_clips,
+        metavar="N",
+        help="held-out clips of the check (default: what fits into a minute, at most 400)",
+    )
+    add("--allow-partial", action="store_true", help="accept operators outside the delegate")
+    add("--json", type=Path, metavar="FILE", help="write the figures of the check")
+    add("--list", action="store_true", help="print what each target can do, and stop")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    if args.list:
+        print(combinations.table())
+        return 0
+    if args.target is None:
+        parser.error("--target is missing: give coreml, xnnpack, vulkan or all")
+    targets = _targets(args.target, args.form, args.precision)
+    check_json_path(args.json)
+    step = Steps()
+    step("load", str(args.checkpoint or "the bundled checkpoint"))
+    # Heavy imports come after everything that can be refused without them.
+    from core.checkpoint import bundled_path, load
+    from mobile_export.targets import LoweringError
+
+    export = importlib.import_module("mobile_export.export")
+    checkpoint = load(args.checkpoint or bundled_path())
+    refused = combinations.stream_refusal(checkpoint.config.temporal, checkpoint.config.causal)
+    if args.form == "stream" and refused:
+        raise BadInput(refused)
+    request = export.Request(
+        form=args.form,
+        precision=args.precision,
+        data=args.data,
+        out=args.out,
+        max_drop=args.max_drop,
+        clips=args.clips,
+        allow_partial=args.allow_partial,
+    )
+    status, results = 0, []
+    for target in targets:
+        try:
+            result = export.export(checkpoint, target, request, step)
+        except LoweringError as error:
+            line = f"{target} {args.form} {args.precision} cannot be lowered: {_line(error)}"
+            if len(targets) == 1:
+                raise BadInput(line) from None
+            print(f"error: {line}", file=sys.stderr)  # the other targets are still wanted
+            status = max(status, BAD_INPUT)
+            continue
+        results.append(result)
+        if result["failures"]:
+            status = GATE_FAILED
+    if args.json:
+        args.json.write_text(json.dumps(results, indent=2) + "\n")
+    return status
+
+
+def _targets(target: str, form: str, precision: str) -> list[str]:
+    if target != "all":
+        refused = combinations.refusal(target, form, precision)
+        if refused:
+            raise BadInput(refused)
+        return [target]
+    able = []
+    for name in combinations.TARGETS:
+        refused = combinations.refusal(name, form, precision)
+        if refused:
+            print(f"skipped: {refused}")
+        else:
+            able.append(name)
+    if not able:
+        raise BadInput(f"no target can do {form} {precision}: see python -m mobile_export --list")
+    return able
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+if __name__ == "__main__":
+    run_main(main)

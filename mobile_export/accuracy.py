@@ -1,0 +1,158 @@
+"""Accuracy of a checkpoint and of its artifact on the same clips, and what lies between them.
+
+Clip accuracy: state reset at the start of every clip, mean of the logits over its frames.
+"""
+
+import math
+import os
+import time
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from core.data.transforms import normalise
+from core.errors import BadInput
+from core.model import VideoClassifier
+from mobile_export.feed import check_pixels, run_form
+from mobile_export.runtime import Runner
+
+EAGER_BATCH = 8  # clips a pass of the reference: larger ones were not faster on two cores
+LOCKSTEP_BATCH = 32  # clips that an interpreter without a fixed batch runs side by side
+Z95 = 1.959963984540054  # two-sided 95 % point of the normal distribution
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A checkpoint and its artifact on the same clips; accuracies in per cent.
+
+    ``drop`` is checkpoint minus artifact in percentage points with its 95 % interval;
+    ``deviation`` the largest difference of a logit over the largest logit of the checkpoint.
+    """
+
+    clips: int
+    checkpoint_top1: float
+    artifact_top1: float
+    drop: float
+    drop_interval: tuple[float, float]
+    only_checkpoint_right: int
+    only_artifact_right: int
+    agreement: float
+    deviation: float
+
+    def to_dict(self) -> dict:
+        """JSON-ready."""
+        return asdict(self) | {"drop_interval": list(self.drop_interval)}
+
+
+def drop_interval(only_checkpoint: int, only_artifact: int, clips: int) -> tuple[float, float]:
+    """95 % interval, in points, of the drop in accuracy of two classifiers on the same clips.
+
+    Only the clips that one of the two gets right count. With b right by the checkpoint alone, c by
+    the artifact alone and n clips, p = (b + 1) / (n + 2), q = (c + 1) / (n + 2):
+    ``p - q +- z * sqrt((p + q - (p - q)^2) / (n + 2))``, cut at +-100. This is the adjusted Wald
+    interval for paired proportions (Bonett and Price, J. Educational and Behavioral Statistics
+    37(4), 2012), which keeps a width when b = c = 0, where the plain one claims certainty.
+    """
+    p, q = (only_checkpoint + 1) / (clips + 2), (only_artifact + 1) / (clips + 2)
+    half = Z95 * math.sqrt((p + q - (p - q) ** 2) / (clips + 2))
+    return 100 * max(-1.0, p - q - half), 100 * min(1.0, p - q + half)
+
+
+def compare(reference: Tensor, artifact: Tensor, truth: Tensor) -> Comparison:
+    """From logits (clips, frames, classes) of both sides and labels (clips,).
+
+    A value that is not finite makes the deviation infinite and its clip wrong.
+    """
+    clips = len(truth)
+    ours, theirs = reference.mean(1).argmax(1), artifact.mean(1).argmax(1)
+    finite = artifact.isfinite().flatten(1).all(1)
+    theirs = torch.where(finite, theirs, -1)
+    right, kept = ours == truth, theirs == truth
+    lost, won = int((right & ~kept).sum()), int((~right & kept).sum())
+    deviation = math.inf
+    if bool(finite.all()):
+        deviation = relative_deviation(artifact, reference)
+    return Comparison(
+        clips=clips,
+        checkpoint_top1=100 * float(right.float().mean()),
+        artifact_top1=100 * float(kept.float().mean()),
+        drop=100 * (lost - won) / clips,
+        drop_interval=drop_interval(lost, won, clips),
+        only_checkpoint_right=lost,
+        only_artifact_right=won,
+        agreement=100 * float((ours == theirs).float().mean()),
+        deviation=deviation,
+    )
+
+
+def relative_deviation(got: Tensor, expected: Tensor) -> float:
+    """max |got - expected| over max |expected|."""
+    scale = expected.abs().max().clamp_min(torch.finfo(expected.dtype).tiny)
+    return float((got - expected).abs().max() / scale)
+
+
+def eager_logits(model: VideoClassifier, form: str, clips: Tensor) -> Tensor:
+    """The reference for ``run_form``: the checkpoint's own logits on the whole clips.
+
+    Raises ``BadInput`` when they are not finite: such a checkpoint cannot be exported.
+    """
+    with torch.inference_mode():
+        logits = torch.cat([model.frame_logits(part) for part in clips.split(EAGER_BATCH)])
+    if not bool(logits.isfinite().all()):
+        raise BadInput(
+            "the checkpoint gives logits that are not finite on held-out clips, so its weights are "
+            "damaged: train it again or give another one"
+        )
+    return logits if form == "stream" else logits.mean(1, keepdim=True)
+
+
+@dataclass
+class Measurement:
+    """What is measured: the checkpoint's model and the runner of its artifact."""
+
+    model: VideoClassifier
+    runner: Runner
+    form: str
+    state_shapes: list[list[int]]
+
+    @property
+    def batch(self) -> int:
+        """Clips taken together."""
+        return LOCKSTEP_BATCH if self.runner.batch is None else EAGER_BATCH
+
+    def logits(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """uint8 clips (N, T, 3, S, S) -> logits of checkpoint and artifact."""
+        config = self.model.config
+        clips = normalise(check_pixels(pixels, config.size), config.mean, config.std)
+        eager = eager_logits(self.model, self.form, clips)
+        with torch.inference_mode():
+            return eager, run_form(self.runner, self.form, clips, self.state_shapes)
+
+    def seconds_a_clip(self, dataset: Dataset) -> float:
+        """Time a first batch, rendering included, to see how many clips a budget allows."""
+        count = min(self.batch, len(dataset))
+        start = time.perf_counter()
+        pixels = torch.stack([dataset[i][0] for i in range(count)])
+        rendered = time.perf_counter()
+        self.logits(pixels)
+        measured = time.perf_counter()
+        # The worker of ``run`` renders beside the evaluation where there is a second core.
+        join = max if (os.cpu_count() or 1) > 1 else lambda a, b: a + b
+        return join(rendered - start, measured - rendered) / count
+
+    def run(self, dataset: Dataset, progress: bool = True) -> Comparison:
+        """Compare on every clip of ``dataset``."""
+        eager, artifact, truth = [], [], []
+        with tqdm(total=len(dataset), unit="clip", leave=False, disable=not progress) as bar:
+            # One worker renders or decodes ahead; a batch or less is not worth a process.
+            workers = 1 if len(dataset) > self.batch else 0
+            for pixels, labels in DataLoader(dataset, self.batch, num_workers=workers):
+                ours, theirs = self.logits(pixels)
+                eager.append(ours)
+                artifact.append(theirs)
+                truth.append(labels)
+                bar.update(len(labels))
+        return compare(torch.cat(eager), torch.cat(artifact), torch.cat(truth))

@@ -1,0 +1,113 @@
+"""What each target can do, and the reason for what it cannot.
+
+``python -m mobile_export.combinations`` (or ``python -m mobile_export --list``) prints the table
+that the README holds; ``--json`` prints the same as data. Nothing heavy is imported here, so that
+a refusal comes at once.
+"""
+
+import argparse
+import json
+
+TARGETS = ("coreml", "xnnpack", "vulkan")
+FORMS = ("stream", "clip")
+PRECISIONS = ("int8", "fp16", "fp32")
+
+EXECUTED_BY = {
+    "coreml": "a reference interpreter for ML Programs; Core ML itself on a Mac",
+    "xnnpack": "ExecuTorch's runtime",
+    "vulkan": "no runtime outside a device: the converted graph, evaluated eagerly (a proxy)",
+}
+
+XNNPACK_FP16 = "XNNPACK programs have been executed and measured in fp32 and int8 only"
+COREML_CLIP_INT8 = "W8A8 of the clip form has not been converted and measured yet"
+VULKAN_CLIP = (
+    "the Vulkan delegate takes a floating-point Conv2d only at batch 1, and the clip form folds "
+    "its frames into the batch"
+)
+REFUSED = {
+    ("xnnpack", "stream", "fp16"): (XNNPACK_FP16, "use --precision int8 or fp32"),
+    ("xnnpack", "clip", "fp16"): (XNNPACK_FP16, "use --precision int8 or fp32"),
+    ("coreml", "clip", "int8"): (COREML_CLIP_INT8, "use --precision fp16"),
+    ("vulkan", "clip", "int8"): (VULKAN_CLIP, "use --form stream"),
+    ("vulkan", "clip", "fp16"): (VULKAN_CLIP, "use --form stream"),
+    ("vulkan", "clip", "fp32"): (VULKAN_CLIP, "use --form stream"),
+}
+
+
+def refusal(target: str, form: str, precision: str) -> str | None:
+    """Why a target cannot do this form and precision, with the way out; None when it can."""
+    if (target, form, precision) not in REFUSED:
+        return None
+    reason, way_out = REFUSED[target, form, precision]
+    return f"{target} {form} {precision} is refused because {reason}: {way_out}"
+
+
+def stream_refusal(temporal: str, causal: bool) -> str | None:
+    """Why a model cannot be exported in stream form; None when it can."""
+    if causal or temporal == "none":
+        return None
+    return (
+        f"a bidirectional {temporal} model cannot stream because it needs the next frame: use "
+        "--form clip, or train a causal one"
+    )
+
+
+def supported() -> list[tuple[str, str, str]]:
+    """Every (target, form, precision) that can be exported."""
+    every = ((t, f, p) for t in TARGETS for f in FORMS for p in PRECISIONS)
+    return [combination for combination in every if refusal(*combination) is None]
+
+
+def table() -> str:
+    """The combinations as a Markdown table with numbered reasons."""
+    reasons: list[str] = []
+    lines = [
+        "| target | form | " + " | ".join(PRECISIONS) + " | executed here by |",
+        "| --- | --- |" + " --- |" * (len(PRECISIONS) + 1),
+    ]
+    for target in TARGETS:
+        for form in FORMS:
+            cells = [_cell((target, form, precision), reasons) for precision in PRECISIONS]
+            runner = EXECUTED_BY[target] if "yes" in cells else "-"
+            lines.append(f"| {target} | {form} | " + " | ".join(cells) + f" | {runner} |")
+    lines.append("")
+    lines += [f"{number}. Refused: {reason}." for number, reason in enumerate(reasons, 1)]
+    lines.append(
+        f"{len(reasons) + 1}. A bidirectional TSM or ACTION model has no stream form on any "
+        "target: it needs the next frame."
+    )
+    return "\n".join(lines)
+
+
+def _cell(combination: tuple[str, str, str], reasons: list[str]) -> str:
+    if combination not in REFUSED:
+        return "yes"
+    reason = REFUSED[combination][0]
+    if reason not in reasons:
+        reasons.append(reason)
+    return f"no ({reasons.index(reason) + 1})"
+
+
+def as_data() -> list[dict]:
+    """The combinations as JSON-ready rows; ``refused`` is null or the reason."""
+    return [
+        {"target": t, "form": f, "precision": p, "refused": refusal(t, f, p)}
+        for t in TARGETS
+        for f in FORMS
+        for p in PRECISIONS
+    ]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m mobile_export.combinations", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of Markdown")
+    args = parser.parse_args(argv)
+    print(json.dumps(as_data(), indent=2) if args.json else table())
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,85 @@
+"""What the export commands print: one line a step, one line an error, nothing of third parties."""
+
+import argparse
+import contextlib
+import io
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+from core.errors import BadInput
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are ``BadInput``: one line, no usage dump."""
+
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(f"{message.replace(chr(10), ' ')}; see {self.prog} --help")
+
+
+class Steps:
+    """Prints a line a step, with the seconds since the start in front."""
+
+    def __init__(self) -> None:
+        self.start = time.perf_counter()
+
+    def __call__(self, step: str, text: str) -> None:
+        print(f"{time.perf_counter() - self.start:7.1f} s  {step:<9} {text}", flush=True)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Hold back warnings, log lines below errors and prints of the libraries called inside.
+
+    What they printed is shown after all when the block fails with anything but a ``BadInput``.
+    """
+    held = io.StringIO()
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(held),
+            contextlib.redirect_stderr(held),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    except BadInput:
+        raise
+    except Exception:
+        sys.stderr.write(held.getvalue())
+        raise
+    finally:
+        logging.disable(before)
+
+
+def whole_clips(text: str) -> int:
+    """An argparse type: a whole number of at least 1."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
+    return value
+
+
+def points(text: str) -> float:
+    """An argparse type: percentage points, 0 to 100."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 100:  # false for NaN as well
+        raise argparse.ArgumentTypeError(f"{text} is not a number of points from 0 to 100")
+    return value
+
+
+def check_json_path(path: Path | None) -> None:
+    """Refuse, before any work, a report that could not be written at the end."""
+    if path is not None and (path.is_dir() or not path.parent.is_dir()):
+        raise BadInput(f"--json {path} cannot be written: give a file in a folder that exists")

@@ -1,0 +1,199 @@
+"""One export from a checkpoint to a verified bundle: quantize, lower, execute, verify, write."""
+
+import copy
+import importlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from core.checkpoint import Checkpoint
+from core.data.transforms import normalise
+from mobile_export import verify
+from mobile_export.accuracy import Measurement, relative_deviation
+from mobile_export.bundle import (
+    Bundle,
+    bundle_name,
+    file_entry,
+    make_manifest,
+    publish,
+    reject,
+    staging,
+    write_golden,
+    write_manifest,
+)
+from mobile_export.console import Steps, quiet
+from mobile_export.feed import run_form
+from mobile_export.graph import example_inputs
+from mobile_export.proxy import FOLDER, save_proxy
+from mobile_export.runtime import Runner
+from mobile_export.targets import Lowered
+
+CALIBRATION_CLIPS = 64  # more than two a class of the bundled model, 16 frames each
+VERIFY_SECONDS = 60.0  # budget of the exporter's own check
+FEWEST_CLIPS = 16  # checked even when that takes longer
+GOLDEN_FRAMES = 8  # of a stream; a clip-form artifact needs its whole clip
+# What a device may deviate from the golden logits, relative to the largest of them. fp32: rounding
+# and another order of sums. fp16: ten bits of mantissa over some 50 layers; packages computed with
+# every result rounded to fp16 deviated by 1.4e-2 from fp32. int8: single values that fall on the
+# other side of a rounding step; 5 % of the logits' range between two builds of one graph.
+TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2, "int8": 5e-2}
+MARGIN = 4.0  # over the deviation measured here between artifact and graph, where that is larger
+LOOSEST = 0.5  # beyond this a golden clip could not tell a right artifact from a wrong one
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for, whatever the target."""
+
+    form: str = "stream"
+    precision: str = "int8"
+    data: Path | None = None
+    out: Path = Path("artifacts")
+    max_drop: float = verify.MAX_DROP
+    clips: int | None = None
+    allow_partial: bool = False
+
+
+class _Converted:
+    """The graph before the delegate took it, as a runner: the artifact's parity partner."""
+
+    name, proxy, batch = "converted graph", True, 1
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+
+    def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        return list(self.module(*inputs))
+
+
+def export(checkpoint: Checkpoint, target: str, request: Request, step: Steps) -> dict:
+    """Make one bundle under ``request.out``; prints a line a step and the table of the check.
+
+    Returns the figures of the check with the bundle's ``path``; a bundle that failed has
+    ``failures`` and lies under ``<name>.rejected``. Raises ``BadInput`` and ``LoweringError``, and
+    then leaves nothing behind.
+    """
+    config, form, precision = checkpoint.config, request.form, request.precision
+    name = bundle_name(config, form, target, precision)
+    with staging(request.out, name) as folder:
+        # Data that does not fit is found before the minutes of lowering.
+        held_out = verify.held_out(
+            request.data, config, checkpoint.labels, request.clips or verify.CLIPS
+        )
+        calibration = _calibration(checkpoint, request, step) if precision == "int8" else []
+        step("lower", f"{config.backbone} {config.temporal}, {form}, {precision}, to {target}")
+        lowered = _lower(checkpoint, target, request, calibration, folder)
+        manifest = make_manifest(checkpoint, lowered, (target, form, precision), folder)
+        if precision == "int8":
+            manifest["quantization"] = _recipe(manifest["quantization"], len(calibration))
+        if target == "vulkan":
+            save_proxy(lowered.converted, example_inputs(checkpoint.model, form), folder / FOLDER)
+            manifest["proxy"] = file_entry(folder / FOLDER)
+        bundle = Bundle(folder, manifest)
+        with quiet():
+            runner = verify.open_runner(bundle)
+        size = manifest["artifact"]["bytes"] / 1e6
+        step("execute", f"{lowered.artifact.name}, {size:.2f} MB, by {runner.name}")
+        manifest["execution"] = {"runner": runner.name, "proxy": runner.proxy}
+        manifest["golden"] = _golden(bundle, runner, lowered.converted, held_out)
+        if request.clips is None:
+            held_out = _affordable(bundle, checkpoint, runner, held_out, request)
+        step("verify", f"{len(held_out)} held-out clips, checkpoint and artifact")
+        report = verify.check(bundle, checkpoint, runner, held_out, request.max_drop)
+        manifest["accuracy"] = _accuracy(report, request)
+        write_manifest(folder, manifest)
+        final = request.out / name
+        if report.failures:
+            final, previous = reject(folder, final)
+            step("write", f"REJECTED: {'; '.join(report.failures)}. Kept as {final}")
+            if previous:
+                step("write", f"the older bundle of that name is now {previous}")
+        else:
+            publish(folder, final)
+            step("write", str(final))
+    print(report.table())
+    return report.to_dict() | {"path": str(final)}
+
+
+def _calibration(checkpoint: Checkpoint, request: Request, step: Steps) -> list[Tensor]:
+    config = checkpoint.config
+    clips = verify.training_clips(request.data, config, checkpoint.labels, CALIBRATION_CLIPS)
+    count = min(len(clips), CALIBRATION_CLIPS)
+    step("quantize", f"calibrating on {count} training clips (post-training quantization)")
+    return [normalise(clips[i][0], config.mean, config.std) for i in range(count)]
+
+
+def _lower(
+    checkpoint: Checkpoint, target: str, request: Request, calibration: list[Tensor], folder: Path
+) -> Lowered:
+    with quiet():
+        module = importlib.import_module(f"mobile_export.targets.{target}")
+        return module.lower(
+            copy.deepcopy(checkpoint.model),  # lowering may fold what the reference still needs
+            request.form,
+            request.precision,
+            calibration,
+            folder,
+            labels=checkpoint.labels,
+            allow_partial=request.allow_partial,
+        )
+
+
+def _recipe(said: object, clips: int) -> dict:
+    recipe = said if isinstance(said, dict) else {"method": str(said)}
+    return {"calibration_clips": clips} | recipe
+
+
+def _golden(bundle: Bundle, runner: Runner, converted: nn.Module, clips: Dataset) -> dict:
+    """Write the golden clip of ``bundle`` and derive its tolerance."""
+    config, manifest = bundle.config, bundle.manifest
+    pixels = clips[0][0]  # (T, 3, S, S)
+    if manifest["form"] == "stream":
+        first = max(0, (len(pixels) - GOLDEN_FRAMES) // 2)  # the gesture is in the middle
+        pixels = pixels[first : first + GOLDEN_FRAMES]
+    inputs = normalise(pixels, config.mean, config.std)
+    with torch.inference_mode():
+        logits, graph = (
+            run_form(r, manifest["form"], inputs[None], bundle.state_shapes)[0]
+            for r in (runner, _Converted(converted))
+        )
+    deviation = relative_deviation(graph, logits)
+    precision = manifest["precision"]
+    tolerance = TOLERANCE[precision]
+    if precision != "fp32" and math.isfinite(deviation):
+        tolerance = min(LOOSEST, max(tolerance, MARGIN * deviation))
+    arrays = {"inputs": inputs, "pixels": pixels, "logits": logits}
+    files = write_golden(bundle.path, {k: np.asarray(v) for k, v in arrays.items()})
+    return {
+        "frames": len(pixels),
+        "computed_by": runner.name,
+        "tolerance": tolerance,
+        "measured_deviation": deviation,
+        "files": files,
+    }
+
+
+def _affordable(
+    bundle: Bundle, checkpoint: Checkpoint, runner: Runner, clips: Dataset, request: Request
+) -> Dataset:
+    """As many held-out clips as fit the budget: the set that ``verify --clips N`` takes too."""
+    form = bundle.manifest["form"]
+    measurement = Measurement(checkpoint.model, runner, form, bundle.state_shapes)
+    fits = int(VERIFY_SECONDS / measurement.seconds_a_clip(clips))
+    count = min(len(clips), max(FEWEST_CLIPS, fits))
+    if count == len(clips):
+        return clips
+    return verify.held_out(request.data, checkpoint.config, checkpoint.labels, count)
+
+
+def _accuracy(report: verify.Report, request: Request) -> dict:
+    figures = report.to_dict()
+    kept = {key: figures[key] for key in report.comparison.to_dict()}
+    source = f"folder {request.data.name}" if request.data else "synthetic"
+    return {"data": f"{source}, test split"} | kept | {"max_drop": request.max_drop}

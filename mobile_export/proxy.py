@@ -1,0 +1,209 @@
+"""The converted graph of a target that cannot run here, as data: JSON and safetensors.
+
+A bundle carries it so that anyone can evaluate what was lowered. ``torch.export.load`` unpickles
+(torch/export/pt2_archive/_package.py, ``weights_only=False``), which a file from elsewhere must
+not do; this format names operators of two libraries and holds tensors, nothing else.
+"""
+
+import json
+import math
+import operator
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.ao.quantization.fx._decomposed  # registers quantized_decomposed
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, fx, nn
+
+from core.errors import BadInput
+from mobile_export.targets import LoweringError
+
+FOLDER = "proxy"
+GRAPH, TENSORS = "graph.json", "tensors.safetensors"
+LIBRARIES = ("aten", "quantized_decomposed")
+NAMED = {"dtype": torch.dtype, "layout": torch.layout, "memory_format": torch.memory_format}
+SIDE_BY_SIDE = 2  # batch of the trial that shows whether the graph fixes its batch
+# Rounding differs with the batch and flips a few quantized values, 5 % of the range at most; a
+# graph that mixes rows is off by the whole range.
+SAME_ROW = 0.2
+
+
+class ProxyRunner:
+    """Runs a converted graph eagerly; see ``mobile_export.runtime``."""
+
+    proxy = True
+
+    def __init__(self, graph: "_Graph", name: str, batch: int | None) -> None:
+        self.graph, self.name, self.batch = graph, name, batch
+
+    def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """One call of the graph."""
+        with torch.inference_mode():
+            return self.graph(*inputs)
+
+
+def save_proxy(converted: nn.Module, inputs: Sequence[Tensor], folder: Path) -> None:
+    """Write the graph of ``converted``, traced on ``inputs``, into a new folder.
+
+    Raises ``LoweringError`` for an operator that the format does not take.
+    """
+    program = torch.export.export(converted, tuple(inputs), strict=False)
+    signature = program.graph_signature
+    stored = {
+        **signature.inputs_to_parameters,
+        **signature.inputs_to_buffers,
+        **signature.inputs_to_lifted_tensor_constants,
+    }
+    values = {**program.state_dict, **program.constants}
+    nodes, tensors = [], {}
+    for node in program.graph.nodes:
+        if node.op == "placeholder" and node.name in stored:
+            # A copy: safetensors refuses tensors that share memory.
+            tensors[node.name] = values[stored[node.name]].detach().clone().contiguous()
+            nodes.append({"op": "tensor", "name": node.name})
+        elif node.op == "placeholder":
+            nodes.append({"op": "input", "name": node.name})
+        elif node.op == "output":
+            nodes.append({"op": "output", "name": node.name, "args": _encode(node.args[0])})
+        else:
+            nodes.append(
+                {
+                    "op": _target_name(node),
+                    "name": node.name,
+                    "args": _encode(node.args),
+                    "kwargs": {key: _encode(value) for key, value in node.kwargs.items()},
+                }
+            )
+    folder.mkdir()
+    save_file(tensors, folder / TENSORS)
+    (folder / GRAPH).write_text(json.dumps(nodes, separators=(",", ":"), allow_nan=False))
+
+
+def open_proxy(folder: Path, inputs: Sequence[Tensor]) -> ProxyRunner:
+    """Read what ``save_proxy`` wrote; ``inputs`` are zeros in the graph's input shapes.
+
+    Raises ``BadInput`` for a damaged file or one that names anything but plain operators.
+    """
+    try:
+        tensors = load_file(folder / TENSORS)
+        graph = _Graph(json.loads((folder / GRAPH).read_text()), tensors)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+        reason = str(error).splitlines()[0]
+        raise BadInput(f"proxy graph {folder} cannot be read ({reason}): export again") from None
+    batch = None if _any_batch(graph, inputs) else 1
+    return ProxyRunner(graph, "converted graph, evaluated eagerly (proxy of the artifact)", batch)
+
+
+def _target_name(node: fx.Node) -> str:
+    if node.target is operator.getitem:
+        return "getitem"
+    name = str(node.target)  # "aten.conv2d.default"
+    if node.op != "call_function" or name.split(".")[0] not in LIBRARIES:
+        raise LoweringError(f"the converted graph holds {name}, which cannot be stored as a proxy")
+    return name
+
+
+def _operator(name: str) -> Any:
+    if name == "getitem":
+        return operator.getitem
+    library, packet, overload = name.split(".")
+    if library not in LIBRARIES:
+        raise ValueError(f"operator {name} is of no known library")
+    found = getattr(getattr(getattr(torch.ops, library), packet), overload)
+    schema = found._schema
+    if schema.is_mutable or any("str" in str(argument.type) for argument in schema.arguments):
+        # Operators that take text name files; none of those, nor in-place ones, is needed.
+        raise ValueError(f"operator {name} is not a plain function of tensors")
+    return found
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, fx.Node):
+        return {"node": value.name}
+    if isinstance(value, list | tuple):
+        return [_encode(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": str(value)}
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    for key, kind in NAMED.items():
+        if isinstance(value, kind):
+            return {key: str(value).removeprefix("torch.")}
+    if isinstance(value, torch.device):
+        return {"device": "cpu"}
+    raise LoweringError(f"the converted graph holds {value!r}, which cannot be stored as a proxy")
+
+
+def _decode(value: Any, known: set[str]) -> Any:
+    if isinstance(value, list):
+        return [_decode(item, known) for item in value]
+    if not isinstance(value, dict):
+        return value
+    ((key, name),) = value.items()
+    if key == "node":
+        if name not in known:
+            raise ValueError(f"value {name} is used before it is made")
+        return _Ref(name)
+    if key == "float":
+        return float(name)
+    if key == "device":
+        return torch.device("cpu")
+    found = getattr(torch, name)
+    if not isinstance(found, NAMED[key]):
+        raise ValueError(f"{name} is no {key}")
+    return found
+
+
+class _Ref(str):
+    """The name of a value made earlier, among arguments that are values themselves."""
+
+
+class _Graph:
+    """Interprets the stored nodes in order. No code is generated from what the file says."""
+
+    def __init__(self, nodes: list[dict], tensors: dict[str, Tensor]) -> None:
+        self.tensors, self.inputs, self.steps, self.outputs = {}, [], [], []
+        known: set[str] = set()
+        for node in nodes:
+            op, name = node["op"], node["name"]
+            if op == "tensor":
+                self.tensors[name] = tensors[name]
+            elif op == "input":
+                self.inputs.append(name)
+            elif op == "output":
+                self.outputs = _decode(node["args"], known)
+            else:
+                kwargs = {key: _decode(value, known) for key, value in node["kwargs"].items()}
+                self.steps.append((name, _operator(op), _decode(node["args"], known), kwargs))
+            known.add(name)
+
+    def __call__(self, *inputs: Tensor) -> list[Tensor]:
+        values = self.tensors | dict(zip(self.inputs, inputs, strict=True))
+        for name, function, args, kwargs in self.steps:
+            kwargs = {key: _resolve(value, values) for key, value in kwargs.items()}
+            values[name] = function(*_resolve(args, values), **kwargs)
+        return _resolve(self.outputs, values)
+
+
+def _resolve(value: Any, values: dict[str, Any]) -> Any:
+    if isinstance(value, _Ref):
+        return values[value]
+    return [_resolve(item, values) for item in value] if isinstance(value, list) else value
+
+
+def _any_batch(graph: _Graph, inputs: Sequence[Tensor]) -> bool:
+    """Whether the graph, traced at batch 1, computes each of several rows as it does one."""
+    rows = [torch.rand(SIDE_BY_SIDE, *x.shape[1:]) for x in inputs]
+    with torch.inference_mode():
+        one = graph(*(row[:1] for row in rows))
+        try:
+            both = graph(*rows)
+        except RuntimeError:
+            return False
+    return all(
+        len(b) == SIDE_BY_SIDE and float((b[:1] - a).abs().max()) <= SAME_ROW * float(a.abs().max())
+        for a, b in zip(one, both, strict=True)
+    )

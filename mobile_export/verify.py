@@ -1,0 +1,279 @@
+"""Does a bundle still compute what its checkpoint computes?
+
+    python -m mobile_export.verify artifacts/mobilenet_v2-action-stream-xnnpack-int8
+    python -m mobile_export.verify BUNDLE --clips 2700 --json report.json
+    python -m mobile_export.verify BUNDLE --data my_clips --checkpoint my_model.safetensors
+
+Checks every file against the manifest's hashes, replays the golden clip, and measures the top-1
+accuracy of checkpoint and artifact on the same held-out clips. Where no runtime exists on this
+machine (Vulkan) the converted graph is evaluated instead, and the report calls that a proxy.
+
+Exit status: 0 when all is well; 2 for input that cannot be used, a changed file among it; 3 when
+the drop is larger than --max-drop, the golden clip is not reproduced, or an fp32 artifact is
+further than 1e-4 (relative) from its checkpoint.
+"""
+
+import argparse
+import importlib
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from core.errors import GATE_FAILED, BadInput, run_main
+from mobile_export.console import Parser, Steps, check_json_path, points, quiet, whole_clips
+
+if TYPE_CHECKING:
+    from torch.utils.data import Dataset
+
+    from core.checkpoint import Checkpoint
+    from core.model import ModelConfig
+    from mobile_export.accuracy import Comparison
+    from mobile_export.bundle import Bundle
+    from mobile_export.runtime import Runner
+
+FP32_PARITY = 1e-4  # relative deviation that an fp32 artifact may have: rounding, nothing else
+MAX_DROP = 2.0  # points; what post-training quantization may cost
+CLIPS = 400  # held-out clips of a check when nothing else is asked for
+DIFFICULTIES = ("easy", "default", "hard")
+
+
+@dataclass(frozen=True)
+class Report:
+    """Outcome of a check; ``failures`` is empty when the artifact passes."""
+
+    name: str
+    runner: str
+    proxy: bool
+    comparison: "Comparison"
+    golden_deviation: float
+    golden_tolerance: float
+    max_drop: float
+    failures: list[str]
+
+    def to_dict(self) -> dict:
+        """JSON-ready; a deviation that is not finite is null."""
+        values = self.comparison.to_dict() | {
+            "name": self.name,
+            "runner": self.runner,
+            "proxy": self.proxy,
+            "golden_deviation": self.golden_deviation,
+            "golden_tolerance": self.golden_tolerance,
+            "max_drop": self.max_drop,
+            "failures": self.failures,
+        }
+        return {
+            k: None if isinstance(v, float) and not math.isfinite(v) else v
+            for k, v in values.items()
+        }
+
+    def table(self) -> str:
+        """The figures as a Markdown table."""
+        c = self.comparison
+        low, high = c.drop_interval
+        rows = [
+            ("executed by", self.runner),
+            ("held-out clips", str(c.clips)),
+            ("top-1 of the checkpoint", f"{c.checkpoint_top1:.2f} %"),
+            ("top-1 of the artifact", f"{c.artifact_top1:.2f} %"),
+            ("drop", f"{c.drop:+.2f} points, at most {self.max_drop:g} allowed"),
+            ("95 % interval of the drop", f"{low:+.2f} to {high:+.2f} points"),
+            ("same answer", f"{c.agreement:.2f} %"),
+            ("deviation of the logits", f"{c.deviation:.2e} of the largest"),
+            ("golden clip", f"{self.golden_deviation:.2e}, tolerance {self.golden_tolerance:.2e}"),
+        ]
+        width = max(len(name) for name, _ in rows)
+        lines = [f"| {'':{width}} | {self.name} |", f"| {'-' * width} | --- |"]
+        return "\n".join(lines + [f"| {name:{width}} | {value} |" for name, value in rows])
+
+
+def open_runner(bundle: "Bundle") -> "Runner":
+    """What executes this bundle on this machine."""
+    manifest = bundle.manifest
+    if manifest["target"] == "xnnpack":
+        return _runtime("executorch").open_pte(bundle.artifact)
+    if manifest["target"] == "vulkan":
+        if manifest["proxy"] is None:
+            raise BadInput(f"{bundle.path} has no proxy graph to evaluate: export again")
+        from mobile_export.proxy import open_proxy
+
+        return open_proxy(bundle.path / manifest["proxy"]["file"], bundle.zeros())
+    states = manifest["state"]
+    return _runtime("coreml").open_coreml(
+        bundle.artifact,
+        [manifest["input"]["name"], *(state["input"] for state in states)],
+        [output["name"] for output in manifest["outputs"]],
+        bundle.config.mean,
+        bundle.config.std,
+    )
+
+
+def _runtime(name: str) -> ModuleType:
+    return importlib.import_module(f"mobile_export.runtime.{name}")
+
+
+def replay_golden(bundle: "Bundle", runner: "Runner") -> float:
+    """Largest deviation from the golden logits over the largest of them; infinite for NaN."""
+    import torch
+
+    from mobile_export.accuracy import relative_deviation
+    from mobile_export.feed import check_input, run_form
+
+    config = bundle.config
+    clip = torch.from_numpy(bundle.golden("inputs"))
+    check_input(clip, config.size, config.mean, config.std)
+    with torch.inference_mode():
+        got = run_form(runner, bundle.manifest["form"], clip[None], bundle.state_shapes)[0]
+    expected = torch.from_numpy(bundle.golden("logits"))
+    if got.shape != expected.shape or not bool(got.isfinite().all()):
+        return math.inf
+    return relative_deviation(got, expected)
+
+
+def check(
+    bundle: "Bundle",
+    checkpoint: "Checkpoint",
+    runner: "Runner",
+    dataset: "Dataset",
+    max_drop: float,
+) -> Report:
+    """Replay the golden clip and compare on every clip of ``dataset``, with a progress bar."""
+    from mobile_export.accuracy import Measurement
+
+    manifest = bundle.manifest
+    golden = replay_golden(bundle, runner)
+    tolerance = manifest["golden"]["tolerance"]
+    measurement = Measurement(checkpoint.model, runner, manifest["form"], bundle.state_shapes)
+    comparison = measurement.run(dataset)
+    failures = []
+    if comparison.drop > max_drop:
+        failures.append(f"it drops {comparison.drop:.2f} points, more than {max_drop:g}")
+    if not math.isfinite(comparison.deviation):
+        failures.append("it gives logits that are not finite")
+    elif manifest["precision"] == "fp32" and comparison.deviation > FP32_PARITY:
+        failures.append(
+            f"its logits deviate by {comparison.deviation:.1e}, more than {FP32_PARITY:g} for fp32"
+        )
+    if golden > tolerance:
+        failures.append(f"its golden clip deviates by {golden:.1e}, more than {tolerance:.1e}")
+    return Report(
+        name=manifest["name"],
+        runner=runner.name,
+        proxy=runner.proxy,
+        comparison=comparison,
+        golden_deviation=golden,
+        golden_tolerance=tolerance,
+        max_drop=max_drop,
+        failures=failures,
+    )
+
+
+def held_out(
+    data: Path | None,
+    config: "ModelConfig",
+    labels: list[str],
+    count: int | None,
+    difficulty: str = "default",
+) -> "Dataset":
+    """Test clips with exactly ``labels``: synthetic ones, or those of a folder."""
+    return _clips(data, "test", config, labels, count, difficulty)
+
+
+def training_clips(
+    data: Path | None, config: "ModelConfig", labels: list[str], count: int
+) -> "Dataset":
+    """Training clips, for calibration."""
+    return _clips(data, "train", config, labels, count, "default")
+
+
+def _clips(
+    data: Path | None,
+    split: str,
+    config: "ModelConfig",
+    labels: list[str],
+    count: int | None,
+    difficulty: str,
+) -> "Dataset":
+    from core.data import open_clips
+
+    if data is not None and not data.is_dir():
+        raise BadInput(f"--data {data} is not a folder: give one with a sub-folder for each class")
+    clips = open_clips(data, split, config, count, labels=labels, difficulty=difficulty)
+    source = data or "the synthetic data set"
+    if list(clips.labels) != list(labels):
+        raise BadInput(
+            f"{source} has classes that are not the checkpoint's {len(labels)} labels "
+            f"({', '.join(labels[:3])}, ...): give the folder that it was trained on"
+        )
+    if len(clips) == 0:
+        raise BadInput(f"{source} has no {split} clips: add videos to its class folders")
+    return clips
+
+
+def find_checkpoint(bundle: "Bundle", given: Path | None) -> "Checkpoint":
+    """The checkpoint that a bundle was made from, known by its hash: the given or bundled one."""
+    from core.checkpoint import bundled_path, file_sha256, load
+
+    wanted = bundle.manifest["checkpoint"]
+    path = given or bundled_path()
+    if not path.is_file():
+        if given is not None:
+            raise BadInput(f"checkpoint {given} does not exist: give {wanted['file']}")
+        found = None
+    else:
+        found = file_sha256(path)
+    if found != wanted["sha256"]:
+        which = f"{given} is not" if given else "the bundled checkpoint is not"
+        raise BadInput(
+            f"{which} the one that {bundle.path} was made from: give {wanted['file']} (SHA-256 "
+            f"{wanted['sha256'][:12]}...) with --checkpoint"
+        )
+    return load(path)
+
+
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(
+        prog="python -m mobile_export.verify",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("bundle", type=Path, metavar="BUNDLE", help="folder of an export")
+    add("--clips", type=whole_clips, help=f"held-out clips (default {CLIPS}; a folder's all)")
+    add("--data", type=Path, metavar="DIR", help="own clips, a sub-folder a class, not synthetic")
+    add("--checkpoint", type=Path, metavar="FILE", help="when it is not the bundled one")
+    add("--difficulty", choices=DIFFICULTIES, default="default", help="of the synthetic clips")
+    add("--max-drop", type=points, default=MAX_DROP, metavar="POINTS", help="default %(default)s")
+    add("--json", type=Path, metavar="FILE", help="write the figures")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    args = make_parser().parse_args(argv)
+    check_json_path(args.json)
+    step = Steps()
+    step("load", f"{args.bundle}, its hashes and its checkpoint")
+    from mobile_export.bundle import load
+
+    bundle = load(args.bundle)
+    checkpoint = find_checkpoint(bundle, args.checkpoint)
+    count = args.clips or (None if args.data else CLIPS)
+    labels = bundle.manifest["labels"]
+    dataset = held_out(args.data, bundle.config, labels, count, args.difficulty)
+    with quiet():
+        runner = open_runner(bundle)
+    step("verify", f"golden clip and {len(dataset)} held-out clips, {runner.name}")
+    report = check(bundle, checkpoint, runner, dataset, args.max_drop)
+    step("done", "passed" if not report.failures else "; ".join(report.failures))
+    print(report.table())
+    if args.json:
+        args.json.write_text(json.dumps(report.to_dict(), indent=2) + "\n")
+    return GATE_FAILED if report.failures else 0
+
+
+if __name__ == "__main__":
+    run_main(main)
