@@ -12,11 +12,16 @@ class BadInput(ValueError):
 
 
 def run_main(main: Callable[[], int]) -> None:
-    """Run a command line's main: ``BadInput`` becomes one line on stderr and exit status 2."""
+    """Run a command line's main: ``BadInput`` becomes one line on stderr and exit status 2.
+
+    One that comes out of a DataLoader's worker is wrapped in a traceback, whose last line it is.
+    """
     try:
         sys.exit(main())
     except BadInput as error:
-        print(f"error: {error}", file=sys.stderr)
+        line = (str(error).strip().splitlines() or [""])[-1]
+        line = line.removeprefix(f"{BadInput.__module__}.{BadInput.__qualname__}: ")
+        print(f"error: {line}", file=sys.stderr)
         sys.exit(BAD_INPUT)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -97,15 +97,16 @@ class VideoClassifier(nn.Module):
         nn.init.normal_(self.classifier.weight, std=0.01)
         nn.init.zeros_(self.classifier.bias)
 
-    def _classify(self, features: Tensor) -> Tensor:
-        return self.classifier(F.adaptive_avg_pool2d(features, 1).flatten(1))
+    def folded_features(self, x: Tensor, frames: int) -> Tensor:
+        """Pooled features of a time-major stack: (frames * N, 3, H, W) -> (frames * N, D)."""
+        return _pool(self.backbone(x, frames))
 
     def folded_logits(self, x: Tensor, frames: int) -> Tensor:
         """Per-frame logits of a time-major stack: (frames * N, 3, H, W) -> (frames * N, classes).
 
         The rank-4 form that training and clip export share.
         """
-        return self._classify(self.backbone(x, frames))
+        return self.classifier(self.folded_features(x, frames))
 
     def frame_logits(self, clip: Tensor) -> Tensor:
         """(N, T, 3, H, W) -> (N, T, classes)."""
@@ -124,7 +125,7 @@ class VideoClassifier(nn.Module):
         """
         self._require_causal()
         features, new = self.backbone.step(frame, state)
-        return self._classify(features), new
+        return self.classifier(_pool(features)), new
 
     def state_shapes(self, size: int | None = None) -> dict[str, Shape]:
         """Names and (C, H, W) shapes of the stream's state at ``size`` pixels, in order."""
@@ -146,3 +147,7 @@ class VideoClassifier(nn.Module):
                 f"a bidirectional {self.config.temporal} model cannot stream: it needs the next "
                 "frame; train a causal one (--causal)"
             )
+
+
+def _pool(features: Tensor) -> Tensor:
+    return F.adaptive_avg_pool2d(features, 1).flatten(1)

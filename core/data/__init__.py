@@ -1,0 +1,71 @@
+"""Clips for training, evaluation and export: synthetic by default, a folder when one is given."""
+
+from pathlib import Path
+
+from torch.utils.data import Dataset
+
+from core.errors import BadInput
+from core.model import ModelConfig
+
+DEFAULT_COUNT = {"train": 270, "val": 270, "test": 2700}  # synthetic clips when no count is given
+CACHE = Path("runs") / "windows"
+
+
+def open_clips(
+    data: Path | None,
+    split: str,
+    config: ModelConfig,
+    count: int | None = None,
+    *,
+    labels: list[str] | None = None,
+    difficulty: str = "default",
+    seed: int = 0,
+) -> Dataset:
+    """Clips of a split in the size and frame rate of ``config``.
+
+    Items are ``(uint8 (T, 3, S, S) RGB, class index)`` and ``.labels`` names the classes. Raises
+    ``BadInput`` when the folder is unusable, the labels do not fit or ``count`` is not positive.
+    """
+    if count is not None and count < 1:
+        raise BadInput(f"{count} clips: ask for at least one")
+    shape = {"frames": config.frames, "size": config.size, "frame_rate": config.frame_rate}
+    if data is not None:
+        from core.data.folder import FolderClips
+        from core.data.subset import first
+
+        return first(FolderClips(Path(data), split, labels=labels, seed=seed, **shape), count)
+    from core.data.synthetic import SyntheticClips
+
+    clips = SyntheticClips(
+        split, count or DEFAULT_COUNT[split], difficulty=difficulty, seed=seed, **shape
+    )
+    if labels is not None and list(labels) != clips.labels:
+        raise BadInput(
+            f"the model has {len(labels)} classes of its own ({labels[0]} ...), and the synthetic "
+            "gestures are the 27 of Jester: give its clips with --data DIR"
+        )
+    return clips
+
+
+def open_windows(
+    data: Path | None, config: ModelConfig, count: int, difficulty: str, seed: int, workers: int
+) -> Dataset:
+    """Training windows: random cuts of a folder's clips, or of synthetic windows on disk."""
+    if data is not None:
+        from core.data.folder import FolderClips
+
+        return FolderClips(
+            Path(data), "train", frames=config.frames, size=config.size,
+            frame_rate=config.frame_rate, seed=seed, train=True,
+        )  # fmt: skip
+    from core.data.scenes import DIFFICULTY
+    from core.data.windows import SyntheticWindows, render_windows
+
+    if difficulty not in DIFFICULTY:
+        raise BadInput(f"difficulty {difficulty!r} is unknown: choose one of {list(DIFFICULTY)}")
+    folder = CACHE / f"{difficulty}-{config.size}-{count}-{seed}"
+    render_windows(
+        folder, count, config.size, DIFFICULTY[difficulty], config.frame_rate, seed,
+        max(1, workers * 2),
+    )  # fmt: skip
+    return SyntheticWindows(folder, config.frames)

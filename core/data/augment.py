@@ -36,7 +36,7 @@ def augment(
 
     Pose targets (N, T, 17) follow the crop. Raises nothing; draws come from ``generator`` alone.
     """
-    n, t, _, height, width = frames.shape
+    n, _, _, height, width = frames.shape
     draws = torch.rand(n, 3, generator=generator)
     colour = torch.rand(n, 2, 3, generator=generator).to(frames.device) * 2 - 1
     out = []

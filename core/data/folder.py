@@ -84,7 +84,9 @@ class FolderClips(Dataset):
     ``labels`` are the sorted names of the class folders, or the given ones, which must then be the
     same names. A clip is resampled to ``frame_rate`` by its time stamps (a frame folder is taken to
     be at that rate), and ``frames`` consecutive frames are taken: the centre ones, or random ones
-    with ``train``, drawn from ``seed`` and torch's own seed, so that workers and epochs differ.
+    with ``train``. Asked for by ``(index, draw)``, the random window depends on that draw and on
+    ``seed`` alone; by a plain index, on torch's own random state, which each worker and epoch has
+    of its own.
 
     A clip that turns out to be unreadable is named on stderr, kept in ``broken`` and replaced by
     the next clip of its class. Workers of a DataLoader each have their own list: call ``check``
@@ -118,21 +120,24 @@ class FolderClips(Dataset):
         self.broken: list[tuple[Path, str]] = []
         self.labels, self.clips = find_clips(self.root, split, labels)
         self._total = Counter(label for _, label in self.clips)
-        self._draws = 0
 
     def __len__(self) -> int:
         return len(self.clips)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        path, label = self.clips[index]
-        same = [p for p, other in self.clips[index:] + self.clips[:index] if other == label]
-        known = {p for p, _ in self.broken}
-        for path in (p for p in same if p not in known):
+    def __getitem__(self, key: int | tuple[int, int]) -> tuple[Tensor, int]:
+        index, draw = key if isinstance(key, tuple) else (key, int(torch.randint(2**31, ())))
+        label = self.clips[index][1]
+        random = np.random.default_rng((self.seed, draw, index))
+        count = len(self.clips)
+        for at in (i % count for i in range(index, index + count)):
+            path, other = self.clips[at]
+            if other != label or any(path == bad for bad, _ in self.broken):
+                continue
             try:
-                return self._read(path, index), label
+                return self._read(path, random), label
             except Unreadable as error:
                 self._report(path, label, str(error))
-        raise self._without_clips(label)
+        raise AssertionError("_report stops at the last clip of a class")
 
     def check(self) -> list[tuple[Path, str]]:
         """Open every clip and drop the unreadable ones, with a progress bar; returns ``broken``.
@@ -149,23 +154,20 @@ class FolderClips(Dataset):
         self.clips = kept
         return self.broken
 
-    def _read(self, path: Path, index: int) -> Tensor:
+    def _read(self, path: Path, random: np.random.Generator) -> Tensor:
         if not path.is_dir():
             clip = read_clip(path, self.frame_rate, self.size)
-            return clip[torch.from_numpy(self._window(len(clip), index))]
+            return clip[torch.from_numpy(self._window(len(clip), random))]
         files = frame_files(path)
         if not files:
             raise Unreadable("no frame images in it (.jpg, .jpeg, .png)")
-        wanted = self._window(len(files), index)
+        wanted = self._window(len(files), random)
         images = {int(i): read_image(files[i], self.size) for i in np.unique(wanted)}
         return torch.stack([images[int(i)] for i in wanted])
 
-    def _window(self, count: int, index: int) -> np.ndarray:
+    def _window(self, count: int, random: np.random.Generator) -> np.ndarray:
         if not self.train or count <= self.frames:
             return window(count, self.frames)
-        # torch's seed differs by worker and epoch, the count of draws within one of them.
-        self._draws += 1
-        random = np.random.default_rng((self.seed, torch.initial_seed(), index, self._draws))
         return window(count, self.frames, int(random.integers(count - self.frames + 1)))
 
     def _report(self, path: Path, label: int, reason: str) -> None:
@@ -178,17 +180,13 @@ class FolderClips(Dataset):
                 f"{self.root}: {count} of {total} {self.split} clips cannot be read, first {first} "
                 f"({why}): repair or remove them"
             )
-        left = {p for p, other in self.clips if other == label} - {p for p, _ in self.broken}
-        if not left:
-            raise self._without_clips(label)
-
-    def _without_clips(self, label: int) -> BadInput:
-        name = self.labels[label]
-        first, why = next((p, w) for p, w in self.broken if p.parent.name == name or True)
-        return BadInput(
-            f"{self.root}: no readable {self.split} clip of class {name!r} is left, first {first} "
-            f"({why}): repair it or add clips"
-        )
+        lost = [(p, why) for p, why in self.broken if p.parent == path.parent]
+        if len(lost) == self._total[label]:
+            first, why = lost[0]
+            raise BadInput(
+                f"{self.root}: no {self.split} clip of class {self.labels[label]!r} can be read, "
+                f"first {first} ({why}): repair it or add clips"
+            )
 
 
 def find_clips(root: Path, split: str, labels: list[str] | None) -> tuple[list[str], list[Clip]]:
@@ -249,7 +247,7 @@ def _require_clips(root: Path, split: str, labels: list[str], found: list[Clip])
         which = f"class {empty[0]!r} of {root}" if found else f"data folder {root}"
         raise BadInput(
             f"{which} has no {split} clips: put videos ({', '.join(sorted(VIDEO_SUFFIXES))}) or "
-            "folders of frame images into the class folders"
+            f"folders of frame images into the class folders, {LEAST_TO_SPLIT} or more a class"
         )
     if empty:
         names = ", ".join(empty[:5]) + (" ..." if len(empty) > 5 else "")
@@ -258,8 +256,13 @@ def _require_clips(root: Path, split: str, labels: list[str], found: list[Clip])
 
 def _folders(path: Path) -> dict[str, Path]:
     """Visible sub-folders by name; composed letters, which macOS writes apart, are one letter."""
-    folders = (p for p in path.iterdir() if p.is_dir() and not hidden(p))
-    return {unicodedata.normalize("NFC", p.name): p for p in sorted(folders)}
+    folders: dict[str, Path] = {}
+    for folder in sorted(p for p in path.iterdir() if p.is_dir() and not hidden(p)):
+        name = unicodedata.normalize("NFC", folder.name)
+        if name in folders:
+            raise BadInput(f"{path} has two folders that read {name!r}: put them into one")
+        folders[name] = folder
+    return folders
 
 
 def _clips_in(folder: Path) -> list[Path]:

@@ -36,7 +36,7 @@ def rasterise(shapes: Capsules, light: Tensor, size: int) -> tuple[Tensor, Tenso
     ``light`` (F, 3) is the direction towards the light, unit length, times its strength; what it
     does not reach keeps ``1 - strength``.
     """
-    images, per_image = shapes.ends.shape[:2]
+    images = len(shapes.ends)
     device = shapes.ends.device
     depth = shapes.ends[..., 2].clamp(min=NEAR)  # (F, K, 2)
     scale = FOCAL * size / depth

@@ -28,7 +28,7 @@ def resize_crop(pixels: np.ndarray, size: int) -> Tensor:
         raise BadInput(f"a frame of type {kind} cannot be resized: give a uint8 numpy array")
     if pixels.ndim not in (3, 4) or pixels.shape[-1] != 3 or 0 in pixels.shape:
         raise BadInput(
-            f"a frame of shape {pixels.shape} cannot be resized: give (H, W, 3) or (T, H, W, 3), RGB"
+            f"a frame of shape {pixels.shape} cannot be resized: give (H, W, 3) or (T, H, W, 3)"
         )
     clip = pixels if pixels.ndim == 4 else pixels[None]
     # A writable copy only where torch asks for one; the permuted view is channels-last in memory,
@@ -37,7 +37,8 @@ def resize_crop(pixels: np.ndarray, size: int) -> Tensor:
     x = torch.from_numpy(clip).permute(0, 3, 1, 2)  # (T, 3, H, W)
     height, width = x.shape[2:]
     short = min(height, width)
-    target = [max(size, round(side * size / short)) for side in (height, width)]
+    # What the crop takes off is even, so that the centre stays the centre to the pixel.
+    target = [size + 2 * round((side * size / short - size) / 2) for side in (height, width)]
     if target != [height, width]:
         x = F.interpolate(x, size=target, mode="bilinear", antialias=True)
     top, left = ((side - size) // 2 for side in target)
@@ -47,12 +48,10 @@ def resize_crop(pixels: np.ndarray, size: int) -> Tensor:
     return x if pixels.ndim == 4 else x[0]
 
 
-def normalise(
-    frames: Tensor, mean: Sequence[float], std: Sequence[float], size: int | None = None
-) -> Tensor:
+def normalise(frames: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """``(pixel / 255 - mean) / std``: ``(..., 3, H, W)`` in 0..255 to float32 of the same shape.
 
-    Takes uint8, or floats in 0..255 without NaN. With ``size``, height and width must be that.
+    Takes uint8, or float32 in 0..255 without NaN.
 
     Raises ``BadInput`` on another dtype, shape or range.
     """
@@ -62,17 +61,12 @@ def normalise(
     shape = tuple(frames.shape)
     if frames.ndim < 3 or shape[-3] != 3 or 0 in shape:
         raise BadInput(f"frames of shape {shape}: give (..., 3, height, width), RGB")
-    if size is not None and shape[-2:] != (size, size):
-        raise BadInput(
-            f"frames of {shape[-1]}x{shape[-2]} pixels for a model of {size}x{size}: resize them "
-            "first (core.data.transforms.resize_crop)"
-        )
     if frames.is_floating_point():
         low, high = frames.aminmax()  # NaN if any value is
         if not (low >= 0 and high <= 255):
             what = "NaN" if low.isnan() else f"values from {low.item():g} to {high.item():g}"
             raise BadInput(f"frames with {what}: pixels must lie in 0 to 255")
-    # One multiplication and one addition a value, in the order of the formula's constants.
+    # One scale and one bias a channel, as an exported graph or a Core ML image input has them.
     scale = torch.tensor([1 / (255 * s) for s in std], device=frames.device)[:, None, None]
     shift = torch.tensor([m / s for m, s in zip(mean, std, strict=True)], device=frames.device)
-    return frames.float() * scale - shift[:, None, None]
+    return frames.float() * scale - shift[:, None, None]  # (..., 3, H, W)

@@ -153,7 +153,7 @@ def hidden(path: Path) -> bool:
 
 
 def _one_line(error: BaseException) -> str:
-    text = str(error).splitlines()
+    text = str(getattr(error, "strerror", None) or error).splitlines()
     return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
 
 

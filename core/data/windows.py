@@ -17,7 +17,8 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from core.data.gestures import LABELS
-from core.data.synthetic import IGNORE, POSE_TARGETS, WINDOW, training_window
+from core.data.scenes import IGNORE, POSE_TARGETS
+from core.data.synthetic import WINDOW, training_window
 from core.errors import BadInput
 
 COVERED = 0.8  # part of a gesture that a window must hold to carry its clip label
@@ -57,7 +58,13 @@ class SyntheticWindows(Dataset):
 
 
 def render_windows(
-    folder: Path, count: int, size: int, variation: float, frame_rate: float, seed: int, workers: int
+    folder: Path,
+    count: int,
+    size: int,
+    variation: float,
+    frame_rate: float,
+    seed: int,
+    workers: int,
 ) -> Path:
     """Render ``count`` windows into ``folder`` unless they are there; gives the folder.
 

@@ -1,0 +1,12 @@
+"""The first clips of a data set, spread over its classes."""
+
+from torch.utils.data import Dataset, Subset
+
+
+def first(clips: Dataset, count: int | None) -> Dataset:
+    """At most ``count`` clips, evenly spaced over the data set; all of them without a count."""
+    if count is None or count >= len(clips):
+        return clips
+    chosen = Subset(clips, [i * len(clips) // count for i in range(count)])
+    chosen.labels = clips.labels
+    return chosen
