@@ -21,7 +21,7 @@ def run_main(main: Callable[[], int]) -> None:
     except BadInput as error:
         line = (str(error).strip().splitlines() or [""])[-1]
         line = line.removeprefix(f"{BadInput.__module__}.{BadInput.__qualname__}: ")
-        print(f"error: {line}", file=sys.stderr)
+        sys.stderr.write(f"error: {line}\n")  # in one piece: workers write there too
         sys.exit(BAD_INPUT)
     except KeyboardInterrupt:
         sys.exit(130)

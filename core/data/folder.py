@@ -172,7 +172,8 @@ class FolderClips(Dataset):
 
     def _report(self, path: Path, label: int, reason: str) -> None:
         self.broken.append((path, reason))
-        tqdm.write(f"warning: {path} cannot be read ({reason}): skipped", file=sys.stderr)
+        # In one piece, newline included: workers and the main process share stderr.
+        sys.stderr.write(f"warning: {path} cannot be read ({reason}): skipped\n")
         total, count = self._total.total(), len(self.broken)
         if count >= LEAST_BROKEN and count > MAX_BROKEN_FRACTION * total:
             first, why = self.broken[0]
