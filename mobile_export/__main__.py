@@ -22,7 +22,7 @@ examples:
   python -m mobile_export --target coreml
       the bundled model, one frame at a time, int8, into artifacts/
   python -m mobile_export --target xnnpack --precision fp32 --out build
-      an ExecuTorch program in floating point, bit for bit the same mathematics
+      an ExecuTorch program in floating point, within rounding of the checkpoint
   python -m mobile_export --target all --precision fp16
       every target that can do this form and precision; the others are named with the reason
   python -m mobile_export --target xnnpack --checkpoint mine.safetensors --data my_clips

@@ -22,7 +22,7 @@ import torch
 from core.checkpoint import Checkpoint, file_sha256
 from core.errors import BadInput
 from core.model import ModelConfig
-from mobile_export.graph import input_ports, output_ports
+from mobile_export.graph import Port, input_ports, output_ports
 from mobile_export.targets import Lowered
 
 SCHEMA = 1
@@ -74,9 +74,12 @@ def bundle_name(config: ModelConfig, form: str, target: str, precision: str) -> 
 
 
 def make_manifest(
-    checkpoint: Checkpoint, lowered: Lowered, combination: tuple[str, str, str], folder: Path
+    checkpoint: Checkpoint,
+    lowered: Lowered,
+    combination: tuple[str, str, str],
+    calibration_clips: int = 0,
 ) -> dict:
-    """All that is known once the artifact lies in ``folder``, before anything is executed.
+    """All that is known once the artifact is written, before anything is executed.
 
     ``combination`` is (target, form, precision). The caller adds ``golden``, ``execution`` and
     ``accuracy``.
@@ -84,10 +87,13 @@ def make_manifest(
     target, form, precision = combination
     config, model = checkpoint.config, checkpoint.model
     details = dict(lowered.details)
-    # A lowering that deviates from plain float32 tensors says so under these two keys.
-    kind = details.pop("input_kind", "tensor")
-    dtypes = details.pop("dtypes", {})  # port name -> dtype
-    quantization = details.pop("quantization", None)
+    # Core ML alone has inputs that are pictures; its lowering says so in ``details``.
+    kind = "image" if str(details.get("input")).startswith("image") else "tensor"
+    number = "float16" if details.get("compute_precision") == "float16" else "float32"
+    quantization = None
+    if precision == "int8":
+        method = details.pop("recipe", "post-training")
+        quantization = {"method": method, "calibration_clips": calibration_clips}
     first, *states_in = input_ports(model, form)
     outputs = output_ports(model, form)
     return {
@@ -104,17 +110,14 @@ def make_manifest(
             "file": checkpoint.path.name if checkpoint.path else "",
             "sha256": checkpoint.sha256,
         },
-        "input": _input_entry(config, form, first.name, first.shape, kind),
-        "outputs": [
-            {"name": p.name, "shape": list(p.shape), "dtype": dtypes.get(p.name, "float32")}
-            for p in outputs
-        ],
+        "input": _input_entry(config, form, first, "uint8" if kind == "image" else number),
+        "outputs": [{"name": p.name, "shape": list(p.shape), "dtype": number} for p in outputs],
         "state": [
             {
                 "input": a.name,
                 "output": b.name,
                 "shape": list(a.shape),
-                "dtype": dtypes.get(a.name, "float32"),
+                "dtype": number,
             }
             for a, b in zip(states_in, outputs[1:], strict=True)
         ],
@@ -126,18 +129,16 @@ def make_manifest(
     }
 
 
-def _input_entry(
-    config: ModelConfig, form: str, name: str, shape: tuple[int, ...], kind: str
-) -> dict:
+def _input_entry(config: ModelConfig, form: str, port: Port, dtype: str) -> dict:
     low = min((0 - m) / s for m, s in zip(config.mean, config.std, strict=True))
     high = max((1 - m) / s for m, s in zip(config.mean, config.std, strict=True))
-    image = kind == "image"
+    image = dtype == "uint8"
     leading = "frame" if form == "clip" else "batch"
     return {
-        "name": name,
-        "kind": kind,
-        "shape": list(shape),
-        "dtype": "uint8" if image else "float32",
+        "name": port.name,
+        "kind": "image" if image else "tensor",
+        "shape": list(port.shape),
+        "dtype": dtype,
         "layout": f"{leading}, channel, row, column",
         "colour_order": "RGB",
         "range": [0, 255] if image else [low, high],

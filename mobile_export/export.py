@@ -89,9 +89,8 @@ def export(checkpoint: Checkpoint, target: str, request: Request, step: Steps) -
         calibration = _calibration(checkpoint, request, step) if precision == "int8" else []
         step("lower", f"{config.backbone} {config.temporal}, {form}, {precision}, to {target}")
         lowered = _lower(checkpoint, target, request, calibration, folder)
-        manifest = make_manifest(checkpoint, lowered, (target, form, precision), folder)
-        if precision == "int8":
-            manifest["quantization"] = _recipe(manifest["quantization"], len(calibration))
+        combination = (target, form, precision)
+        manifest = make_manifest(checkpoint, lowered, combination, len(calibration))
         if target == "vulkan":
             save_proxy(lowered.converted, example_inputs(checkpoint.model, form), folder / FOLDER)
             manifest["proxy"] = file_entry(folder / FOLDER)
@@ -143,11 +142,6 @@ def _lower(
             labels=checkpoint.labels,
             allow_partial=request.allow_partial,
         )
-
-
-def _recipe(said: object, clips: int) -> dict:
-    recipe = said if isinstance(said, dict) else {"method": str(said)}
-    return {"calibration_clips": clips} | recipe
 
 
 def _golden(bundle: Bundle, runner: Runner, converted: nn.Module, clips: Dataset) -> dict:

@@ -24,6 +24,7 @@ from mobile_export.targets import LoweringError
 FOLDER = "proxy"
 GRAPH, TENSORS = "graph.json", "tensors.safetensors"
 LIBRARIES = ("aten", "quantized_decomposed")
+VIEWS = ("aten.view.default", "aten.reshape.default")
 NAMED = {"dtype": torch.dtype, "layout": torch.layout, "memory_format": torch.memory_format}
 SIDE_BY_SIDE = 2  # batch of the trial that shows whether the graph fixes its batch
 # Rounding differs with the batch and flips a few quantized values, 5 % of the range at most; a
@@ -50,33 +51,24 @@ def save_proxy(converted: nn.Module, inputs: Sequence[Tensor], folder: Path) -> 
 
     Raises ``LoweringError`` for an operator that the format does not take.
     """
-    program = torch.export.export(converted, tuple(inputs), strict=False)
-    signature = program.graph_signature
-    stored = {
-        **signature.inputs_to_parameters,
-        **signature.inputs_to_buffers,
-        **signature.inputs_to_lifted_tensor_constants,
-    }
-    values = {**program.state_dict, **program.constants}
+    if not isinstance(converted, fx.GraphModule):
+        converted = torch.export.export(converted, tuple(inputs)).module()
     nodes, tensors = [], {}
-    for node in program.graph.nodes:
-        if node.op == "placeholder" and node.name in stored:
+    for node in converted.graph.nodes:
+        entry = {"op": node.op, "name": node.name}
+        if node.op == "get_attr":
             # A copy: safetensors refuses tensors that share memory.
-            tensors[node.name] = values[stored[node.name]].detach().clone().contiguous()
-            nodes.append({"op": "tensor", "name": node.name})
-        elif node.op == "placeholder":
-            nodes.append({"op": "input", "name": node.name})
+            value = operator.attrgetter(node.target)(converted)
+            tensors[node.name] = value.detach().clone().contiguous()
         elif node.op == "output":
-            nodes.append({"op": "output", "name": node.name, "args": _encode(node.args[0])})
-        else:
-            nodes.append(
-                {
-                    "op": _target_name(node),
-                    "name": node.name,
-                    "args": _encode(node.args),
-                    "kwargs": {key: _encode(value) for key, value in node.kwargs.items()},
-                }
-            )
+            entry["args"] = _encode(list(node.args[0]))
+        elif node.op == "call_module" and not node.users:
+            continue  # the check of input shapes that torch.export adds
+        elif node.op != "placeholder":
+            entry["op"] = _target_name(node)
+            entry["args"] = _encode(_free_batch(node))
+            entry["kwargs"] = {key: _encode(value) for key, value in node.kwargs.items()}
+        nodes.append(entry)
     folder.mkdir()
     save_file(tensors, folder / TENSORS)
     (folder / GRAPH).write_text(json.dumps(nodes, separators=(",", ":"), allow_nan=False))
@@ -93,7 +85,7 @@ def open_proxy(folder: Path, inputs: Sequence[Tensor]) -> ProxyRunner:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise BadInput(f"proxy graph {folder} cannot be read ({reason}): export again") from None
-    batch = None if _any_batch(graph, inputs) else 1
+    batch = None if len(inputs[0]) == 1 and _any_batch(graph, inputs) else 1
     return ProxyRunner(graph, "converted graph, evaluated eagerly (proxy of the artifact)", batch)
 
 
@@ -103,7 +95,20 @@ def _target_name(node: fx.Node) -> str:
     name = str(node.target)  # "aten.conv2d.default"
     if node.op != "call_function" or name.split(".")[0] not in LIBRARIES:
         raise LoweringError(f"the converted graph holds {name}, which cannot be stored as a proxy")
+    if node.target._schema.is_mutable:
+        # relu_ and its like: the same as relu as long as nobody else reads the overwritten value.
+        if len(node.args[0].users) > 1:
+            raise LoweringError(f"the converted graph overwrites a value in {name} that it needs")
+        name = name.replace("_.", ".", 1)
     return name
+
+
+def _free_batch(node: fx.Node) -> list:
+    """Arguments; a view to a batch of 1 takes any batch, which is the same at 1."""
+    args = list(node.args)
+    if str(node.target) in VIEWS and args[1][0] == 1 and -1 not in args[1]:
+        args[1] = [-1, *args[1][1:]]
+    return args
 
 
 def _operator(name: str) -> Any:
@@ -113,10 +118,8 @@ def _operator(name: str) -> Any:
     if library not in LIBRARIES:
         raise ValueError(f"operator {name} is of no known library")
     found = getattr(getattr(getattr(torch.ops, library), packet), overload)
-    schema = found._schema
-    if schema.is_mutable or any("str" in str(argument.type) for argument in schema.arguments):
-        # Operators that take text name files; none of those, nor in-place ones, is needed.
-        raise ValueError(f"operator {name} is not a plain function of tensors")
+    if found._schema.is_mutable:
+        raise ValueError(f"operator {name} writes into its arguments")
     return found
 
 
@@ -140,6 +143,8 @@ def _encode(value: Any) -> Any:
 def _decode(value: Any, known: set[str]) -> Any:
     if isinstance(value, list):
         return [_decode(item, known) for item in value]
+    if isinstance(value, str):  # text is what an operator names a file with
+        raise ValueError("an argument is text")
     if not isinstance(value, dict):
         return value
     ((key, name),) = value.items()
@@ -169,9 +174,9 @@ class _Graph:
         known: set[str] = set()
         for node in nodes:
             op, name = node["op"], node["name"]
-            if op == "tensor":
+            if op == "get_attr":
                 self.tensors[name] = tensors[name]
-            elif op == "input":
+            elif op == "placeholder":
                 self.inputs.append(name)
             elif op == "output":
                 self.outputs = _decode(node["args"], known)

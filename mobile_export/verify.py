@@ -100,14 +100,15 @@ def open_runner(bundle: "Bundle") -> "Runner":
         from mobile_export.proxy import open_proxy
 
         return open_proxy(bundle.path / manifest["proxy"]["file"], bundle.zeros())
-    states = manifest["state"]
-    return _runtime("coreml").open_coreml(
-        bundle.artifact,
-        [manifest["input"]["name"], *(state["input"] for state in states)],
-        [output["name"] for output in manifest["outputs"]],
-        bundle.config.mean,
-        bundle.config.std,
-    )
+    from mobile_export.graph import Port
+
+    first, states = manifest["input"], manifest["state"]
+    inputs = [Port(first["name"], tuple(first["shape"]))]
+    inputs += [Port(state["input"], tuple(state["shape"])) for state in states]
+    outputs = [Port(output["name"], tuple(output["shape"])) for output in manifest["outputs"]]
+    config = bundle.config
+    opened = _runtime("coreml").open_coreml
+    return opened(bundle.artifact, inputs, outputs, config.mean, config.std)
 
 
 def _runtime(name: str) -> ModuleType:

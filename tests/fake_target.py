@@ -1,0 +1,100 @@
+"""A target that takes seconds less than a real one: it stores the model and runs it eagerly.
+
+The command line, the bundle and the verifier are tested on it; the real targets have tests of
+their own and go through the same command line in test_export.py.
+"""
+
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from helpers import make_model
+from torch.utils.data import Dataset
+
+from core import checkpoint
+from core.model import VideoClassifier
+from mobile_export.graph import graph_of
+from mobile_export.targets import Lowered, LoweringError
+
+LABELS = ["Doing other things", "No gesture", "Swiping Left", "Swiping Right", "Thumb Up"]
+
+
+class NoiseClips(Dataset):
+    """Random pixels whose labels are what a model answers, so that its accuracy is 100 %."""
+
+    def __init__(self, model: VideoClassifier, count: int, seed: int) -> None:
+        from core.data.transforms import normalise
+
+        config = model.config
+        generator = torch.Generator().manual_seed(seed)
+        shape = (count, config.frames, 3, config.size, config.size)
+        self.pixels = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+        with torch.inference_mode():
+            answers = model(normalise(self.pixels, config.mean, config.std)).argmax(1)
+        self.answers = answers.tolist()
+        self.labels = list(LABELS)
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        return self.pixels[index], self.answers[index]
+
+
+class FakeRunner:
+    proxy, batch = False, 1
+
+    def __init__(self, graph: torch.nn.Module, noise: float) -> None:
+        self.graph, self.noise, self.name = graph, noise, "fake runtime"
+
+    def __call__(self, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+        logits, *state = self.graph(*inputs)
+        return [logits + self.noise * torch.randn_like(logits), *state]
+
+
+def install(
+    monkeypatch, *, noise: float = 0.0, refuse: str | None = None, target: str = "xnnpack"
+) -> None:
+    """Put a fake in the place of a target's lowering and of ExecuTorch's runtime.
+
+    ``noise`` is added to every logit; ``refuse`` is the message of a ``LoweringError``.
+    """
+
+    def lower(model, form, precision, calibration, out, *, labels, allow_partial=False) -> Lowered:
+        if refuse:
+            raise LoweringError(refuse)
+        assert bool(calibration) == (precision == "int8")
+        checkpoint.save(out / "model.pte", model, labels)
+        return Lowered(out / "model.pte", graph_of(model, form), {"delegate_calls": 1})
+
+    def open_pte(path: Path) -> FakeRunner:
+        return FakeRunner(graph_of(checkpoint.load(path).model, "stream"), noise)
+
+    _module(monkeypatch, f"mobile_export.targets.{target}", lower=lower)
+    _module(monkeypatch, "mobile_export.runtime.executorch", open_pte=open_pte)
+
+
+def _module(monkeypatch, name: str, **contents: object) -> None:
+    module = ModuleType(name)
+    vars(module).update(contents)
+    monkeypatch.setitem(sys.modules, name, module)
+
+
+def make_checkpoint(folder: Path, **settings: object) -> Path:
+    """A tiny checkpoint file with ``LABELS``."""
+    path = folder / "tiny.safetensors"
+    checkpoint.save(path, make_model(**settings), LABELS)
+    return path
+
+
+def use_noise_clips(monkeypatch, path: Path) -> None:
+    """Make ``open_clips`` give noise clips that the checkpoint at ``path`` is always right on."""
+    import core.data
+
+    model = checkpoint.load(path).model
+
+    def open_clips(data, split, config, count=None, *, labels=None, difficulty="default", seed=0):
+        return NoiseClips(model, min(count or 6, 6), seed={"train": 1, "test": 2}[split])
+
+    monkeypatch.setattr(core.data, "open_clips", open_clips)

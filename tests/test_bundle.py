@@ -1,0 +1,243 @@
+"""The bundle: manifest and schema, hashes, golden clip, atomic writing, the proxy graph."""
+
+import copy
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from fake_target import LABELS, make_checkpoint
+from helpers import make_model
+
+from core.checkpoint import load as load_checkpoint
+from core.errors import BadInput
+from mobile_export import bundle, combinations
+from mobile_export.graph import example_inputs, graph_of
+from mobile_export.proxy import GRAPH, open_proxy, save_proxy
+from mobile_export.targets import Lowered, LoweringError
+
+PARITY = 1e-5  # the proxy runs the same float operators in the same order
+
+
+def make_bundle(folder: Path, form: str = "stream") -> bundle.Bundle:
+    """A valid bundle around an artifact of eight bytes."""
+    checkpoint = load_checkpoint(make_checkpoint(folder.parent))
+    folder.mkdir()
+    (folder / "model.pte").write_bytes(b"artifact")
+    lowered = Lowered(folder / "model.pte", graph_of(checkpoint.model, form), {"calls": 1})
+    manifest = bundle.make_manifest(checkpoint, lowered, ("xnnpack", form, "fp32"))
+    arrays = {
+        "inputs": np.random.default_rng(0).random((2, 3, 64, 64), dtype=np.float32),
+        "pixels": np.zeros((2, 3, 64, 64), np.uint8),
+        "logits": np.arange(10, dtype=np.float32).reshape(2, 5),
+    }
+    manifest["golden"] = {
+        "frames": 2,
+        "computed_by": "nobody",
+        "tolerance": 1e-4,
+        "measured_deviation": 0.0,
+        "files": bundle.write_golden(folder, arrays),
+    }
+    manifest["execution"] = {"runner": "nobody", "proxy": False}
+    manifest["accuracy"] = {
+        "data": "none", "clips": 1, "checkpoint_top1": 100.0, "artifact_top1": 100.0, "drop": 0.0,
+        "drop_interval": [-1.0, 1.0], "only_checkpoint_right": 0, "only_artifact_right": 0,
+        "agreement": 100.0, "deviation": 0.0, "max_drop": 2.0,
+    }  # fmt: skip
+    return bundle.write_manifest(folder, manifest)
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> bundle.Bundle:
+    return make_bundle(tmp_path / "made")
+
+
+def test_written_bundle_is_read_back(made: bundle.Bundle) -> None:
+    again = bundle.load(made.path)
+    assert again.manifest == made.manifest
+    assert again.config == load_checkpoint(made.path.parent / "tiny.safetensors").config
+    np.testing.assert_array_equal(again.golden("logits"), np.arange(10).reshape(2, 5))
+    assert again.golden("pixels").dtype == np.uint8
+
+
+def test_manifest_says_how_to_feed_the_artifact(made: bundle.Bundle) -> None:
+    manifest = made.manifest
+    assert manifest["input"]["shape"] == [1, 3, 64, 64]
+    assert manifest["input"]["range"] == [-1.0, 1.0]
+    assert manifest["decision"]["none_labels"] == ["No gesture", "Doing other things"]
+    assert manifest["labels"] == LABELS
+    model = make_model()
+    assert [tuple(s["shape"][1:]) for s in manifest["state"]] == list(model.state_shapes().values())
+    # A state goes back in where it came out: both lists are in the order of the graph.
+    assert [s["output"] for s in manifest["state"]] == [o["name"] for o in manifest["outputs"][1:]]
+    assert [z.shape for z in made.zeros()] == [x.shape for x in example_inputs(model, "stream")]
+
+
+def test_clip_form_has_no_state(tmp_path: Path) -> None:
+    manifest = make_bundle(tmp_path / "made", "clip").manifest
+    assert manifest["state"] == []
+    assert manifest["input"]["shape"] == [6, 3, 64, 64]
+
+
+def test_golden_files_are_raw_little_endian(made: bundle.Bundle) -> None:
+    entry = made.manifest["golden"]["files"]["inputs"]
+    raw = (made.path / entry["file"]).read_bytes()
+    assert entry["bytes_a_frame"] == 3 * 64 * 64 * 4
+    second = np.frombuffer(raw, "<f4", offset=entry["bytes_a_frame"]).reshape(3, 64, 64)
+    np.testing.assert_array_equal(second, made.golden("inputs")[1])
+
+
+def test_schema_under_docs_is_the_packaged_one() -> None:
+    root = Path(__file__).parents[1]
+    packaged = root / "mobile_export" / "manifest.schema.json"
+    assert (root / "docs" / "manifest.schema.json").read_text() == packaged.read_text()
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "named"),
+    [
+        (("schema",), 2, "schema"),
+        (("target",), "tflite", "target"),
+        (("artifact", "file"), "../model.pte", "artifact.file"),
+        (("artifact", "sha256"), "0", "artifact.sha256"),
+        (("input", "colour_order"), "BGR", "colour_order"),
+        (("golden", "files", "inputs", "file"), "/etc/passwd", "inputs.file"),
+        (("decision", "threshold"), 1.5, "threshold"),
+        (("unknown",), 1, "unknown"),
+    ],
+)
+def test_manifest_off_the_schema_is_refused(
+    made: bundle.Bundle, path: tuple[str, ...], value: object, named: str
+) -> None:
+    manifest = copy.deepcopy(made.manifest)
+    part = manifest
+    for key in path[:-1]:
+        part = part[key]
+    part[path[-1]] = value
+    (made.path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BadInput, match=named) as error:
+        bundle.load(made.path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("file", ["model.pte", "golden/logits.f32"])
+def test_changed_or_missing_file_is_named(made: bundle.Bundle, file: str) -> None:
+    (made.path / file).write_bytes(b"tampered")
+    with pytest.raises(BadInput, match=rf"{file} has SHA-256 .* manifest says"):
+        bundle.load(made.path)
+    (made.path / file).unlink()
+    with pytest.raises(BadInput, match=f"{file}.* does not exist"):
+        bundle.load(made.path)
+
+
+def test_staging_leaves_nothing_after_an_error(tmp_path: Path) -> None:
+    def fail(folder: Path, final: Path) -> None:
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        put(tmp_path / "a" / "b", "half", fail)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_staging_keeps_what_was_there(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(RuntimeError), bundle.staging(tmp_path, "name"):
+        raise RuntimeError
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_folder_that_is_no_bundle_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "name").mkdir()
+    with pytest.raises(BadInput, match="is not a bundle"), bundle.staging(tmp_path, "name"):
+        pass
+
+
+def put(out: Path, text: str, finish) -> None:
+    """Stage a bundle whose manifest is ``text`` and publish or reject it."""
+    with bundle.staging(out, "name") as folder:
+        (folder / "manifest.json").write_text(text)
+        finish(folder, out / "name")
+
+
+def contents(out: Path) -> dict[str, str]:
+    return {p.name: (p / "manifest.json").read_text() for p in out.iterdir()}
+
+
+def test_publish_replaces_an_older_bundle(tmp_path: Path) -> None:
+    put(tmp_path, "one", bundle.publish)
+    put(tmp_path, "two", bundle.publish)
+    assert contents(tmp_path) == {"name": "two"}
+
+
+def test_rejected_bundle_never_has_the_good_name(tmp_path: Path) -> None:
+    put(tmp_path, "bad", bundle.reject)
+    assert contents(tmp_path) == {"name.rejected": "bad"}
+    put(tmp_path, "good", bundle.publish)
+    put(tmp_path, "worse", bundle.reject)
+    assert contents(tmp_path) == {"name.previous": "good", "name.rejected": "worse"}
+
+
+def test_bundle_folder_is_readable_by_others(tmp_path: Path) -> None:
+    put(tmp_path, "one", bundle.publish)
+    assert os.stat(tmp_path / "name").st_mode & 0o555 == 0o555
+
+
+def test_every_combination_is_allowed_or_explained() -> None:
+    rows = combinations.as_data()
+    assert len(rows) == len(combinations.TARGETS) * 2 * 3
+    assert len(combinations.supported()) == sum(row["refused"] is None for row in rows)
+    for row in rows:
+        assert row["refused"] is None or ": use " in row["refused"]
+    assert combinations.stream_refusal("shift", causal=False)
+    assert combinations.stream_refusal("none", causal=False) is None
+
+
+def test_readme_holds_the_table_of_combinations() -> None:
+    text = (Path(__file__).parents[1] / "README.md").read_text()
+    held = text.split("<!-- combinations -->")[1].split("<!-- /combinations -->")[0]
+    assert held.strip() == combinations.table()
+
+
+@pytest.mark.parametrize("form", ["stream", "clip"])
+def test_proxy_graph_computes_what_was_stored(tmp_path: Path, form: str) -> None:
+    model = make_model()
+    zeros = example_inputs(model, form)
+    save_proxy(graph_of(model, form), zeros, tmp_path / "proxy")
+    runner = open_proxy(tmp_path / "proxy", zeros)
+    inputs = [torch.randn_like(x) for x in zeros]
+    with torch.inference_mode():
+        expected = graph_of(model, form)(*inputs)
+    for got, want in zip(runner(inputs), expected, strict=True):
+        torch.testing.assert_close(got, want, rtol=PARITY, atol=PARITY)
+    # Frames of a stream may run side by side; the rows of a clip are its time.
+    assert runner.batch == (None if form == "stream" else 1)
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        {"op": "aten.from_file.default", "name": "x", "args": ["/etc/passwd"], "kwargs": {}},
+        {"op": "prims.add.default", "name": "x", "args": [], "kwargs": {}},
+        {"op": "aten.add_.Tensor", "name": "x", "args": [], "kwargs": {}},
+        {"op": "aten.__class__.default", "name": "x", "args": [], "kwargs": {}},
+        {"op": "aten.relu.default", "name": "x", "args": [{"node": "y"}], "kwargs": {}},
+        {"op": "aten.relu.default", "name": "x", "args": [{"dtype": "load"}], "kwargs": {}},
+    ],
+)
+def test_proxy_file_can_only_name_plain_operators(tmp_path: Path, node: dict) -> None:
+    zeros = [torch.zeros(1, 3)]
+    save_proxy(torch.nn.ReLU(), zeros, tmp_path / "proxy")
+    (tmp_path / "proxy" / GRAPH).write_text(json.dumps([node]))
+    with pytest.raises(BadInput, match="cannot be read"):
+        open_proxy(tmp_path / "proxy", zeros)
+
+
+def test_operator_outside_the_format_is_named(tmp_path: Path) -> None:
+    class Named(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.gelu(x, approximate="tanh")
+
+    with pytest.raises(LoweringError, match="tanh"):
+        save_proxy(Named(), [torch.zeros(1, 3)], tmp_path / "proxy")

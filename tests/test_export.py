@@ -1,0 +1,154 @@
+"""The exporter as a user runs it: with a fake target for what all share, then with real ones."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from fake_target import LABELS, install, make_checkpoint, use_noise_clips
+
+from core import checkpoint
+from core.errors import BAD_INPUT, GATE_FAILED
+from mobile_export import __main__ as export_cli
+from mobile_export import bundle, combinations, verify
+from mobile_export.export import TOLERANCE
+
+NAME = "mobilenet_v2-action-stream-xnnpack-int8"
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch) -> Path:
+    path = make_checkpoint(tmp_path)
+    use_noise_clips(monkeypatch, path)
+    return path
+
+
+def options(tiny: Path, *more: str) -> list[str]:
+    return ["--checkpoint", str(tiny), "--out", str(tiny.parent / "out"), *more]
+
+
+def test_a_bundle_is_written_with_its_proof(tiny: Path, monkeypatch, capsys) -> None:
+    install(monkeypatch)
+    figures = tiny.parent / "figures.json"
+    argv = ["--target", "xnnpack", *options(tiny), "--json", str(figures)]
+    assert export_cli.main(argv) == 0
+    assert [p.name for p in (tiny.parent / "out").iterdir()] == [NAME]
+    made = bundle.load(tiny.parent / "out" / NAME)
+    manifest = made.manifest
+    assert manifest["execution"] == {"runner": "fake runtime", "proxy": False}
+    assert manifest["accuracy"]["checkpoint_top1"] == 100.0
+    assert manifest["accuracy"]["clips"] == 6
+    assert manifest["quantization"]["calibration_clips"] == 6
+    assert manifest["checkpoint"]["sha256"] == checkpoint.file_sha256(tiny)
+    assert manifest["golden"]["tolerance"] == TOLERANCE["int8"]
+    assert manifest["golden"]["computed_by"] == "fake runtime"
+    # The two forms of the golden input are the same frames.
+    pixels = torch.from_numpy(made.golden("pixels")).float()
+    torch.testing.assert_close((pixels / 255 - 0.5) / 0.5, torch.from_numpy(made.golden("inputs")))
+    (report,) = json.loads(figures.read_text())
+    assert report["path"].endswith(NAME)
+    out = capsys.readouterr().out
+    for step in ("load", "quantize", "lower", "execute", "verify", "write"):
+        assert f" s  {step}" in out
+
+
+def test_a_failed_check_leaves_no_bundle_under_the_good_name(
+    tiny: Path, monkeypatch, capsys
+) -> None:
+    out = tiny.parent / "out"
+    install(monkeypatch)
+    assert export_cli.main(["--target", "xnnpack", *options(tiny)]) == 0
+    install(monkeypatch, noise=100.0)
+    assert export_cli.main(["--target", "xnnpack", *options(tiny)]) == GATE_FAILED
+    assert sorted(p.name for p in out.iterdir()) == [f"{NAME}.previous", f"{NAME}.rejected"]
+    rejected = bundle.load(out / f"{NAME}.rejected")
+    assert rejected.manifest["accuracy"]["drop"] > 2.0
+    text = capsys.readouterr().out
+    assert "REJECTED" in text
+    assert "| drop " in text
+
+
+def test_fp32_is_held_to_rounding(tiny: Path, monkeypatch, capsys) -> None:
+    install(monkeypatch, noise=1e-2)
+    argv = ["--target", "xnnpack", "--precision", "fp32", "--max-drop", "100", *options(tiny)]
+    assert export_cli.main(argv) == GATE_FAILED
+    assert "more than 0.0001 for fp32" in capsys.readouterr().out
+
+
+def test_an_interrupt_leaves_nothing_behind(tiny: Path, monkeypatch) -> None:
+    install(monkeypatch)
+
+    def interrupt(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(verify, "check", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        export_cli.main(["--target", "xnnpack", *options(tiny)])
+    assert not (tiny.parent / "out").exists()
+
+
+def test_all_goes_on_after_a_target_that_fails(tiny: Path, monkeypatch, capsys) -> None:
+    install(monkeypatch)
+    for target in ("coreml", "vulkan"):
+        install(monkeypatch, target=target, refuse="aten.odd.default")
+    assert export_cli.main(["--target", "all", *options(tiny)]) == BAD_INPUT
+    captured = capsys.readouterr()
+    assert captured.err.count("aten.odd.default") == 2
+    assert [p.name for p in (tiny.parent / "out").iterdir()] == [NAME]
+
+
+def test_all_says_what_it_skips(tiny: Path, monkeypatch, capsys) -> None:
+    install(monkeypatch)
+    for target in ("coreml", "vulkan"):
+        install(monkeypatch, target=target, refuse="not wanted here")
+    export_cli.main(["--target", "all", "--precision", "fp16", *options(tiny)])
+    assert "skipped: xnnpack stream fp16 is refused" in capsys.readouterr().out
+
+
+def test_list_prints_the_combinations(capsys) -> None:
+    assert export_cli.main(["--list"]) == 0
+    assert capsys.readouterr().out.strip() == combinations.table()
+
+
+def test_help_teaches(capsys) -> None:
+    with pytest.raises(SystemExit):
+        export_cli.main(["--help"])
+    text = capsys.readouterr().out
+    assert "examples:" in text
+    assert "exit status:" in text
+
+
+def round_trip(tiny: Path, target: str, form: str, precision: str) -> dict:
+    """Export with the real target and verify what came out; any drop is let pass.
+
+    The model is random, so its answers hang on rounding; what is checked is that the artifact is
+    delegated whole, runs, is bundled, and computes what its own golden clip says.
+    """
+    argv = ["--target", target, "--form", form, "--precision", precision, "--max-drop", "100"]
+    assert export_cli.main([*argv, *options(tiny)]) == 0
+    (folder,) = (tiny.parent / "out").iterdir()
+    assert folder.name.endswith(f"-{form}-{target}-{precision}")
+    figures = tiny.parent / "figures.json"
+    argv = [str(folder), "--checkpoint", str(tiny), "--max-drop", "100", "--json", str(figures)]
+    assert verify.main(argv) == 0
+    report = json.loads(figures.read_text())
+    manifest = bundle.load(folder).manifest
+    assert report["artifact_top1"] == manifest["accuracy"]["artifact_top1"]
+    assert report["proxy"] == (target == "vulkan")
+    assert manifest["labels"] == LABELS
+    return report
+
+
+def test_xnnpack_from_checkpoint_to_verified_bundle(tmp_path: Path, monkeypatch) -> None:
+    # TSM has half the nodes of ACTION, and lowering takes its time by the node.
+    path = make_checkpoint(tmp_path, temporal="shift")
+    use_noise_clips(monkeypatch, path)
+    report = round_trip(path, "xnnpack", "stream", "fp32")
+    assert report["deviation"] < verify.FP32_PARITY
+    assert report["agreement"] == 100.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("combination", combinations.supported(), ids="-".join)
+def test_every_combination(combination: tuple[str, str, str], tiny: Path) -> None:
+    round_trip(tiny, *combination)

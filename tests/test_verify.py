@@ -1,0 +1,213 @@
+"""Accuracy of a checkpoint and its artifact: the interval, the comparison, the verifier."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from fake_target import LABELS, install, make_checkpoint, use_noise_clips
+from helpers import make_model
+from scipy import stats
+
+from core.errors import BAD_INPUT, GATE_FAILED, BadInput
+from mobile_export import __main__ as export_cli
+from mobile_export import verify
+from mobile_export.accuracy import Z95, compare, drop_interval, relative_deviation
+from mobile_export.feed import check_input, check_pixels, run_clips, run_stream
+from mobile_export.graph import graph_of
+
+STREAM_PARITY = 1e-4  # stream and clip form of one model add the same floats in another order
+COVERAGE_SLACK = 0.02  # 2,000 draws of a binomial at 0.95 stray by 0.01 (two sigmas)
+
+
+class Eager:
+    """A runner around the model itself."""
+
+    name, proxy = "eager", False
+
+    def __init__(self, graph: torch.nn.Module, batch: int | None) -> None:
+        self.graph, self.batch = graph, batch
+        self.calls = 0
+
+    def __call__(self, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+        self.calls += 1
+        with torch.inference_mode():
+            return list(self.graph(*inputs))
+
+
+def test_interval_at_hand_computed_values() -> None:
+    # b = 8, c = 2, n = 98: p = 9 / 100, q = 3 / 100.
+    half = Z95 * math.sqrt((0.12 - 0.06**2) / 100)
+    assert drop_interval(8, 2, 98) == pytest.approx((6 - 100 * half, 6 + 100 * half))
+    assert pytest.approx(stats.norm.ppf(0.975)) == Z95
+
+
+def test_interval_keeps_a_width_without_discordant_clips() -> None:
+    low, high = drop_interval(0, 0, 400)
+    assert low == pytest.approx(-high)
+    assert 0.3 < high < 1.0  # points; 400 equal answers do not prove equality
+    low, high = drop_interval(3, 0, 3)
+    assert -100 <= low < high == 100
+
+
+def test_interval_is_antisymmetric() -> None:
+    low, high = drop_interval(7, 3, 200)
+    assert drop_interval(3, 7, 200) == pytest.approx((-high, -low))
+
+
+@pytest.mark.parametrize(("clips", "lost", "won"), [(400, 0.03, 0.01), (60, 0.05, 0.05)])
+def test_interval_covers_the_truth(clips: int, lost: float, won: float) -> None:
+    shares = [lost, won, 1 - lost - won]
+    draws = stats.multinomial.rvs(clips, shares, size=2000, random_state=0)
+    truth = 100 * (lost - won)
+    intervals = [drop_interval(int(b), int(c), clips) for b, c, _ in draws]
+    covered = sum(low <= truth <= high for low, high in intervals) / len(draws)
+    assert covered >= 0.95 - COVERAGE_SLACK
+
+
+def logits_for(answers: list[int]) -> torch.Tensor:
+    """(clips, 2 frames, 3 classes) with the given answers, as a mean over frames alone."""
+    last = 2 * torch.nn.functional.one_hot(torch.tensor(answers), 3).float()
+    first = torch.zeros_like(last)
+    return torch.stack([first, last], 1)
+
+
+def test_comparison_counts_each_kind_of_clip() -> None:
+    truth = torch.tensor([0, 1, 2, 0])
+    result = compare(logits_for([0, 1, 2, 1]), logits_for([0, 2, 1, 0]), truth)
+    assert (result.checkpoint_top1, result.artifact_top1) == (75.0, 50.0)
+    assert (result.only_checkpoint_right, result.only_artifact_right) == (2, 1)
+    assert result.drop == 25.0
+    assert result.agreement == 25.0
+    assert result.drop_interval == drop_interval(2, 1, 4)
+
+
+def test_a_value_that_is_not_finite_is_a_wrong_answer() -> None:
+    truth = torch.tensor([0, 1])
+    broken = logits_for([0, 1])
+    broken[0, 0, 0] = math.nan
+    result = compare(logits_for([0, 1]), broken, truth)
+    assert result.artifact_top1 == 50.0
+    assert result.deviation == math.inf
+
+
+def test_relative_deviation() -> None:
+    assert relative_deviation(torch.tensor([1.0, -3.0]), torch.tensor([1.0, -4.0])) == 0.25
+    assert relative_deviation(torch.zeros(2), torch.zeros(2)) == 0.0
+
+
+@pytest.mark.parametrize("batch", [1, None])
+def test_stream_resets_the_state_for_every_clip(batch: int | None) -> None:
+    model = make_model()
+    clips = torch.randn(3, 6, 3, 64, 64)
+    shapes = [(1, *shape) for shape in model.state_shapes().values()]
+    runner = Eager(graph_of(model, "stream"), batch)
+    got = run_stream(runner, clips, shapes)
+    with torch.inference_mode():
+        expected = model.frame_logits(clips)
+    assert relative_deviation(got, expected) < STREAM_PARITY
+    assert runner.calls == (6 if batch is None else 18)
+
+
+def test_clip_form_runs_clip_by_clip() -> None:
+    model = make_model()
+    clips = torch.randn(2, 6, 3, 64, 64)
+    got = run_clips(Eager(graph_of(model, "clip"), 1), clips)
+    with torch.inference_mode():
+        expected = model(clips)[:, None]
+    assert relative_deviation(got, expected) < STREAM_PARITY
+
+
+@pytest.mark.parametrize(
+    ("frame", "said"),
+    [
+        (torch.zeros(3, 32, 32, dtype=torch.uint8), "shape"),
+        (torch.zeros(64, 64, 3, dtype=torch.uint8), "shape"),
+        (torch.zeros(64, 64, dtype=torch.uint8), "shape"),
+        (torch.zeros(3, 64, 64), "type"),
+        ([[0]], "type"),
+    ],
+)
+def test_wrong_pixels_are_refused(frame: object, said: str) -> None:
+    with pytest.raises(BadInput, match=said) as error:
+        check_pixels(frame, 64)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("frame", "said"),
+    [
+        (torch.zeros(3, 32, 32), "shape"),
+        (torch.zeros(3, 64, 64, dtype=torch.float64), "type"),
+        (torch.full((3, 64, 64), math.nan), "NaN"),
+        (torch.full((3, 64, 64), math.inf), "infinity"),
+        (torch.full((3, 64, 64), 255.0), "outside -1 to 1"),
+    ],
+)
+def test_wrong_normalised_frames_are_refused(frame: torch.Tensor, said: str) -> None:
+    half = (0.5, 0.5, 0.5)
+    with pytest.raises(BadInput, match=said) as error:
+        check_input(frame, 64, half, half)
+    assert "\n" not in str(error.value)
+    assert check_input(torch.ones(2, 3, 64, 64), 64, half, half).shape == (2, 3, 64, 64)
+
+
+@pytest.fixture
+def exported(tmp_path: Path, monkeypatch) -> tuple[Path, list[str]]:
+    """A bundle of the fake target and the options that verify it."""
+    path = make_checkpoint(tmp_path)
+    install(monkeypatch)
+    use_noise_clips(monkeypatch, path)
+    options = ["--checkpoint", str(path)]
+    out = tmp_path / "out"
+    assert export_cli.main(["--target", "xnnpack", *options, "--out", str(out)]) == 0
+    return next(out.iterdir()), options
+
+
+def test_verify_passes_and_writes_its_figures(exported, tmp_path: Path, capsys) -> None:
+    folder, options = exported
+    figures = tmp_path / "report.json"
+    assert verify.main([str(folder), *options, "--clips", "5", "--json", str(figures)]) == 0
+    report = json.loads(figures.read_text())
+    assert report["clips"] == 5
+    assert report["drop"] == 0.0
+    assert report["agreement"] == 100.0
+    assert report["golden_deviation"] == 0.0
+    assert report["proxy"] is False
+    assert report["failures"] == []
+    assert "| drop " in capsys.readouterr().out
+
+
+def test_verify_fails_an_artifact_that_answers_otherwise(
+    exported, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    folder, options = exported
+    install(monkeypatch, noise=100.0)
+    figures = tmp_path / "report.json"
+    assert verify.main([str(folder), *options, "--json", str(figures)]) == GATE_FAILED
+    failures = " ".join(json.loads(figures.read_text())["failures"])
+    assert "points" in failures
+    assert "golden" in failures
+    # Allowing any drop does not excuse a golden clip that is not reproduced.
+    assert verify.main([str(folder), *options, "--max-drop", "100"]) == GATE_FAILED
+
+
+def test_verify_fails_a_changed_artifact(exported) -> None:
+    folder, options = exported
+    (folder / "model.pte").write_bytes(b"other")
+    with pytest.raises(BadInput, match=r"model\.pte has SHA-256"):
+        verify.main([str(folder), *options])
+
+
+def test_verify_wants_the_checkpoint_of_the_bundle(exported, tmp_path: Path) -> None:
+    folder, _ = exported
+    (tmp_path / "other").mkdir()
+    other = make_checkpoint(tmp_path / "other", seed=1)
+    with pytest.raises(BadInput, match=r"give tiny\.safetensors") as error:
+        verify.main([str(folder), "--checkpoint", str(other)])
+    assert "\n" not in str(error.value)
+    with pytest.raises(BadInput, match="bundled checkpoint is not"):
+        verify.main([str(folder)])
+    assert BAD_INPUT == 2
+    assert len(LABELS) == 5
