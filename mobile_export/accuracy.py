@@ -143,10 +143,10 @@ class Measurement:
         join = max if (os.cpu_count() or 1) > 1 else lambda a, b: a + b
         return join(rendered - start, measured - rendered) / count
 
-    def run(self, dataset: Dataset, progress: bool = True) -> Comparison:
-        """Compare on every clip of ``dataset``."""
+    def run(self, dataset: Dataset) -> Comparison:
+        """Compare on every clip of ``dataset``, with a progress bar on a terminal."""
         eager, artifact, truth = [], [], []
-        with tqdm(total=len(dataset), unit="clip", leave=False, disable=not progress) as bar:
+        with tqdm(total=len(dataset), unit="clip", leave=False, disable=None) as bar:
             # One worker renders or decodes ahead; a batch or less is not worth a process.
             workers = 1 if len(dataset) > self.batch else 0
             for pixels, labels in DataLoader(dataset, self.batch, num_workers=workers):
