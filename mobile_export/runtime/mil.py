@@ -1,0 +1,279 @@
+"""A reference interpreter for ML Programs: runs an ``.mlpackage`` where Core ML does not exist.
+
+It reads the model's protobuf and weight file and executes the main function operation by operation
+on torch. It shows what the package computes under our reading of MIL, not the arithmetic or the
+placement of a device: products are summed in float32 and every result that the program declares as
+fp16 is rounded to it. Constants (weights to be dequantized, transposed, ...) are folded once, when
+the program is loaded.
+
+A program whose inputs all have a leading 1 takes any batch there, unless an operation works along
+that axis: the frames of many clips then share one pass.
+
+Sources: ``mlmodel/format/MIL.proto`` and ``mlmodel/src/MILBlob`` of apple/coremltools.
+"""
+
+import math
+import struct
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.errors import BadInput
+from mobile_export.runtime.mil_ops import EXACT, OPS
+
+_WEIGHTS = "Data/com.apple.CoreML/weights/weight.bin"
+_SENTINEL = 0xDEADBEEF  # first word of every entry's header in the weight file
+_HEADER = struct.Struct("<IIQQ")  # sentinel, data type, size in bytes, offset of the data
+
+# Names of MIL_pb2.DataType to numpy's; int32, bool and string are parameters, the rest numbers.
+_NUMPY = {
+    "FLOAT16": np.float16,
+    "FLOAT32": np.float32,
+    "INT8": np.int8,
+    "UINT8": np.uint8,
+    "INT32": np.int32,
+    "BOOL": np.bool_,
+}
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output; an image input takes pixels 0..255, RGB, (1, 3, H, W)."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str  # FLOAT16, FLOAT32 ...
+    image: bool = False
+
+
+@dataclass
+class Step:
+    """One operation: parameters that are known, names of those that are not, its result."""
+
+    kind: str
+    known: dict
+    names: dict[str, str | list[str]]
+    output: Port
+    free: list[str] = field(default_factory=list)  # values that nothing needs after this step
+
+    def run(self, values: dict[str, Tensor]) -> Tensor:
+        """Compute the result in float32, rounded to fp16 where the program declares that."""
+        given = {
+            key: [values[n] for n in name] if isinstance(name, list) else values[name]
+            for key, name in self.names.items()
+        }
+        result = OPS[self.kind](**self.known, **given)
+        if self.output.dtype == "FLOAT16" and self.kind not in EXACT:
+            return result.half().float()
+        return result
+
+
+class MilProgram:
+    """An ML Program in memory: ``program({input name: tensor}) -> {output name: tensor}``.
+
+    ``inputs`` and ``outputs`` list the ports, ``histogram`` counts the operations of the file by
+    name (constants left out), ``batchable`` says whether the leading axis takes any size.
+    Raises ``BadInput`` for a package that is missing, truncated, not an ML Program, or that holds
+    an operation that is not implemented.
+    """
+
+    def __init__(self, package: Path) -> None:
+        function, description = _load_function(package)
+        block = function.block_specializations[function.opset]
+        images = {i.name for i in description.input if i.type.HasField("imageType")}
+        self.inputs = [_port(value, value.name in images) for value in function.inputs]
+        self.histogram: Counter[str] = Counter()
+        self._steps: list[Step] = []
+        self._constants: dict[str, object] = {}
+        blob = _Blob(package / _WEIGHTS)
+        ports = {port.name: port for port in self.inputs}
+        for operation in block.operations:
+            self._add(operation, blob, ports)
+        self.outputs = [ports[name] for name in block.outputs]
+        self.batchable = all(port.shape[:1] == (1,) for port in self.inputs) and all(
+            _keeps_batch(step, ports) for step in self._steps
+        )
+        if self.batchable:
+            for step in self._steps:
+                _free_leading_axis(step)
+        self._plan_frees()
+
+    def __call__(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Run once; tensors have the declared shapes, the leading 1 being free if batchable.
+
+        Raises ``BadInput`` for a missing input or a wrong shape.
+        """
+        values = {port.name: self._checked(port, inputs) for port in self.inputs}
+        if len({value.shape[0] for value in values.values()}) > 1 and self.batchable:
+            raise BadInput("the inputs have different batch sizes: give every input the same one")
+        values |= {n: c for n, c in self._constants.items() if isinstance(c, Tensor)}
+        with torch.no_grad():
+            for step in self._steps:
+                values[step.output.name] = step.run(values)
+                for name in step.free:
+                    del values[name]
+        return {port.name: values[port.name] for port in self.outputs}
+
+    def _checked(self, port: Port, inputs: dict[str, Tensor]) -> Tensor:
+        if port.name not in inputs:
+            raise BadInput(f"input {port.name} is missing: the program takes {self._names()}")
+        value = inputs[port.name].float()
+        skip = int(self.batchable)
+        if value.ndim != len(port.shape) or tuple(value.shape[skip:]) != port.shape[skip:]:
+            raise BadInput(
+                f"input {port.name} has shape {tuple(value.shape)}, the program takes {port.shape}"
+                + (" with any batch" if self.batchable else "")
+            )
+        return value.half().float() if port.dtype == "FLOAT16" else value
+
+    def _names(self) -> str:
+        return ", ".join(port.name for port in self.inputs)
+
+    def _add(self, operation, blob: "_Blob", ports: dict[str, Port]) -> None:
+        """Decode one operation; fold it when everything that it needs is known."""
+        if operation.type == "const":
+            self._constants[operation.outputs[0].name] = blob.value(operation.attributes["val"])
+            return
+        self.histogram[operation.type] += 1
+        if operation.type not in OPS or len(operation.outputs) != 1:
+            raise BadInput(
+                f"operation {operation.type} ({operation.outputs[0].name}) is not implemented in "
+                "the reference interpreter: run this package on macOS"
+            )
+        step = Step(operation.type, {}, {}, _port(operation.outputs[0]))
+        for key, value in operation.attributes.items():  # where constexpr operations keep theirs
+            if key != "name":
+                step.known[key] = blob.value(value)
+        for key, argument in operation.inputs.items():
+            names = [binding.name for binding in argument.arguments]
+            if key == "values":
+                step.names[key] = names
+            elif names[0] in self._constants:
+                step.known[key] = self._constants[names[0]]
+            else:
+                step.names[key] = names[0]
+        ports[step.output.name] = step.output
+        if any(name not in self._constants for name in _flat(step)):
+            self._steps.append(step)
+        else:
+            self._constants[step.output.name] = step.run(self._constants)
+
+    def _plan_frees(self) -> None:
+        """Let every step drop the values that it is the last to use, and its own if unused."""
+        needed = {port.name for port in self.outputs}
+        for step in reversed(self._steps):
+            last = {n for n in [*_flat(step), step.output.name] if n not in needed}
+            step.free = sorted(last)
+            needed |= last
+        used = {name for step in self._steps for name in _flat(step)} | {
+            port.name for port in self.outputs
+        }
+        self._constants = {n: c for n, c in self._constants.items() if n in used}
+
+
+class _Blob:
+    """Values of the protobuf, immediate or in the weight file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.data = np.memmap(path, np.uint8, "r") if path.is_file() else np.empty(0, np.uint8)
+
+    def value(self, value) -> object:
+        """A tensor for numbers; a Python value or list for int32, bool and string."""
+        from coremltools.proto import MIL_pb2
+
+        kind = MIL_pb2.DataType.Name(value.type.tensorType.dataType)
+        shape = _shape(value.type.tensorType)
+        if kind == "STRING":
+            return value.immediateValue.tensor.strings.values[0]
+        if kind not in _NUMPY:
+            raise BadInput(f"{self.path}: a constant of type {kind} is not implemented")
+        array = self._array(value, np.dtype(_NUMPY[kind]), math.prod(shape)).reshape(shape)
+        if kind in ("INT32", "BOOL"):
+            return array.tolist()
+        return torch.from_numpy(array.astype(np.float32))
+
+    def _array(self, value, dtype: np.dtype, count: int) -> np.ndarray:
+        if value.WhichOneof("value") == "immediateValue":
+            tensor = value.immediateValue.tensor
+            held = getattr(tensor, tensor.WhichOneof("value")).values
+            return np.frombuffer(held, dtype) if isinstance(held, bytes) else np.array(held, dtype)
+        place = value.blobFileValue.offset
+        end = place + _HEADER.size
+        header = _HEADER.unpack(self.data[place:end].tobytes()) if end <= len(self.data) else None
+        if header is None or header[0] != _SENTINEL or header[3] + header[2] > len(self.data):
+            raise BadInput(f"weight file {self.path} is truncated or damaged: export again")
+        if header[2] != count * dtype.itemsize:
+            raise BadInput(f"weight file {self.path} does not fit its program: export again")
+        return self.data[header[3] : header[3] + header[2]].view(dtype)
+
+
+def load_spec(package: Path):
+    """The package's protobuf; ``BadInput`` when there is none or it cannot be read."""
+    import coremltools as ct
+    from google.protobuf.message import DecodeError
+
+    if not (package / "Manifest.json").is_file():
+        raise BadInput(f"{package} is not an .mlpackage folder: give one that the exporter wrote")
+    try:
+        return ct.utils.load_spec(str(package))
+    except (DecodeError, OSError, RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BadInput(f"{package} cannot be read ({reason}): export again") from None
+
+
+def _load_function(package: Path):
+    spec = load_spec(package)
+    if spec.WhichOneof("Type") != "mlProgram" or "main" not in spec.mlProgram.functions:
+        raise BadInput(f"{package} is not an ML Program with a main function: export again")
+    return spec.mlProgram.functions["main"], spec.description
+
+
+def _shape(tensor_type) -> tuple[int, ...]:
+    return tuple(dimension.constant.size for dimension in tensor_type.dimensions)
+
+
+def _port(value, image: bool = False) -> Port:
+    from coremltools.proto import MIL_pb2
+
+    kind = value.type.tensorType
+    return Port(value.name, _shape(kind), MIL_pb2.DataType.Name(kind.dataType), image)
+
+
+def _flat(step: Step) -> list[str]:
+    """Names of the values that a step reads."""
+    return [n for v in step.names.values() for n in (v if isinstance(v, list) else [v])]
+
+
+def _keeps_batch(step: Step, ports: dict[str, Port]) -> bool:
+    """Whether a step maps each entry of a leading axis of 1 to itself."""
+    known, output = step.known, step.output
+    if output.shape[:1] != (1,):
+        return False
+    rank = len(output.shape)
+    touched = {
+        "concat": lambda: known["axis"] in (0, -rank),
+        "linear": lambda: len(output.shape) < 2,
+        "pad": lambda: len(known["pad"]) == 2 * rank and any(known["pad"][:2]),
+        "reduce_mean": lambda: not known.get("axes") or {0, -rank} & set(known["axes"]),
+        "reshape": lambda: ports[step.names["x"]].shape[:1] != (1,),
+        "slice_by_index": lambda: any(known.get("squeeze_mask", [False])[:1]),
+        "transpose": lambda: known["perm"][0] != 0,
+    }.get(step.kind, partial(bool, False))
+    return not touched()
+
+
+def _free_leading_axis(step: Step) -> None:
+    """Literals that name the leading 1 are made to follow the batch that comes in."""
+    known = step.known
+    if step.kind == "reshape":
+        known["shape"] = [0, *known["shape"][1:]]
+    elif step.kind == "slice_by_index":
+        for key in ("begin_mask", "end_mask"):
+            mask = known.get(key) or [False] * len(known["begin"])
+            known[key] = [True, *mask[1:]]
