@@ -181,7 +181,8 @@ class _Blob:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.data = np.memmap(path, np.uint8, "r") if path.is_file() else np.empty(0, np.uint8)
+        held = path.is_file() and path.stat().st_size > 0  # an empty file cannot be mapped
+        self.data = np.memmap(path, np.uint8, "r") if held else np.empty(0, np.uint8)
 
     def value(self, value) -> object:
         """A tensor for numbers; a Python value or list for int32, bool and string."""

@@ -88,7 +88,8 @@ def lower(
     factor = torch.ones(3)
     graph = graph_of(model, form)
     if form == "stream" and len(set(config.std)) > 1:
-        graph, factor = graph_of(*_fold_std(model))
+        folded, factor = _fold_std(model)
+        graph = graph_of(folded, form)
     if precision == "int8":
         from mobile_export.targets.coreml_int8 import quantize
 

@@ -1,0 +1,278 @@
+"""Core ML packages of small models, executed by the reference interpreter."""
+
+import functools
+import json
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from helpers import make_model
+
+from core.errors import BadInput
+from core.temporal import TEMPORAL
+from mobile_export.graph import input_ports, output_ports
+from mobile_export.runtime.coreml import open_coreml
+from mobile_export.runtime.mil import load_spec
+from mobile_export.targets import LoweringError, coreml
+
+# Shares of the largest logit of a model with random weights, which magnifies a perturbation.
+FP32_TOLERANCE = 1e-4  # float32 sums in another order
+FP16_TOLERANCE = 5e-2  # every result rounded to 11 bits, through 50 layers and 6 frames
+# An int8 program in float32 does the very operations of the converted graph. In half precision
+# rounding moves values across quantization steps, and a random net magnifies that; judge the
+# agreement of a trained one by its accuracy.
+INT8_EXACT_SHARE = 0.99  # of the first slot's values; the rest crossed a step by float32 noise
+INT8_CORRELATION = 0.97  # of the half-precision package with the converted graph
+
+LABELS = ["left", "right", "up", "down", "none"]
+FRAMES = 6
+
+
+def pixel_clips(batch, config, frames=FRAMES, seed=0):
+    """Normalised clips (batch, T, 3, S, S) of whole pixel values, smooth in space like a picture:
+    coarse noise, enlarged."""
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.rand(batch * frames, 3, 8, 8, generator=generator)
+    noise = torch.nn.functional.interpolate(noise, config.size, mode="bilinear")
+    pixels = (noise * 255).round() / 255
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (config.mean, config.std))
+    return ((pixels - mean) / std).view(batch, frames, 3, config.size, config.size)
+
+
+@functools.cache
+def lowered(form, precision, **settings):
+    """Lower a small model once for all tests."""
+    model = make_model(**settings)
+    folder = tempfile.TemporaryDirectory(prefix="coreml-")
+    clips = list(pixel_clips(4, model.config, seed=1))
+    result = coreml.lower(model, form, precision, clips, Path(folder.name), labels=LABELS)
+    result.folder = folder  # removed with the cache
+    return model, result
+
+
+def runner_of(model, artifact, form="stream"):
+    config = model.config
+    ports = input_ports(model, form), output_ports(model, form)
+    return open_coreml(artifact, *ports, config.mean, config.std)
+
+
+def stream(step, model, clips):
+    """Logits (N, T, classes) of clips streamed from zeros, the state carried along."""
+    state, logits = model.initial_state(len(clips)), []
+    with torch.no_grad():
+        for t in range(clips.shape[1]):
+            out, *state = step(clips[:, t], state)
+            logits.append(out)
+    return torch.stack(logits, 1)
+
+
+def stream_singly(graph, model, clips):
+    """The same by a graph of batch 1."""
+    each = [stream(lambda f, s: graph(f, *s), model, clip[None]) for clip in clips]
+    return torch.cat(each)
+
+
+def close(result, expected, share):
+    torch.testing.assert_close(result, expected, rtol=0, atol=share * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize(("precision", "share"), [("fp32", FP32_TOLERANCE)])
+def test_stream_package_equals_eager(precision, share):
+    model, made = lowered("stream", precision)
+    clips = pixel_clips(3, model.config)
+    runner = runner_of(model, made.artifact)
+    result = stream(lambda f, s: runner([f, *s]), model, clips)
+    close(result, model.frame_logits(clips).detach(), share)
+    close(stream_singly(made.converted, model, clips), result, share)
+
+
+SLOW_KINDS = ("ste", "ce", "me")  # parts of action, which holds all their operations
+
+
+@pytest.mark.parametrize(
+    "temporal",
+    [pytest.param(k, marks=[pytest.mark.slow] if k in SLOW_KINDS else []) for k in TEMPORAL],
+)
+def test_half_precision_stream_of_every_kind(temporal):
+    model, made = lowered("stream", "fp16", temporal=temporal)
+    clips = pixel_clips(3, model.config)
+    runner = runner_of(model, made.artifact)
+    assert runner.batch is None
+    assert "not Core ML" in runner.name
+    result = stream(lambda f, s: runner([f, *s]), model, clips)
+    close(result, model.frame_logits(clips).detach(), FP16_TOLERANCE)
+
+
+def test_batched_stream_equals_loop_of_singles():
+    model, made = lowered("stream", "fp16", temporal="action")
+    clips = pixel_clips(3, model.config)
+    runner = runner_of(model, made.artifact)
+    together = stream(lambda f, s: runner([f, *s]), model, clips)
+    alone = [stream(lambda f, s: runner([f, *s]), model, c[None]) for c in clips]
+    # Not bit for bit: sums of a batch are taken in another order, and then rounded to half.
+    close(together, torch.cat(alone), FP16_TOLERANCE)
+
+
+def test_clip_package_equals_eager():
+    model, made = lowered("clip", "fp16")
+    clips = pixel_clips(2, model.config)
+    runner = runner_of(model, made.artifact, "clip")
+    assert runner.batch == model.config.frames
+    result = torch.cat([runner([clip])[0] for clip in clips])
+    close(result, model(clips).detach(), FP16_TOLERANCE)
+
+
+def correlation(a, b):
+    return float(torch.corrcoef(torch.stack([a.flatten(), b.flatten()]))[0, 1])
+
+
+def test_int8_stream_follows_the_converted_graph():
+    model, made = lowered("stream", "int8")
+    clips = pixel_clips(4, model.config)
+    runner = runner_of(model, made.artifact)
+    result = stream(lambda f, s: runner([f, *s]), model, clips)
+    expected = stream_singly(made.converted, model, clips)
+    assert correlation(result, expected) > INT8_CORRELATION
+    assert correlation(expected, model.frame_logits(clips).detach()) > 0.9  # and that the model
+    assert "PT2E" in made.details["recipe"]
+
+
+@pytest.mark.slow
+def test_int8_in_float32_equals_the_converted_graph(tmp_path):
+    """The interpreter's quantization is the converted graph's, apart from half precision."""
+    model, made = lowered("stream", "int8")
+    package = coreml._convert(made.converted, model, "stream", "fp32")
+    package.save(str(tmp_path / "model.mlpackage"))
+    runner = runner_of(model, tmp_path / "model.mlpackage")
+    frames = pixel_clips(8, model.config, frames=1)[:, 0]
+    result = runner([frames, *model.initial_state(8)])
+    with torch.no_grad():
+        each = [made.converted(f[None], *model.initial_state()) for f in frames]
+    expected = [torch.cat(outputs) for outputs in zip(*each, strict=True)]
+    # Names of the outputs: logits, then the first slot's shift and channel means.
+    for got, wanted in list(zip(result, expected, strict=True))[1:3]:
+        near = (got - wanted).abs() <= FP32_TOLERANCE * wanted.abs().max()
+        assert near.float().mean() >= INT8_EXACT_SHARE
+    assert correlation(result[0], expected[0]) > INT8_CORRELATION
+
+
+def test_int8_scales_are_halves():
+    _, made = lowered("stream", "int8")
+    scales = [
+        node.args[1]
+        for node in made.converted.graph.nodes
+        if "quantize_per_tensor" in str(node.target)
+    ]
+    assert scales
+    assert torch.tensor(scales).equal(torch.tensor(scales).half().float())
+
+
+def test_image_scaling_with_unequal_channels():
+    norm = {"mean": (0.48, 0.45, 0.4), "std": (0.2, 0.25, 0.3)}
+    model, made = lowered("stream", "fp32", temporal="shift", **norm)
+    clips = pixel_clips(2, model.config)
+    expected = model.frame_logits(clips).detach()
+    runner = runner_of(model, made.artifact)
+    close(stream(lambda f, s: runner([f, *s]), model, clips), expected, FP32_TOLERANCE)
+    close(stream_singly(made.converted, model, clips), expected, FP32_TOLERANCE)
+
+
+def test_interface_labels_and_metadata():
+    model, made = lowered("stream", "fp16", temporal="action")
+    spec = load_spec(made.artifact)
+    described = spec.description
+    assert [i.name for i in described.input] == [p.name for p in input_ports(model, "stream")]
+    assert [o.name for o in described.output] == [p.name for p in output_ports(model, "stream")]
+    frame = described.input[0].type.imageType
+    assert (frame.width, frame.height) == (model.config.size, model.config.size)
+    for port, value in zip(input_ports(model, "stream")[1:], described.input[1:], strict=True):
+        assert tuple(value.type.multiArrayType.shape) == port.shape
+    meta = described.metadata
+    assert meta.author
+    assert meta.license
+    assert "action" in meta.shortDescription
+    assert json.loads(meta.userDefined["labels"]) == LABELS
+    assert json.loads(meta.userDefined["config"]) == json.loads(json.dumps(model.config.to_dict()))
+    assert float(meta.userDefined["frame_rate"]) == model.config.frame_rate
+    assert (meta.userDefined["form"], meta.userDefined["precision"]) == ("stream", "fp16")
+    assert made.details["max_rank"] <= 4
+    assert made.details["deployment_target"] == "iOS17"
+    assert made.details["operators"]["conv"] > 100
+
+
+def test_folder_holds_the_package_alone():
+    _, made = lowered("stream", "fp16", temporal="action")
+    assert [p.name for p in made.artifact.parent.iterdir()] == ["model.mlpackage"]
+    assert sorted(p.name for p in made.artifact.iterdir()) == ["Data", "Manifest.json"]
+
+
+def test_impossible_requests(tmp_path):
+    model = make_model()
+    with pytest.raises(BadInput, match="no int8 clip export"):
+        coreml.lower(model, "clip", "int8", [], tmp_path, labels=LABELS)
+    with pytest.raises(BadInput, match="0 calibration clips"):
+        coreml.lower(model, "stream", "int8", [], tmp_path, labels=LABELS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_violations_name_the_operation():
+    import coremltools as ct
+    from coremltools.converters.mil.mil import Builder as mb
+
+    @mb.program(input_specs=[mb.TensorSpec((1, 3, 8, 8))], opset_version=ct.target.iOS17)
+    def program(x):
+        x = mb.conv(x=x, weight=torch.randn(4, 3, 3, 3).numpy(), name="stem")
+        return mb.relu(x=mb.expand_dims(x=x, axes=[0], name="five"), name="act")
+
+    whole = ct.precision.FLOAT32
+    package = ct.convert(
+        program,
+        minimum_deployment_target=ct.target.iOS17,
+        compute_precision=whole,
+        skip_model_load=True,
+    )
+    found = coreml.violations(package.get_spec(), "fp16")
+    assert "expand_dims five has rank 5, more than 4" in found
+    assert "conv stem computes in fp32" in found
+    assert "conv stem has a weight that is not int8" in coreml.violations(
+        package.get_spec(), "int8"
+    )
+
+
+def test_a_breach_stops_the_export(tmp_path, monkeypatch):
+    monkeypatch.setattr(coreml, "MAX_RANK", 3)
+    model = make_model(temporal="none")
+    with pytest.raises(LoweringError, match="has rank 4, more than 3"):
+        coreml.lower(model, "stream", "fp16", [], tmp_path, labels=LABELS)
+    assert list(tmp_path.iterdir()) == []
+    made = coreml.lower(model, "stream", "fp16", [], tmp_path, labels=LABELS, allow_partial=True)
+    assert made.details["violations"]
+
+
+@pytest.mark.slow
+def test_annotations_equal_coremlquantizers():
+    """The restricted set of patterns annotates what the full set of 405 does."""
+    from executorch.backends.apple.coreml.quantizer import CoreMLQuantizer
+    from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
+
+    from mobile_export.graph import example_inputs, graph_of
+    from mobile_export.targets.coreml_int8 import StreamQuantizer, recipe
+
+    class Unshared(StreamQuantizer):
+        annotate = CoreMLQuantizer.annotate
+
+    def annotations(quantizer):
+        model = make_model()
+        graph = torch.export.export(graph_of(model, "stream"), example_inputs(model, "stream"))
+        graph = quantizer(recipe()).annotate(graph.run_decompositions({}).module())
+        found = Counter()
+        for node in graph.graph.nodes:
+            note = node.meta.get(Q_ANNOTATION_KEY)
+            if note is not None:
+                inputs = tuple(str(n) for n, spec in note.input_qspec_map.items() if spec)
+                found[node.name, inputs, note.output_qspec is not None] += 1
+        return found
+
+    assert annotations(Unshared) == annotations(CoreMLQuantizer)
