@@ -8,7 +8,7 @@ import torch
 from fake_target import LABELS, install, make_checkpoint, use_noise_clips
 
 from core import checkpoint
-from core.errors import BAD_INPUT, GATE_FAILED
+from core.errors import BAD_INPUT, GATE_FAILED, BadInput
 from mobile_export import __main__ as export_cli
 from mobile_export import bundle, combinations, verify
 from mobile_export.export import TOLERANCE
@@ -73,6 +73,22 @@ def test_fp32_is_held_to_rounding(tiny: Path, monkeypatch, capsys) -> None:
     argv = ["--target", "xnnpack", "--precision", "fp32", "--max-drop", "100", *options(tiny)]
     assert export_cli.main(argv) == GATE_FAILED
     assert "more than 0.0001 for fp32" in capsys.readouterr().out
+
+
+def test_vulkan_is_measured_by_its_stored_graph_and_says_so(tmp_path: Path, monkeypatch) -> None:
+    path = make_checkpoint(tmp_path, temporal="none")  # the fewest nodes to trace
+    use_noise_clips(monkeypatch, path)
+    install(monkeypatch, target="vulkan")
+    assert export_cli.main(["--target", "vulkan", "--precision", "fp32", *options(path)]) == 0
+    (folder,) = (tmp_path / "out").iterdir()
+    manifest = bundle.load(folder).manifest
+    assert manifest["execution"]["proxy"] is True
+    assert "proxy" in manifest["execution"]["runner"]
+    assert manifest["accuracy"]["deviation"] < verify.FP32_PARITY
+    assert verify.main([str(folder), "--checkpoint", str(path)]) == 0
+    (folder / "proxy" / "graph.json").write_text("[]")
+    with pytest.raises(BadInput, match="proxy has SHA-256"):
+        verify.main([str(folder), "--checkpoint", str(path)])
 
 
 def test_an_interrupt_leaves_nothing_behind(tiny: Path, monkeypatch) -> None:
