@@ -30,6 +30,7 @@ from core import checkpoint
 from core.data.augment import augment, mirror, mirror_map
 from core.errors import BadInput, run_main
 from core.model import BACKBONES, ModelConfig, VideoClassifier
+from core.strided import replace_strided_depthwise
 from core.temporal import TEMPORAL
 
 IGNORE = -1
@@ -142,7 +143,7 @@ class _FolderWindows:
         return len(self.clips)
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Tensor, int, Tensor]:
-        frames, label = self.clips[key[0]]
+        frames, label = self.clips[key]
         labels = torch.full((len(frames),), IGNORE)
         labels[int(KNOWN_PART * len(frames)) :] = label
         return frames, labels, label, torch.zeros(len(frames), 0)
@@ -171,14 +172,19 @@ def update_average(average: VideoClassifier, model: VideoClassifier, step: int) 
             a.copy_(b)
 
 
-def validate(model: VideoClassifier, loader: list, device: torch.device) -> float:
-    """Top-1 in percent of the mean logits over held-out clips."""
+def validate(model: VideoClassifier, loader: list, size: int, device: torch.device) -> float:
+    """Top-1 in percent of the mean logits over held-out clips, at the training's present size."""
     model.eval()
     right = total = 0
     mean, std = _statistics(model.config, device)
     with torch.inference_mode():
         for frames, labels in loader:
-            x = (frames.to(device).float() / 255 - mean) / std
+            pixels = frames.to(device).float()
+            if pixels.shape[-1] != size:
+                pixels = F.interpolate(
+                    pixels.flatten(0, 1), (size, size), mode="bilinear", antialias=True
+                ).unflatten(0, frames.shape[:2])
+            x = (pixels / 255 - mean) / std
             right += int((model(x).argmax(-1).cpu() == labels).sum())
             total += len(labels)
     return 100.0 * right / max(1, total)
@@ -223,6 +229,8 @@ def train(args: argparse.Namespace) -> Path:
         print(f"started from {args.start}; {len(fresh)} tensors are new: {_families(fresh)}")
     pose_size = windows[(0, 0)][3].shape[-1]
     trainee = Trainee(model, pose_size).to(device, memory_format=torch.channels_last)
+    if device.type == "cpu":
+        replace_strided_depthwise(trainee)
     average = VideoClassifier(config).to(device)
     average.load_state_dict(model.state_dict())
     optimizer = torch.optim.AdamW(parameter_groups(trainee, args.weight_decay), lr=args.lr)
@@ -230,7 +238,7 @@ def train(args: argparse.Namespace) -> Path:
     settings = {k: v for k, v in vars(args).items() if k not in ("out", "cpu", "workers", "stop")}
     settings = json.loads(json.dumps(settings, default=str))
     state_path, log_path, best_path = out / "state.pt", out / "log.jsonl", out / "best.safetensors"
-    first, best = 0, -1.0
+    first, best, best_size = 0, -1.0, 0
     if state_path.exists():
         state = torch.load(state_path, map_location=device, weights_only=True)
         if state["settings"] != settings:
@@ -240,7 +248,7 @@ def train(args: argparse.Namespace) -> Path:
         trainee.load_state_dict(state["trainee"])
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
-        first, best = state["step"], state["best"]
+        first, best, best_size = state["step"], state["best"], state["best_size"]
         print(f"resumed {out} at step {first} of {args.steps}")
 
     keys = _Keys(len(windows), min(args.batch, len(windows)), first, args.steps, args.seed)
@@ -290,7 +298,7 @@ def train(args: argparse.Namespace) -> Path:
             bar.set_postfix({k: f"{v:.3f}" for k, v in seen.items()}, refresh=False)
         at_end = done == args.steps or done == args.stop
         if done % args.every == 0 or at_end:
-            accuracy = validate(average, checks, device)
+            accuracy = validate(average, checks, size, device)
             record = {
                 "step": done, "accuracy": round(accuracy, 3), "lr": rate, "size": size,
                 "seconds": round(time.monotonic() - began, 1),
@@ -299,13 +307,14 @@ def train(args: argparse.Namespace) -> Path:
             log.write(json.dumps(record) + "\n")
             log.flush()
             tqdm.write(json.dumps(record))
-            if accuracy >= best:
-                best = accuracy
+            if accuracy >= best or size != best_size:  # sizes do not compare
+                best, best_size = accuracy, size
                 info = {"settings": settings, "step": done, "validation_top1": accuracy}
                 checkpoint.save(best_path, average, windows.labels, info)
         if at_end or time.monotonic() - saved > 120:
             save_state(
-                state_path, settings=settings, step=done, best=best, trainee=trainee.state_dict(),
+                state_path, settings=settings, step=done, best=best, best_size=best_size,
+                trainee=trainee.state_dict(),
                 average=average.state_dict(), optimizer=optimizer.state_dict(),
             )  # fmt: skip
             saved = time.monotonic()
