@@ -33,7 +33,9 @@ def open_clips(
         from core.data.folder import FolderClips
         from core.data.subset import first
 
-        return first(FolderClips(Path(data), split, labels=labels, seed=seed, **shape), count)
+        clips = FolderClips(Path(data), split, labels=labels, seed=seed, **shape)
+        clips.check()
+        return first(clips, count)
     from core.data.synthetic import SyntheticClips
 
     clips = SyntheticClips(
@@ -54,10 +56,12 @@ def open_windows(
     if data is not None:
         from core.data.folder import FolderClips
 
-        return FolderClips(
+        clips = FolderClips(
             Path(data), "train", frames=config.frames, size=config.size,
             frame_rate=config.frame_rate, seed=seed, train=True,
         )  # fmt: skip
+        clips.check()  # before the loader's workers, who each would find out for themselves
+        return clips
     from core.data.scenes import DIFFICULTY
     from core.data.windows import SyntheticWindows, render_windows
 

@@ -1,0 +1,212 @@
+"""Training and evaluation by their command lines, on windows and clips small enough for a test."""
+
+import json
+import math
+
+import pytest
+import torch
+from helpers import make_model
+
+from core import checkpoint
+from core.data import synthetic
+from core.data.augment import augment, mirror, mirror_map
+from core.data.gestures import LABELS
+from core.data.scenes import POSE_TARGETS
+from core.errors import BadInput
+from core.evaluate import gesture_decisions, stream_logits
+from core.evaluate import main as evaluate
+from core.strided import replace_strided_depthwise
+from core.train import IGNORE, learning_rate, losses, parse, size_at, train
+from core.train import main as run
+
+ROUNDING = 1e-5  # float32 sums in another order, relative to values of order 1
+TINY = [
+    "--width",
+    "0.25",
+    "--size",
+    "32",
+    "--frames",
+    "4",
+    "--clips",
+    "27",
+    "--steps",
+    "4",
+    "--batch",
+    "3",
+    "--every",
+    "2",
+    "--val-clips",
+    "5",
+    "--workers",
+    "0",
+    "--cpu",
+    "--fp32",
+]
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    """Rendered windows go below the working directory."""
+    monkeypatch.chdir(tmp_path)
+
+
+def test_trains_on_synthetic_gestures_and_evaluates(tmp_path):
+    out = tmp_path / "run"
+    assert run([*TINY, "--out", str(out)]) == 0
+    records = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert [r["step"] for r in records] == [2, 4]
+    assert all(math.isfinite(r["loss_frame"]) and math.isfinite(r["loss_pose"]) for r in records)
+    loaded = checkpoint.load(out / "best.safetensors")
+    assert loaded.labels == list(LABELS)
+    assert loaded.config.size == 32
+    report = tmp_path / "report.json"
+    argv = ["--checkpoint", str(out / "best.safetensors"), "--clips", "27", "--streams", "1"]
+    assert evaluate([*argv, "--pairs", "2", "--workers", "0", "--json", str(report)]) == 0
+    found = json.loads(report.read_text())
+    assert found["clips"] == 27
+    assert set(found["by_class"]) == set(LABELS)
+    assert found["stream"]["gestures"] == synthetic.SyntheticStreams.GESTURES
+    assert len(found["pairs"]) == 10
+
+
+def test_killed_and_resumed_equals_never_killed(tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    run([*TINY, "--out", str(whole)])
+    run([*TINY, "--out", str(parts), "--stop", "2"])
+    run([*TINY, "--out", str(parts)])
+    states = [torch.load(p / "state.pt", weights_only=True) for p in (whole, parts)]
+    assert states[0]["step"] == states[1]["step"] == 4
+    for name in ("trainee", "average"):
+        for key, value in states[0][name].items():
+            assert torch.equal(value, states[1][name][key]), key
+
+
+def test_resuming_with_other_settings_is_refused(tmp_path):
+    out = tmp_path / "run"
+    run([*TINY, "--out", str(out), "--stop", "2"])
+    with pytest.raises(BadInput, match="other settings"):
+        run([*TINY, "--out", str(out), "--lr", "0.5"])
+
+
+@pytest.fixture
+def own_clips(tmp_path):
+    """Clips of three gestures under names of one's own, as videos in class folders."""
+    root = tmp_path / "own"
+    names = ["Thumb Up=like", "Thumb Down=dislike", "Swiping Left=next"]
+    argv = [text for name in names for text in ("--class", name)]
+    synthetic.main(["--write", str(root), "--count", "18", "--size", "48", *argv])
+    return root
+
+
+def test_fine_tunes_to_other_labels_from_a_folder(tmp_path, own_clips):
+    start, out = tmp_path / "start.safetensors", tmp_path / "mine"
+    model = make_model(width=0.25, size=32, frames=4, num_classes=27)
+    checkpoint.save(start, model, list(LABELS))
+    argv = [*TINY, "--data", str(own_clips), "--from", str(start), "--out", str(out)]
+    path = train(parse(argv))
+    loaded = checkpoint.load(path)
+    assert loaded.labels == ["dislike", "like", "next"]
+    assert loaded.config.num_classes == 3
+    stem = "backbone.features.0.0.weight"
+    drift = (loaded.model.state_dict()[stem] - model.state_dict()[stem]).abs().max()
+    assert drift < 0.1, "the trunk did not start from the checkpoint"
+    assert evaluate(["--checkpoint", str(path), "--data", str(own_clips), "--workers", "0"]) == 0
+
+
+def test_start_from_another_program_is_refused(tmp_path):
+    with pytest.raises(BadInput, match="does not exist"):
+        run([*TINY, "--from", str(tmp_path / "no.safetensors"), "--out", str(tmp_path / "x")])
+
+
+def test_losses_ignore_what_cannot_be_known():
+    logits = torch.randn(4, 2, 5, requires_grad=True)
+    nothing = torch.full((2, 4), IGNORE)
+    found = losses(logits, None, nothing, torch.tensor([IGNORE, IGNORE]), None)
+    assert sum(value.item() for value in found.values()) == 0
+    one = nothing.clone()
+    one[1, 2] = 3
+    losses(logits, None, one, torch.tensor([IGNORE, IGNORE]), None)["frame"].backward()
+    touched = logits.grad.abs().sum(-1) > 0
+    assert touched.nonzero().tolist() == [[2, 1]]
+
+
+def test_pose_loss_sees_the_change_between_frames():
+    targets = torch.zeros(1, 3, 2)
+    targets[0, 2] = 1.0
+    pose = torch.zeros(3, 1, 2, 2)
+    pose[:, 0, 0] = targets[0]
+    arguments = (torch.zeros(3, 1, 5), pose, torch.full((1, 3), IGNORE), torch.tensor([IGNORE]))
+    wrong = losses(*arguments, targets)["pose"]
+    pose[2, 0, 1] = 3.0  # MOTION_SCALE times the change
+    assert losses(*arguments, targets)["pose"] < 1e-6 < wrong
+
+
+def test_mirroring_swaps_lateral_classes_alone():
+    swapped = mirror_map(list(LABELS))
+    names = {LABELS[i]: LABELS[j] for i, j in enumerate(swapped.tolist()) if i != j}
+    assert names["Swiping Left"] == "Swiping Right"
+    assert names["Turning Hand Clockwise"] == "Turning Hand Counterclockwise"
+    assert len(names) == 6
+    assert mirror_map(["a", "b"]) is None
+
+
+def test_mirrored_pictures_take_labels_and_poses_along():
+    frames = torch.randint(0, 255, (8, 2, 3, 4, 4), dtype=torch.uint8)
+    labels = torch.full((8, 2), LABELS.index("Swiping Left"))
+    labels[:, 0] = IGNORE
+    poses = torch.ones(8, 2, POSE_TARGETS)
+    generator = torch.Generator().manual_seed(0)
+    out = mirror(frames, labels, labels[:, 1], poses, mirror_map(list(LABELS)), generator)
+    turned = out[2] == LABELS.index("Swiping Right")
+    assert 0 < int(turned.sum()) < 8
+    assert torch.equal(out[0][turned], frames[turned].flip(-1))
+    assert torch.equal(out[0][~turned], frames[~turned])
+    assert (out[1][:, 0] == IGNORE).all()
+    assert (out[3][turned][..., 0] == -1).all()
+    assert (out[3][~turned] == 1).all()
+
+
+def test_augmented_crop_moves_the_pose_with_the_picture():
+    """A bright dot and its pose target stay together through crop and scale."""
+    frames = torch.zeros(6, 1, 3, 64, 64, dtype=torch.uint8)
+    frames[..., 30:34, 36:40] = 255
+    poses = torch.zeros(6, 1, POSE_TARGETS)
+    poses[..., 0], poses[..., 1] = 2 * 38 / 64 - 1, 1 - 2 * 32 / 64
+    pixels, moved = augment(frames, 64, torch.Generator().manual_seed(1), poses)
+    for clip, target in zip(pixels[:, 0].mean(1), moved[:, 0], strict=True):
+        bright = (clip > clip.amax() * 0.8).nonzero().float().mean(0) + 0.5
+        x, y = (float(target[0]) + 1) * 32, (1 - float(target[1])) * 32
+        assert abs(float(bright[1]) - x) < 1.0  # a pixel
+        assert abs(float(bright[0]) - y) < 1.0
+
+
+def test_schedule_rises_falls_and_grows():
+    rates = [learning_rate(step, 100, 1.0) for step in range(100)]
+    assert max(rates) == pytest.approx(1.0)
+    assert rates[0] < rates[4] > rates[50] > rates[99] > 0
+    sizes = [size_at(step, 100, 112) for step in range(100)]
+    assert sizes == sorted(sizes)
+    assert sizes[0] == 64
+    assert sizes[-1] == 112
+
+
+def test_strided_depthwise_at_stride_one_computes_the_same():
+    model = make_model()
+    x = torch.randn(6, 3, 64, 64)
+    with torch.no_grad():
+        expected = model.folded_logits(x, 6)
+        replace_strided_depthwise(model)
+        got = model.folded_logits(x, 6)
+    assert (got - expected).abs().max() < ROUNDING * expected.abs().max().clamp(min=1)
+
+
+def test_stream_decision_averages_the_last_eight_frames():
+    model = make_model()
+    frames = torch.randint(0, 255, (12, 3, 64, 64), dtype=torch.uint8)
+    logits = stream_logits(model, frames)
+    assert logits.shape == (12, 5)
+    decided = gesture_decisions(logits, [11, 3])
+    assert decided.tolist() == [
+        int(logits[4:12].mean(0).argmax()),
+        int(logits[:4].mean(0).argmax()),
+    ]
