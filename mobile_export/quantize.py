@@ -1,0 +1,242 @@
+"""Post-training quantization with torchao's PT2E flow: export, prepare, calibrate, convert.
+
+``quantize`` works with any PT2E quantizer. ``DelegateQuantizer`` is the one for XNNPACK and Vulkan:
+int8 weights per output channel, int8 activations per tensor, and only where it pays. The gates of
+STE, CE and ME squeeze to 1 to 10 channels, where eight bits cost accuracy and floats cost nothing:
+inside them only what reads the full map is quantized (channel mean, squeeze, pooling, product).
+
+Source: torchao's PT2E quantization and ExecuTorch's XNNPACKQuantizer, both in their pinned versions.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
+    XNNPACKQuantizer,
+    get_symmetric_quantization_config,
+)
+from torch import Tensor
+from torch.fx import GraphModule, Node
+from torchao.quantization.pt2e import MinMaxObserver, move_exported_model_to_eval
+from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+from torchao.quantization.pt2e.quantizer import (
+    QuantizationAnnotation,
+    QuantizationConfig,
+    QuantizationSpec,
+    Quantizer,
+    SharedQuantizationSpec,
+)
+from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
+
+from core.errors import BadInput
+from core.model import VideoClassifier
+from mobile_export import graph
+from mobile_export.fold import folded
+
+RECIPE = (
+    "post-training, PT2E: weights int8 symmetric per channel, activations int8 affine per tensor, "
+    "min-max over calibration clips; gates' squeezed paths, classifier and state outputs in fp32"
+)
+
+ATEN = torch.ops.aten
+CLAMPS = (ATEN.hardtanh.default, ATEN.hardtanh_.default, ATEN.relu.default, ATEN.relu_.default)
+QUANTIZE = torch.ops.quantized_decomposed.quantize_per_tensor.default
+
+
+def quantize(
+    model: VideoClassifier, form: str, clips: Sequence[Tensor], quantizer: Quantizer
+) -> GraphModule:
+    """The quantized reference graph of one form at batch 1, calibrated on ``clips``.
+
+    ``clips`` are normalised, each ``(T, 3, S, S)``. Raises ``BadInput`` without clips or for a clip
+    that does not fit the model.
+    """
+    model = folded(model)
+    exported = torch.export.export(
+        graph.graph_of(model, form), graph.example_inputs(model, form)
+    ).module()
+    prepared = prepare_pt2e(exported, quantizer)
+    calibrate(prepared, model, form, clips)
+    converted = convert_pt2e(prepared)
+    drop_clamps(converted)
+    left = [n.name for n in converted.graph.nodes if "batch_norm" in str(n.target)]
+    if left:
+        raise AssertionError(f"batch norm left in the quantized graph: {', '.join(left)}")
+    return move_exported_model_to_eval(converted)
+
+
+def calibrate(
+    prepared: GraphModule, model: VideoClassifier, form: str, clips: Sequence[Tensor]
+) -> None:
+    """Show ``clips`` to the observers of a prepared graph.
+
+    The stream form is fed frame by frame from the zero state, so that the observers see the states
+    of a running stream; the clip form whole clips, cut to ``config.frames``.
+    """
+    config = model.config
+    if not clips:
+        raise BadInput("no calibration clips: int8 needs some, pass --data or another precision")
+    for clip in clips:
+        _check_clip(clip, config.size, config.frames if form == "clip" else 1)
+    with torch.no_grad():
+        for clip in clips:
+            if form == "clip":
+                prepared(clip[: config.frames])
+                continue
+            state = model.initial_state()
+            for frame in clip:
+                _, *state = prepared(frame[None], *state)
+
+
+def _check_clip(clip: Tensor, size: int, least: int) -> None:
+    if clip.ndim != 4 or tuple(clip.shape[1:]) != (3, size, size) or clip.shape[0] < least:
+        raise BadInput(
+            f"calibration clip of shape {tuple(clip.shape)}: the model takes (T, 3, {size}, {size})"
+            f" with at least {least} frames; resize or choose other clips"
+        )
+
+
+class DelegateQuantizer(XNNPACKQuantizer):
+    """XNNPACK's quantizer with what it does not annotate, and without what should stay in fp32."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.set_global(_int8())
+
+    def annotate(self, model: GraphModule) -> GraphModule:
+        """Annotate own cases first: ExecuTorch's annotators leave an annotated node alone."""
+        for node in model.graph.nodes:
+            if node.op == "call_function" and _keep_float(node):
+                _set(node)
+        for node in model.graph.nodes:
+            _annotate_clamped_convolution(node, self.global_config)
+            _annotate_pooling(node, self.global_config)
+        # The shift moves values without changing them: slice, pad and concatenation all share the
+        # parameters of the map that they read. XNNPACK's static slice takes nothing else.
+        for node in model.graph.nodes:
+            if node.target is ATEN.cat.default and not _annotated(node):
+                _annotate_shift(node)
+        return super().annotate(model)
+
+
+def _int8() -> QuantizationConfig:
+    """XNNPACK's static int8 recipe, per channel, with min-max instead of histogram observers.
+
+    The maps inside the blocks are bounded by ReLU6, and sharing an observer between a map and its
+    slices is exact for a union of ranges alone.
+    """
+    base = get_symmetric_quantization_config(is_per_channel=True)
+    activation = QuantizationSpec(
+        dtype=torch.int8,
+        quant_min=-128,
+        quant_max=127,
+        qscheme=torch.per_tensor_affine,
+        observer_or_fake_quant_ctr=MinMaxObserver.with_args(eps=2**-12),
+    )
+    return QuantizationConfig(activation, activation, base.weight, base.bias)
+
+
+def _set(node: Node, inputs: dict | None = None, output: object = None) -> None:
+    node.meta[Q_ANNOTATION_KEY] = QuantizationAnnotation(
+        input_qspec_map=inputs or {}, output_qspec=output, _annotated=True
+    )
+
+
+def _annotated(node: Node) -> bool:
+    return Q_ANNOTATION_KEY in node.meta and node.meta[Q_ANNOTATION_KEY]._annotated
+
+
+def _in_gate(node: Node) -> bool:
+    """Whether the node was traced inside STE, CE, ME or ACTION, their shift excepted."""
+    kinds = [str(kind).rpartition(".")[2] for _, kind in node.meta["nn_module_stack"].values()]
+    gates = ("SpatioTemporalExcitation", "ChannelExcitation", "MotionExcitation", "Action")
+    return any(kind in gates for kind in kinds) and "TemporalShift" not in kinds
+
+
+def _keep_float(node: Node) -> bool:
+    """Squeezed paths of the gates, and everything from the last pooling on."""
+    if _in_gate(node):
+        source = node.args[0]
+        # A gate reads the map that it gates; whatever else it computes on is squeezed.
+        reads_map = isinstance(source, Node) and source.op != "placeholder" and not _in_gate(source)
+        full = (ATEN.conv2d.default, ATEN.adaptive_avg_pool2d.default, ATEN.mul.Tensor)
+        return not (reads_map and node.target in full)
+    return node.target is ATEN.linear.default or _leads_to_classifier(node)
+
+
+def _leads_to_classifier(node: Node) -> bool:
+    moves = (ATEN.adaptive_avg_pool2d.default, ATEN.permute.default, ATEN.flatten.using_ints)
+    while node.target in moves and len(node.users) == 1:
+        node = next(iter(node.users))
+    return node.target is ATEN.linear.default
+
+
+def _annotate_clamped_convolution(node: Node, config: QuantizationConfig) -> None:
+    """Convolution and ReLU6 as one: observe what is left after the clamp, not before.
+
+    XNNPACK's own annotator knows ReLU alone, and would spend the eight bits on values that the
+    clamp throws away.
+    """
+    if node.target not in CLAMPS or _annotated(node):
+        return
+    conv = node.args[0]
+    if conv.target is not ATEN.conv2d.default or len(conv.users) > 1 or _annotated(conv):
+        return
+    _set(conv, {conv.args[0]: config.input_activation, conv.args[1]: config.weight})
+    _set(node, output=config.output_activation)
+
+
+def _annotate_pooling(node: Node, config: QuantizationConfig) -> None:
+    """A pooled map spans less than the map: it gets parameters of its own."""
+    if node.target is ATEN.adaptive_avg_pool2d.default and not _annotated(node):
+        _set(node, {node.args[0]: config.input_activation}, config.output_activation)
+
+
+def _annotate_shift(cat: Node) -> None:
+    """Give a temporal shift (slices, pads, one concatenation) the parameters of its map.
+
+    One of the concatenated tensors is a slice of the map; the others are slices too, padded in the
+    clip form, or the state of the stream form.
+    """
+    chains = [_chain(part) for part in cat.args[0]]
+    source = next((chain[-1] for chain in chains if chain[-1].op != "placeholder"), None)
+    if source is None:
+        return
+    shared = SharedQuantizationSpec(source)
+    for chain in chains:
+        for node, read in zip(chain, chain[1:], strict=False):
+            _set(node, {read: shared}, shared)
+    _set(cat, {part: shared for part in cat.args[0]}, shared)
+
+
+def _chain(node: Node) -> list[Node]:
+    """From a concatenated tensor back through slices and pads to what they read."""
+    chain = [node]
+    while chain[-1].target in (ATEN.slice.Tensor, ATEN.pad.default, ATEN.constant_pad_nd.default):
+        chain.append(chain[-1].args[0])
+    return chain
+
+
+def drop_clamps(converted: GraphModule) -> None:
+    """Remove a clamp whose result is quantized to a range inside the clamp: the rounding saturates.
+
+    Exact, and without it Vulkan does not fuse convolution, ReLU6 and rounding into one operator.
+    """
+    for node in list(converted.graph.nodes):
+        if node.target not in CLAMPS or not node.users:
+            continue
+        low, high = (0.0, float("inf"))
+        if "hardtanh" in str(node.target):
+            low, high = (*node.args[1:], -1.0, 1.0)[:2] if len(node.args) < 3 else node.args[1:3]
+        if all(_range_inside(user, low, high) for user in node.users):
+            node.replace_all_uses_with(node.args[0])
+            converted.graph.erase_node(node)
+    converted.recompile()
+
+
+def _range_inside(user: Node, low: float, high: float) -> bool:
+    if user.target is not QUANTIZE:
+        return False
+    scale, zero, least, most = user.args[1:5]
+    slack = scale * 1e-3  # the top of the range is 255 * scale, itself rounded
+    return (least - zero) * scale >= low - slack and (most - zero) * scale <= high + slack

@@ -1,0 +1,103 @@
+"""Running ExecuTorch programs with the wheel's runtime, and converted graphs as their proxy.
+
+The wheel registers XNNPACK, not Vulkan: a Vulkan program cannot be run here, and ``Eager`` runs the
+graph that was lowered instead.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from core.errors import BadInput
+
+IDENTIFIER = b"ET12"  # the flatbuffer identifier of an ExecuTorch program, at byte 4
+_FLOAT = 6  # ExecuTorch's number for 32-bit floats (c10's ScalarType)
+
+
+class Executorch:
+    """Runner of a ``.pte``: compiled for one batch; outputs are copies that the caller owns."""
+
+    proxy = False
+    batch = 1
+
+    def __init__(self, artifact: Path) -> None:
+        from executorch.runtime import Runtime, Verification
+
+        _check_file(artifact)
+        try:
+            self._program = Runtime.get().load_program(
+                artifact, verification=Verification.InternalConsistency
+            )
+            self._method = self._program.load_method("forward")
+        except (RuntimeError, KeyError) as error:
+            raise BadInput(_unusable(artifact, _first_line(error))) from error
+        meta = self._method.metadata
+        self._inputs = [meta.input_tensor_meta(i) for i in range(meta.num_inputs())]
+        self.name = f"ExecuTorch runtime on {artifact.name}"
+
+    def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """One call. Raises ``BadInput`` for inputs that the program was not compiled for."""
+        check_inputs(inputs, [tuple(meta.sizes()) for meta in self._inputs])
+        # XNNPACK reads plain rows: a channels-last or sliced tensor would be refused or misread.
+        outputs = self._method.execute([tensor.contiguous() for tensor in inputs])
+        return [output.clone() for output in outputs]
+
+
+class Eager:
+    """Runner of a converted graph, in eager torch: a proxy for an artifact that cannot run here."""
+
+    batch = 1  # a graph is exported, and so specialised, at batch 1
+
+    def __init__(self, module: nn.Module, name: str, proxy: bool = True) -> None:
+        self.name = name
+        self.proxy = proxy
+        self._module = module
+
+    def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """One call. Raises ``BadInput`` for inputs that are not finite 32-bit floats."""
+        check_inputs(inputs, None)
+        with torch.no_grad():
+            return [output.clone() for output in self._module(*inputs)]
+
+
+def open_pte(artifact: Path) -> Executorch:
+    """Load a program whose backends are in the wheel. Raises ``BadInput`` when it cannot."""
+    return Executorch(artifact)
+
+
+def check_inputs(inputs: Sequence[Tensor], shapes: Sequence[tuple[int, ...]] | None) -> None:
+    """Refuse, before native code sees them, inputs of another number, shape, type or with NaN."""
+    if shapes is not None and len(inputs) != len(shapes):
+        raise BadInput(
+            f"{len(inputs)} inputs: the program takes {len(shapes)}; give the frame and every state"
+        )
+    for i, tensor in enumerate(inputs):
+        if tensor.dtype != torch.float32:
+            raise BadInput(f"input {i} of type {tensor.dtype}: pass 32-bit floats, normalised")
+        if shapes is not None and tuple(tensor.shape) != shapes[i]:
+            raise BadInput(
+                f"input {i} of shape {tuple(tensor.shape)}: the program takes {shapes[i]}; resize "
+                "or reorder the inputs"
+            )
+        if not bool(torch.isfinite(tensor).all()):
+            raise BadInput(f"input {i} holds NaN or infinity: check the decoding of the frame")
+
+
+def _check_file(artifact: Path) -> None:
+    try:
+        with artifact.open("rb") as file:
+            head = file.read(8)
+    except OSError as error:
+        raise BadInput(f"{artifact}: {error.strerror}; give the path of a .pte") from error
+    if head[4:] != IDENTIFIER:
+        raise BadInput(_unusable(artifact, "no ExecuTorch program"))
+
+
+def _unusable(artifact: Path, reason: str) -> str:
+    return f"{artifact}: {reason}; the file is damaged or of another version, export it again"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

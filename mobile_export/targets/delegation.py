@@ -1,0 +1,108 @@
+"""Lowering to an ExecuTorch program, and the checks that XNNPACK and Vulkan share.
+
+Lowering proves nothing by itself, but a graph that is not delegated whole is slow or wrong on a
+phone, so the program is refused unless it is exactly one delegate call with nothing outside it.
+"""
+
+import contextlib
+import operator
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch.export import ExportedProgram
+from torch.fx import traceback
+
+from mobile_export.targets import LoweringError
+
+PTE = "model.pte"
+_DELEGATE = "executorch_call_delegate"
+
+
+@contextlib.contextmanager
+def quick_provenance() -> Iterator[None]:
+    """Share the provenance records of graph nodes instead of copying them; a third faster.
+
+    Each of some forty passes of a lowering copies every node's whole history, which nothing reads
+    here. The records are never changed once made, so sharing them gives the same program.
+    """
+    record = traceback.NodeSource
+    record.__deepcopy__ = lambda self, memo: self
+    try:
+        yield
+    finally:
+        del record.__deepcopy__
+
+
+def lower_whole(
+    program: ExportedProgram, partitioner: object, out: Path, allow_partial: bool
+) -> tuple[Path, dict]:
+    """Lower ``program`` with one partitioner and write ``out/model.pte`` atomically.
+
+    Returns the path and what the manifest says about the delegation: ``delegate_calls``,
+    ``operators_outside`` (name -> count) and ``bytes``. Raises ``LoweringError``, and writes
+    nothing, when something stays outside the one delegate call and ``allow_partial`` is false.
+    """
+    # Imported here: it takes seconds, and the command line has errors to report before.
+    from executorch.exir import to_edge_transform_and_lower
+
+    with quick_provenance():
+        edge = to_edge_transform_and_lower(program, partitioner=[partitioner])
+        calls, outside = delegation(edge.exported_program().graph)
+        if not allow_partial:
+            require_whole(calls, outside)
+        executable = edge.to_executorch()
+        # The memory planner may still add operators (casts, copies): look at the final graph too.
+        calls, outside = delegation(executable.exported_program().graph)
+        if not allow_partial:
+            require_whole(calls, outside)
+    path = write_bytes(out / PTE, executable.buffer)
+    details = {
+        "delegate_calls": calls,
+        "operators_outside": dict(outside),
+        "bytes": path.stat().st_size,
+    }
+    return path, details
+
+
+def delegation(graph: torch.fx.Graph) -> tuple[int, Counter[str]]:
+    """Number of delegate calls in a lowered graph, and the operators outside them by name."""
+    calls, outside = 0, Counter()
+    for node in graph.nodes:
+        if node.op != "call_function" or node.target is operator.getitem:
+            continue
+        name = getattr(node.target, "__name__", str(node.target))
+        if name == _DELEGATE:
+            calls += 1
+        elif name != "alloc":  # where the memory planner puts a result, not an operation
+            outside[name] += 1
+    return calls, outside
+
+
+def require_whole(calls: int, outside: Counter[str]) -> None:
+    """Raise ``LoweringError``, naming the operators, unless one delegate call is all there is."""
+    if outside:
+        names = ", ".join(f"{name} x{count}" for name, count in sorted(outside.items()))
+        raise LoweringError(
+            f"operators outside the delegate: {names} ({calls} delegate calls); rewrite them or "
+            "pass --allow-partial"
+        )
+    if calls != 1:
+        raise LoweringError(
+            f"{calls} delegate calls instead of one: the delegate does not take the graph whole; "
+            "pass --allow-partial to keep it so"
+        )
+
+
+def write_bytes(path: Path, content: bytes) -> Path:
+    """Write under a temporary name and rename, so that a stopped run leaves no half artifact."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path

@@ -1,0 +1,51 @@
+"""XNNPACK through ExecuTorch: stream and clip form, fp32 and int8, on every phone's CPU."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from core.model import VideoClassifier
+from mobile_export import graph
+from mobile_export.fold import folded
+from mobile_export.quantize import RECIPE, DelegateQuantizer, quantize
+from mobile_export.targets import Lowered, LoweringError
+from mobile_export.targets.delegation import lower_whole, quick_provenance
+
+PRECISIONS = ("int8", "fp32")
+
+
+def lower(
+    model: VideoClassifier,
+    form: str,
+    precision: str,
+    calibration: Sequence[Tensor],
+    out: Path,
+    *,
+    labels: Sequence[str],
+    allow_partial: bool = False,
+) -> Lowered:
+    """Write ``out/model.pte``; see ``mobile_export.targets`` for the arguments.
+
+    ``labels`` are not part of an ExecuTorch program: they travel in the bundle's manifest.
+    Raises ``LoweringError`` for a precision or graph that XNNPACK does not take whole.
+    """
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+
+    if precision not in PRECISIONS:
+        raise LoweringError(
+            f"precision {precision} is not offered for xnnpack: choose {' or '.join(PRECISIONS)}"
+        )
+    model = folded(model)
+    inputs = graph.example_inputs(model, form)
+    recipe = "none: weights and activations in fp32"
+    with quick_provenance():
+        if precision == "int8":
+            converted = quantize(model, form, calibration, DelegateQuantizer())
+            recipe = RECIPE
+        else:
+            converted = torch.export.export(graph.graph_of(model, form), inputs).module()
+        program = torch.export.export(converted, inputs)
+    artifact, details = lower_whole(program, XnnpackPartitioner(), out, allow_partial)
+    return Lowered(artifact, converted, {"backend": "XNNPACK", "recipe": recipe, **details})
