@@ -148,7 +148,8 @@ def _annotated(node: Node) -> bool:
 
 def _in_gate(node: Node) -> bool:
     """Whether the node was traced inside STE, CE, ME or ACTION, their shift excepted."""
-    kinds = [str(kind).rpartition(".")[2] for _, kind in node.meta["nn_module_stack"].values()]
+    stack = node.meta["nn_module_stack"].values()  # the kinds are classes or their names
+    kinds = [getattr(kind, "__name__", str(kind)).rpartition(".")[2] for _, kind in stack]
     gates = ("SpatioTemporalExcitation", "ChannelExcitation", "MotionExcitation", "Action")
     return any(kind in gates for kind in kinds) and "TemporalShift" not in kinds
 

@@ -1,0 +1,123 @@
+"""Vulkan through ExecuTorch: the stream form on an Android GPU, in fp32, fp16 and int8.
+
+No runtime for it exists off a device, so nothing that this module writes has been executed: the
+converted graph, evaluated eagerly, is the proxy. What the delegate is known to take and miscompute
+is therefore refused by the graph's structure (``check_structure``).
+
+int8 is the static PT2E graph of XNNPACK: the partitioner fuses convolution, clamp and rounding into
+its int8 convolutions. fp16 halves what is stored and computed inside the delegate; inputs, outputs
+and the proxy stay in fp32.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.fx import Graph, Node
+
+from core.model import VideoClassifier
+from mobile_export import graph
+from mobile_export.fold import folded
+from mobile_export.quantize import RECIPE, DelegateQuantizer, quantize
+from mobile_export.targets import Lowered, LoweringError
+from mobile_export.targets.delegation import lower_whole, quick_provenance
+
+PRECISIONS = ("int8", "fp16", "fp32")
+RECIPES = {
+    "int8": RECIPE,
+    "fp16": "none: the delegate holds and computes everything in fp16",
+    "fp32": "none: weights and activations in fp32",
+}
+PROXY = "never executed here: the converted graph is evaluated eagerly in its place"
+PACKED = 4  # channels of a texel: a grouped convolution is right only in whole texels
+
+ATEN = torch.ops.aten
+
+
+def lower(
+    model: VideoClassifier,
+    form: str,
+    precision: str,
+    calibration: Sequence[Tensor],
+    out: Path,
+    *,
+    labels: Sequence[str],
+    allow_partial: bool = False,
+) -> Lowered:
+    """Write ``out/model.pte``; see ``mobile_export.targets`` for the arguments.
+
+    ``labels`` are not part of an ExecuTorch program: they travel in the bundle's manifest.
+    Raises ``LoweringError`` for another form or precision, for a graph that Vulkan does not take
+    whole, and for one that it takes and miscomputes (``allow_partial`` does not let that pass).
+    """
+    if form != "stream":
+        raise LoweringError(
+            f"form {form} is not offered for vulkan, which convolves at batch 1 alone: use stream"
+        )
+    if precision not in PRECISIONS:
+        raise LoweringError(
+            f"precision {precision} is not offered for vulkan: choose {', '.join(PRECISIONS)}"
+        )
+    from executorch.backends.vulkan.partitioner.vulkan_partitioner import VulkanPartitioner
+
+    model = folded(model)
+    inputs = graph.example_inputs(model, form)
+    with quick_provenance():
+        if precision == "int8":
+            converted = quantize(model, form, calibration, DelegateQuantizer())
+        else:
+            converted = torch.export.export(graph.graph_of(model, form), inputs).module()
+        program = torch.export.export(converted, inputs)
+    check_structure(program.graph)
+    partitioner = VulkanPartitioner({"force_fp16": True} if precision == "fp16" else {})
+    artifact, details = lower_whole(program, partitioner, out, allow_partial)
+    details = {"backend": "Vulkan", "recipe": RECIPES[precision], "executed": PROXY, **details}
+    return Lowered(artifact, converted, details)
+
+
+def check_structure(exported: Graph) -> None:
+    """Refuse what the delegate takes without an error and then miscomputes or aborts on.
+
+    ``exported`` is the graph of an ``ExportedProgram`` before lowering. Raises ``LoweringError``
+    naming the first such operator.
+    """
+    for node in exported.nodes:
+        reason = _miscomputed(node)
+        if reason:
+            raise LoweringError(f"{node.target} ({node.name}): Vulkan {reason}")
+
+
+def _miscomputed(node: Node) -> str | None:
+    if node.target in (ATEN.conv2d.default, ATEN.conv2d.padding, ATEN.convolution.default):
+        return _grouping(node)
+    if node.target is ATEN.avg_pool2d.default and not _argument(node, 2, "stride"):
+        return "aborts on average pooling without an explicit stride: pass stride"
+    if node.target in (ATEN.mean.dim, ATEN.mean.default):
+        rank = node.args[0].meta["val"].ndim
+        axes = _argument(node, 1, "dim") if node.target is ATEN.mean.dim else None
+        if not axes or 0 in (axis % rank for axis in axes):
+            return "aborts on a mean over the batch axis: sum the rows one by one"
+    if "batch_norm" in str(node.target) and node.args[0].meta["val"].ndim < 4:
+        return "aborts on a batch norm of vectors: fold it into the layer before it"
+    return None
+
+
+def _grouping(conv: Node) -> str | None:
+    groups = _argument(conv, 8 if conv.target is ATEN.convolution.default else 6, "groups") or 1
+    outputs, inputs, *kernel = conv.args[1].meta["val"].shape  # inputs of one group
+    outputs //= groups
+    if groups == 1:
+        return None  # of one channel too: a plain convolution
+    if inputs == 1:
+        return None if outputs == 1 else "miscomputes depthwise with a multiplier: repeat the input"
+    if inputs % PACKED == 0 and outputs % PACKED == 0 and kernel == [3, 3]:
+        return None
+    return (
+        f"miscomputes {groups} groups of {inputs} to {outputs} channels, kernel {kernel[0]}x"
+        f"{kernel[1]}: use one convolution a group, or 3x3 with multiples of {PACKED}"
+    )
+
+
+def _argument(node: Node, position: int, name: str) -> object:
+    return node.args[position] if len(node.args) > position else node.kwargs.get(name)
