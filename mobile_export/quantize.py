@@ -105,8 +105,9 @@ class DelegateQuantizer(XNNPACKQuantizer):
 
     def annotate(self, model: GraphModule) -> GraphModule:
         """Annotate own cases first: ExecuTorch's annotators leave an annotated node alone."""
+        squeezed = _squeezed_nodes(model)
         for node in model.graph.nodes:
-            if node.op == "call_function" and _keep_float(node):
+            if node in squeezed or _leads_to_classifier(node):
                 _set(node)
         for node in model.graph.nodes:
             _annotate_clamped_convolution(node, self.global_config)
@@ -146,23 +147,33 @@ def _annotated(node: Node) -> bool:
     return Q_ANNOTATION_KEY in node.meta and node.meta[Q_ANNOTATION_KEY]._annotated
 
 
-def _in_gate(node: Node) -> bool:
-    """Whether the node was traced inside STE, CE, ME or ACTION, their shift excepted."""
-    stack = node.meta["nn_module_stack"].values()  # the kinds are classes or their names
-    kinds = [getattr(kind, "__name__", str(kind)).rpartition(".")[2] for _, kind in stack]
-    gates = ("SpatioTemporalExcitation", "ChannelExcitation", "MotionExcitation", "Action")
-    return any(kind in gates for kind in kinds) and "TemporalShift" not in kinds
+def _squeezed_nodes(model: GraphModule) -> set[Node]:
+    """What the gates compute between the map that they gate and its product with them.
+
+    Found by the flow of data, which stream and clip form have in common: everything from which the
+    second factor of a product with a sigmoid is computed, back to the first factor, without the
+    convolutions and poolings that read the map itself.
+    """
+    squeezed: set[Node] = set()
+    for product in model.graph.nodes:
+        if product.target is not ATEN.mul.Tensor:
+            continue
+        gated, gate = product.args
+        seen: set[Node] = set()
+        waiting = [gate]
+        while waiting:
+            node = waiting.pop()
+            if node is not gated and node not in seen and node.op == "call_function":
+                seen.add(node)
+                waiting += node.all_input_nodes
+        if any(node.target is ATEN.sigmoid.default for node in seen):
+            squeezed |= {node for node in seen if not _reads(node, gated)}
+    return squeezed
 
 
-def _keep_float(node: Node) -> bool:
-    """Squeezed paths of the gates, and everything from the last pooling on."""
-    if _in_gate(node):
-        source = node.args[0]
-        # A gate reads the map that it gates; whatever else it computes on is squeezed.
-        reads_map = isinstance(source, Node) and source.op != "placeholder" and not _in_gate(source)
-        full = (ATEN.conv2d.default, ATEN.adaptive_avg_pool2d.default, ATEN.mul.Tensor)
-        return not (reads_map and node.target in full)
-    return node.target is ATEN.linear.default or _leads_to_classifier(node)
+def _reads(node: Node, gated: Node) -> bool:
+    full = (ATEN.conv2d.default, ATEN.adaptive_avg_pool2d.default)
+    return node.target in full and node.args[0] is gated
 
 
 def _leads_to_classifier(node: Node) -> bool:
