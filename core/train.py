@@ -4,9 +4,9 @@
     python -m core.train --data DIR --from CHECKPOINT --out runs/mine
 
 The loss of a causal model is per frame, on the frames from which the gesture can be known, plus the
-loss of the clip's mean logits. Synthetic windows also know the hand's pose: an auxiliary linear
-layer on the pooled features, thrown away afterwards, predicts it and its change since the last
-frame. That is what makes training from nothing, without ImageNet weights, short enough for a CPU.
+loss of the clip's mean logits; synthetic windows add what ``supervision`` describes. No weights can
+be downloaded, so single pictures come first (``--frames 1``: small, close crops around the hand), in
+the place of ImageNet, and clips start from there (``--from``).
 
 Everything is a function of ``--seed`` and the step number, so a run that was killed and is started
 again with the same command goes on where its last saved state was, with the same batches.
@@ -28,64 +28,18 @@ from tqdm import tqdm
 
 from core import checkpoint
 from core.data.augment import augment, mirror, mirror_map
+from core.data.scenes import IGNORE
 from core.errors import BadInput, run_main
 from core.model import BACKBONES, ModelConfig, VideoClassifier
 from core.strided import replace_strided_depthwise
+from core.supervision import Trainee, losses
 from core.temporal import TEMPORAL
 
-IGNORE = -1
-SMOOTHING = 0.05  # of the labels, in both classification losses
-POSE_WEIGHT, MOTION_SCALE = 1.0, 3.0  # weight of the auxiliary loss; a frame's change is small
 CLIP_NORM = 5.0
 EMA_DECAY = 0.998
 KNOWN_PART = 0.5  # of a folder's clip: frames after this part carry its label
 # (from this part of the run on, size relative to the final one): small pictures first
 PROGRESSIVE = ((0.0, 0.58), (0.60, 0.72), (0.85, 1.0))
-
-
-class Trainee(nn.Module):
-    """The model and the auxiliary pose layer, seen as one module by the optimiser."""
-
-    def __init__(self, model: VideoClassifier, pose_size: int) -> None:
-        super().__init__()
-        self.model = model
-        self.pose = nn.Linear(model.classifier.in_features, 2 * pose_size) if pose_size else None
-
-    def forward(self, x: Tensor, frames: int) -> tuple[Tensor, Tensor | None]:
-        """(T * N, 3, H, W) -> logits (T, N, classes) and pose (T, N, 2, P)."""
-        features = self.model.folded_features(x, frames)
-        logits = self.model.classifier(features).unflatten(0, (frames, -1)).float()
-        if self.pose is None:
-            return logits, None
-        return logits, self.pose(features).unflatten(0, (frames, -1)).unflatten(-1, (2, -1)).float()
-
-
-def losses(
-    logits: Tensor, pose: Tensor | None, labels: Tensor, clip_labels: Tensor, targets: Tensor | None
-) -> dict[str, Tensor]:
-    """``frame``, ``clip`` and ``pose`` losses; logits (T, N, K), labels (N, T), targets (N, T, P).
-
-    A loss with no labelled element in the batch is zero.
-    """
-    t, n, classes = logits.shape
-    found = {
-        "frame": _cross_entropy(logits.reshape(t * n, classes), labels.T.reshape(-1)),
-        "clip": _cross_entropy(logits.mean(0), clip_labels),
-    }
-    if pose is not None and targets is not None:
-        targets = targets.transpose(0, 1)  # (T, N, P)
-        found["pose"] = F.smooth_l1_loss(pose[:, :, 0], targets, beta=0.2)
-        if t > 1:
-            change = (targets[1:] - targets[:-1]) * MOTION_SCALE
-            found["pose"] = found["pose"] + F.smooth_l1_loss(pose[1:, :, 1], change, beta=0.2)
-        found["pose"] = POSE_WEIGHT * found["pose"]
-    return found
-
-
-def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    if not (labels != IGNORE).any():
-        return logits.sum() * 0
-    return F.cross_entropy(logits, labels, ignore_index=IGNORE, label_smoothing=SMOOTHING)
 
 
 def parameter_groups(trainee: Trainee, decay: float) -> list[dict]:
@@ -267,8 +221,9 @@ def train(args: argparse.Namespace) -> Path:
             frames, labels, clip_labels, poses = mirror(
                 frames, labels, clip_labels, poses, swapped, generator
             )
-        size = size_at(step, args.steps, config.size)
-        pixels, poses = augment(frames, size, generator, poses)
+        close = config.frames == 1
+        size = size_at(0 if close else step, args.steps, config.size)
+        pixels, poses = augment(frames, size, generator, poses, close)
         x = ((pixels / 255 - mean) / std).transpose(0, 1).flatten(0, 1)
         x = x.contiguous(memory_format=torch.channels_last)
         trainee.train()
@@ -276,8 +231,8 @@ def train(args: argparse.Namespace) -> Path:
         for group in optimizer.param_groups:
             group["lr"] = rate
         with torch.autocast(device.type, torch.bfloat16, enabled=not args.fp32):
-            logits, pose = trainee(x, frames.shape[1])
-        parts = losses(logits, pose, labels, clip_labels, poses)
+            outputs = trainee(x, frames.shape[1])
+        parts = losses(*outputs, labels, clip_labels, poses)
         loss = sum(parts.values())
         if not torch.isfinite(loss):
             raise BadInput(
@@ -298,7 +253,7 @@ def train(args: argparse.Namespace) -> Path:
             bar.set_postfix({k: f"{v:.3f}" for k, v in seen.items()}, refresh=False)
         at_end = done == args.steps or done == args.stop
         if done % args.every == 0 or at_end:
-            accuracy = validate(average, checks, size, device)
+            accuracy = validate(average, checks, config.size if close else size, device)
             record = {
                 "step": done, "accuracy": round(accuracy, 3), "lr": rate, "size": size,
                 "seconds": round(time.monotonic() - began, 1),

@@ -11,12 +11,14 @@ from core import checkpoint
 from core.data import synthetic
 from core.data.augment import augment, mirror, mirror_map
 from core.data.gestures import LABELS
-from core.data.scenes import POSE_TARGETS
+from core.data.hand import KEYPOINTS
+from core.data.scenes import IGNORE, POSE_TARGETS, POSE_VALUES
 from core.errors import BadInput
 from core.evaluate import gesture_decisions, stream_logits
 from core.evaluate import main as evaluate
 from core.strided import replace_strided_depthwise
-from core.train import IGNORE, learning_rate, losses, parse, size_at, train
+from core.supervision import losses
+from core.train import learning_rate, parse, size_at, train
 from core.train import main as run
 
 ROUNDING = 1e-5  # float32 sums in another order, relative to values of order 1
@@ -121,21 +123,23 @@ def test_start_from_another_program_is_refused(tmp_path):
 def test_losses_ignore_what_cannot_be_known():
     logits = torch.randn(4, 2, 5, requires_grad=True)
     nothing = torch.full((2, 4), IGNORE)
-    found = losses(logits, None, nothing, torch.tensor([IGNORE, IGNORE]), None)
+    found = losses(logits, None, [], nothing, torch.tensor([IGNORE, IGNORE]), None)
     assert sum(value.item() for value in found.values()) == 0
     one = nothing.clone()
     one[1, 2] = 3
-    losses(logits, None, one, torch.tensor([IGNORE, IGNORE]), None)["frame"].backward()
+    losses(logits, None, [], one, torch.tensor([IGNORE, IGNORE]), None)["frame"].backward()
     touched = logits.grad.abs().sum(-1) > 0
     assert touched.nonzero().tolist() == [[2, 1]]
 
 
 def test_pose_loss_sees_the_change_between_frames():
-    targets = torch.zeros(1, 3, 2)
+    targets = torch.zeros(1, 3, POSE_TARGETS)
     targets[0, 2] = 1.0
-    pose = torch.zeros(3, 1, 2, 2)
-    pose[:, 0, 0] = targets[0]
-    arguments = (torch.zeros(3, 1, 5), pose, torch.full((1, 3), IGNORE), torch.tensor([IGNORE]))
+    pose = torch.zeros(3, 1, 2, POSE_VALUES)
+    pose[:, 0, 0] = targets[0, :, :POSE_VALUES]
+    arguments = (
+        torch.zeros(3, 1, 5), pose, [], torch.full((1, 3), IGNORE), torch.tensor([IGNORE])
+    )  # fmt: skip
     wrong = losses(*arguments, targets)["pose"]
     pose[2, 0, 1] = 3.0  # MOTION_SCALE times the change
     assert losses(*arguments, targets)["pose"] < 1e-6 < wrong
@@ -166,13 +170,16 @@ def test_mirrored_pictures_take_labels_and_poses_along():
     assert (out[3][~turned] == 1).all()
 
 
-def test_augmented_crop_moves_the_pose_with_the_picture():
+@pytest.mark.parametrize("close", [False, True])
+def test_augmented_crop_moves_the_pose_with_the_picture(close):
     """A bright dot and its pose target stay together through crop and scale."""
     frames = torch.zeros(6, 1, 3, 64, 64, dtype=torch.uint8)
     frames[..., 30:34, 36:40] = 255
     poses = torch.zeros(6, 1, POSE_TARGETS)
     poses[..., 0], poses[..., 1] = 2 * 38 / 64 - 1, 1 - 2 * 32 / 64
-    pixels, moved = augment(frames, 64, torch.Generator().manual_seed(1), poses)
+    poses[..., POSE_VALUES:] = poses[..., :2].repeat(1, 1, len(KEYPOINTS))
+    pixels, moved = augment(frames, 64, torch.Generator().manual_seed(1), poses, close)
+    assert torch.allclose(moved[..., POSE_VALUES:], moved[..., :2].repeat(1, 1, len(KEYPOINTS)))
     for clip, target in zip(pixels[:, 0].mean(1), moved[:, 0], strict=True):
         bright = (clip > clip.amax() * 0.8).nonzero().float().mean(0) + 0.5
         x, y = (float(target[0]) + 1) * 32, (1 - float(target[1])) * 32
@@ -210,3 +217,16 @@ def test_stream_decision_averages_the_last_eight_frames():
         int(logits[4:12].mean(0).argmax()),
         int(logits[:4].mean(0).argmax()),
     ]
+
+
+def test_keypoint_loss_is_least_in_the_right_cell():
+    targets = torch.full((1, 1, POSE_TARGETS), 5.0)  # all outside but the first
+    targets[0, 0, POSE_VALUES : POSE_VALUES + 2] = torch.tensor([-0.9, 0.3])  # left, row 1 of 4
+    found = []
+    for cell in range(16):
+        maps = torch.zeros(1, len(KEYPOINTS), 4, 4)
+        maps[0, 0].view(-1)[cell] = 5.0
+        arguments = (torch.full((1, 1), IGNORE), torch.tensor([IGNORE]), targets)
+        pose = torch.zeros(1, 1, 2, POSE_VALUES)
+        found.append(float(losses(torch.zeros(1, 1, 5), pose, [maps], *arguments)["points"]))
+    assert found.index(min(found)) == 4

@@ -118,6 +118,11 @@ class MobileNetV2(nn.Module):
             new += kept
         return x, new
 
+    def inner_maps(self) -> list[tuple[nn.Module, int]]:
+        """The layers whose outputs auxiliary losses read (strides 8 and 16) and their channels."""
+        layers = [self.features[6], self.features[13]]
+        return [(layer, layer.conv[-1].num_features) for layer in layers]
+
     def state_shapes(self, height: int, width: int) -> dict[str, Shape]:
         """Names (``<feature index>.<path>``) and (C, H, W) shapes of the stream's state."""
         shapes: dict[str, Shape] = {}

@@ -5,10 +5,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from core.data.gestures import LABELS, LATERAL, TIME_PAIRS
+from core.data.scenes import POSE_TARGETS, POSE_VALUES
 
 CROP = (0.78, 1.0)  # side of the crop, as a part of the picture's
+CLOSE = (0.55, 0.95)  # the same for single pictures, around the hand
 GAIN, OFFSET = 0.2, 0.08  # of exposure and black level, a channel each
-MIRROR_POSE = (0, 3, 4)  # pose targets that change sign: x, and the x row of the rotation
+# Pose targets that change sign in a mirror: x, the x row of the rotation, x of the keypoints.
+MIRROR_POSE = (0, 3, 4, *range(POSE_VALUES, POSE_TARGETS, 2))
 
 
 def mirror_map(labels: list[str]) -> Tensor | None:
@@ -31,20 +34,26 @@ def augment(
     size: int,
     generator: torch.Generator,
     poses: Tensor | None = None,
+    close: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
     """Crop and jitter a batch: uint8 (N, T, 3, H, W) to float pixels 0..255 (N, T, 3, size, size).
 
-    Pose targets (N, T, 17) follow the crop. Raises nothing; draws come from ``generator`` alone.
+    Pose targets (N, T, P) follow the crop. ``close`` takes tighter crops around the hand, where the
+    pose targets tell where it is. Draws come from ``generator`` alone.
     """
     n, _, _, height, width = frames.shape
     draws = torch.rand(n, 3, generator=generator)
     colour = torch.rand(n, 2, 3, generator=generator).to(frames.device) * 2 - 1
+    low, high = CLOSE if close else CROP
     out = []
     poses = None if poses is None else poses.clone()
     for i in range(n):
-        part = float(CROP[0] + (CROP[1] - CROP[0]) * draws[i, 0])
+        part = float(low + (high - low) * draws[i, 0])
         h, w = int(part * height), int(part * width)
         top, left = int(draws[i, 1] * (height - h + 1)), int(draws[i, 2] * (width - w + 1))
+        if close and poses is not None:
+            top = _around(-float(poses[i, 0, 1]), float(draws[i, 1]), h, height)
+            left = _around(float(poses[i, 0, 0]), float(draws[i, 2]), w, width)
         crop = frames[i, :, :, top : top + h, left : left + w].float()
         out.append(
             F.interpolate(crop, (size, size), mode="bilinear", antialias=h > size + 8)
@@ -53,14 +62,22 @@ def augment(
         )
         if poses is not None:
             middle = (2 * (left + w / 2) / width - 1, 1 - 2 * (top + h / 2) / height)
-            poses[i, :, 0] = (poses[i, :, 0] - middle[0]) / part
-            poses[i, :, 1] = (poses[i, :, 1] - middle[1]) / part
+            for axis in (0, 1):
+                poses[i, :, axis] = (poses[i, :, axis] - middle[axis]) / part
+                points = poses[i, :, POSE_VALUES + axis :: 2]
+                points.sub_(middle[axis]).div_(part)
             poses[i, :, 2] += 2 * torch.log(torch.tensor(part))
     x = torch.stack(out)
     gain = 1 + GAIN * colour[:, 0].mean(-1, keepdim=True) + 0.3 * GAIN * colour[:, 0]
     offset = 255 * OFFSET * colour[:, 1]
     x = x * gain[:, None, :, None, None] + offset[:, None, :, None, None]
     return x.clamp_(0, 255), poses
+
+
+def _around(place: float, draw: float, side: int, whole: int) -> int:
+    """First pixel of a crop that has ``place`` (-1 to 1) somewhere in its middle half."""
+    first = (place + 1) / 2 * whole - side * (0.25 + 0.5 * draw)
+    return min(max(0, int(first)), whole - side)
 
 
 def mirror(

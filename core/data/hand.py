@@ -31,6 +31,21 @@ FOREARM_LENGTH = 2.2
 PALM_CENTRE = 0.42  # where along the hand the pose's position lies
 
 CAPSULES = 4 + 12 + 3 + 2  # palm, fingers, thumb, wrist and sleeve
+# (capsule, end) of the joints that training localises: fingertips, thumb tip and root, index and
+# little knuckle, wrist, and the middle joints of index and middle finger.
+KEYPOINTS = (
+    (6, 1),
+    (9, 1),
+    (12, 1),
+    (15, 1),
+    (18, 1),
+    (16, 0),
+    (4, 0),
+    (13, 0),
+    (19, 0),
+    (4, 1),
+    (7, 1),
+)
 SLEEVE = CAPSULES - 1  # index of the only capsule that is not skin
 
 

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.data.gestures import LABELS, NO_GESTURE, OTHER, Segment, evaluate, segment
-from core.data.hand import CAPSULES, ROTATION, SLEEVE, HandShape, rotation_matrices
+from core.data.hand import (
+    CAPSULES,
+    KEYPOINTS,
+    ROTATION,
+    SLEEVE,
+    HandShape,
+    capsules,
+    rotation_matrices,
+)
 
 # How much of everything varies. 1 is "default"; easy and hard scale the variation.
 DIFFICULTY = {"easy": 0.5, "default": 1.0, "hard": 1.6}
@@ -19,7 +27,8 @@ IGNORE = -1  # label of a frame from which no gesture can be known yet
 KNOWN_FROM = 0.55  # part of a gesture after which it counts as known
 KNOWN_AFTER = 3  # frames after its end during which it still counts
 DISTRACTORS = 3
-POSE_TARGETS = 17
+POSE_VALUES = 17  # of the hand's pose: see pose_targets
+POSE_TARGETS = POSE_VALUES + 2 * len(KEYPOINTS)
 
 
 @dataclass
@@ -192,10 +201,11 @@ def frame_labels(scene: Scene, times: np.ndarray, frame_rate: float) -> np.ndarr
 
 
 def pose_targets(scene: Scene, times: np.ndarray) -> np.ndarray:
-    """What the hand does, for auxiliary supervision: (n, 17) of order 1.
+    """What the hand does, for auxiliary supervision: (n, 39) of order 1.
 
     Image position (2), log depth, the first two columns of the rotation (6), finger flexion (4),
-    spread, thumb (3). The mirror image of a left hand is described, as it is seen.
+    spread, thumb (3); then x and y of the keypoints. Image positions run from -1 to 1, x to the
+    right and y up. The mirror image of a left hand is described, as it is seen.
     """
     poses = evaluate(scene.segments, times)
     depth = np.maximum(poses[:, 2], 0.1)
@@ -203,4 +213,16 @@ def pose_targets(scene: Scene, times: np.ndarray) -> np.ndarray:
     if scene.shape.left:
         rotation = rotation * np.array([-1, -1, 1, 1, 1, 1])
     where = np.clip(poses[:, :2] / depth[:, None] * 2, -1.5, 1.5)
-    return np.concatenate([where, 2 * np.log(depth / 0.5)[:, None], rotation, poses[:, 6:]], axis=1)
+    ends, _ = capsules(poses, scene.shape)
+    joints = np.stack([ends[:, capsule, end] for capsule, end in KEYPOINTS], axis=1)  # (n, K, 3)
+    seen = 2 * joints[..., :2] / np.maximum(joints[..., 2:], 0.1)
+    return np.concatenate(
+        [
+            where,
+            2 * np.log(depth / 0.5)[:, None],
+            rotation,
+            poses[:, 6:],
+            seen.reshape(len(poses), -1),
+        ],
+        axis=1,
+    )

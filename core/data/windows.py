@@ -28,7 +28,7 @@ class SyntheticWindows(Dataset):
     """Random cuts of ``frames`` frames out of rendered windows of ``WINDOW`` frames.
 
     An item is asked for by ``(index, seed)`` and is ``(uint8 (T, 3, S, S), frame labels (T,), clip
-    label, pose targets (T, 17))``; labels are ``IGNORE`` where no class can be known.
+    label, pose targets (T, 39))``; labels are ``IGNORE`` where no class can be known.
     """
 
     def __init__(self, folder: Path, frames: int) -> None:
@@ -72,7 +72,7 @@ def render_windows(
     """
     settings = {
         "count": count, "size": size, "variation": variation, "frame_rate": frame_rate,
-        "seed": seed, "window": WINDOW, "version": 1,
+        "seed": seed, "window": WINDOW, "version": 2,
     }  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     described = folder / "settings.json"
