@@ -150,7 +150,7 @@ class SyntheticStreams(torch.utils.data.Dataset):
 
 
 def draw_sheet(path: Path, difficulty: str, size: int = 112) -> None:
-    """A contact sheet: a row a class, eight frames of one clip, the class named at its left."""
+    """A contact sheet in two columns: eight frames of one clip of every class, named above."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -159,14 +159,15 @@ def draw_sheet(path: Path, difficulty: str, size: int = 112) -> None:
     clips = SyntheticClips(
         "val", len(LABELS), frames=16, size=size, frame_rate=10.0, difficulty=difficulty
     )
-    figure, axes = pyplot.subplots(len(LABELS), 1, figsize=(11, len(LABELS)))
-    for index, axis in enumerate(tqdm(axes, desc="sheet", unit="class")):
-        frames, label = clips[index]
-        axis.imshow(torch.cat(list(frames[::2]), dim=-1).permute(1, 2, 0).numpy())
-        axis.set_ylabel(LABELS[label], rotation=0, ha="right", va="center", fontsize=9)
-        axis.set(xticks=[], yticks=[])
-    figure.tight_layout(pad=0.3)
-    figure.savefig(path, dpi=90)
+    rows = -(-len(LABELS) // 2)
+    figure, axes = pyplot.subplots(rows, 2, figsize=(15, 1.12 * rows), layout="constrained")
+    for axis in axes.flat:
+        axis.axis("off")
+    for index, label in enumerate(tqdm(LABELS, desc="sheet", unit="class")):
+        axis = axes[index % rows, index // rows]
+        axis.imshow(torch.cat(list(clips[index][0][::2]), dim=-1).permute(1, 2, 0).numpy())
+        axis.set_title(label, loc="left", fontsize=8, pad=2)
+    figure.savefig(path, dpi=80)
     pyplot.close(figure)
 
 
