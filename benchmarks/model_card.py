@@ -1,0 +1,147 @@
+"""Write docs/model_card.md from what training and evaluation left behind.
+
+    python -m core.evaluate --checkpoint runs/action/best.safetensors --streams 60 --pairs 1000 \
+        --json runs/action/test.json
+    python benchmarks/model_card.py --model ACTION=runs/action --model TSM=runs/tsm \
+        --machine "2 cores of an x86-64 server, no GPU"
+
+Every run folder needs ``log.jsonl``, ``best.safetensors`` and ``test.json``. The first model named
+is the bundled one.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import matplotlib
+
+from core import checkpoint
+
+matplotlib.use("Agg")
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def read(run: Path) -> dict:
+    """Log, evaluation and settings of one run."""
+    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    loaded = checkpoint.load(run / "best.safetensors")
+    return {"log": log, "test": json.loads((run / "test.json").read_text()), "loaded": loaded}
+
+
+def curves(models: dict[str, dict], path: Path) -> None:
+    """Validation accuracy and losses over the steps."""
+    from matplotlib import pyplot
+
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 3.4), layout="constrained")
+    for name, found in models.items():
+        steps = [r["step"] for r in found["log"]]
+        left.plot(steps, [r["accuracy"] for r in found["log"]], marker=".", label=name)
+        right.plot(steps, [r["loss_frame"] for r in found["log"]], label=f"{name}, frames")
+        right.plot(steps, [r["loss_clip"] for r in found["log"]], ":", label=f"{name}, clips")
+    left.set(xlabel="step", ylabel="validation top-1, % (at the step's picture size)")
+    right.set(xlabel="step", ylabel="training loss")
+    left.legend()
+    right.legend(fontsize=7)
+    figure.savefig(path, dpi=80)
+    pyplot.close(figure)
+
+
+def command(found: dict) -> str:
+    """The training command that a checkpoint's settings amount to."""
+    settings = found["loaded"].info["settings"]
+    words = ["python -m core.train"]
+    for flag, key in (
+        ("--temporal", "temporal"), ("--from", "start"), ("--size", "size"), ("--frames", "frames"),
+        ("--clips", "clips"), ("--steps", "steps"), ("--batch", "batch"), ("--lr", "lr"),
+        ("--seed", "seed"),
+    ):  # fmt: skip
+        if settings[key] is not None:
+            words += [flag, str(settings[key])]
+    return " ".join(words)
+
+
+def card(models: dict[str, dict], machine: str) -> str:
+    """The model card in Markdown."""
+    first = next(iter(models))
+    names = list(models)
+    config = models[first]["loaded"].config
+    top = [models[n]["test"] for n in names]
+    lines = [
+        "# Model card: causal ACTION MobileNet V2 for 27 gestures",
+        "",
+        f"The checkpoint in the package: {first}, {config.size} x {config.size} pixels, "
+        f"{config.frame_rate:g} frames a second, trained on rendered hands alone. What that means "
+        "for real ones is said in the README.",
+        "",
+        f"Machine: {machine}. Commands, after "
+        "`python -m core.train --temporal none --frames 1 --steps 1800 --batch 96`, whose "
+        "checkpoint all start from:",
+        "",
+        "```sh",
+        *[command(models[n]) for n in names],
+        "```",
+        "",
+        "![Validation accuracy and losses](curves.png)",
+        "",
+        "## Held-out clips and streams",
+        "",
+        "Test split (hands, rooms and motions that training never drew), default difficulty.",
+        "",
+        "| | " + " | ".join(names) + " |",
+        "| --- |" + " ---: |" * len(names),
+        _row("clips", [str(t["clips"]) for t in top]),
+        _row("clip top-1, %", [f"{t['top1']:.2f}" for t in top]),
+        _row("clip top-5, %", [f"{t['top5']:.2f}" for t in top]),
+        _row("static classes, top-1, %", [f"{t['static_top1']:.2f}" for t in top]),
+        _row(
+            "continuous streams, top-1, % (gestures)",
+            [
+                f"{t['stream']['top1']:.2f} ({t['stream']['gestures']})" if "stream" in t else "-"
+                for t in top
+            ],
+        ),
+    ]
+    if any("pairs" in t for t in top):
+        lines += [
+            "",
+            "## Pairs that only the order of time tells apart",
+            "",
+            "Accuracy in % between the two classes of a pair; 50 is a guess.",
+            "",
+            "| pair | " + " | ".join(names) + " |",
+            "| --- |" + " ---: |" * len(names),
+        ]
+        pairs = next(t["pairs"] for t in top if "pairs" in t)
+        lines += [
+            _row(pair, [f"{t['pairs'][pair]:.1f}" if "pairs" in t else "-" for t in top])
+            for pair in pairs
+        ]
+    lines += [
+        "",
+        "## Clip top-1 by class, %",
+        "",
+        "| class | " + " | ".join(names) + " |",
+        "| --- |" + " ---: |" * len(names),
+    ]
+    for label in top[0]["by_class"]:
+        lines.append(_row(label, [f"{t['by_class'][label]:.1f}" for t in top]))
+    return "\n".join(lines) + "\n"
+
+
+def _row(name: str, cells: list[str]) -> str:
+    return f"| {name} | " + " | ".join(cells) + " |"
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", action="append", required=True, metavar="NAME=RUN")
+    parser.add_argument("--machine", required=True, help="what it was trained on, in words")
+    args = parser.parse_args()
+    models = {name: read(Path(run)) for name, run in (m.split("=", 1) for m in args.model)}
+    curves(models, DOCS / "curves.png")
+    (DOCS / "model_card.md").write_text(card(models, args.machine))
+
+
+if __name__ == "__main__":
+    main()
