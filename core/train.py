@@ -39,7 +39,8 @@ CLIP_NORM = 5.0
 EMA_DECAY = 0.998
 KNOWN_PART = 0.5  # of a folder's clip: frames after this part carry its label
 # (from this part of the run on, size relative to the final one): small pictures first
-PROGRESSIVE = ((0.0, 0.58), (0.60, 0.72), (0.85, 1.0))
+PROGRESSIVE = ((0.0, 0.72), (0.75, 1.0))
+CLOSE_SIZE = 0.58  # of single pictures, which are close crops: the hand is as large in them
 
 
 def parameter_groups(trainee: Trainee, decay: float) -> list[dict]:
@@ -60,7 +61,10 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
 
 def size_at(step: int, steps: int, size: int) -> int:
     """Picture size of a step, a multiple of 16."""
-    part = [p for start, p in PROGRESSIVE if step >= start * steps][-1]
+    return _rounded([p for start, p in PROGRESSIVE if step >= start * steps][-1], size)
+
+
+def _rounded(part: float, size: int) -> int:
     return min(size, max(32, round(part * size / 16) * 16))
 
 
@@ -222,7 +226,9 @@ def train(args: argparse.Namespace) -> Path:
                 frames, labels, clip_labels, poses, swapped, generator
             )
         close = config.frames == 1
-        size = size_at(0 if close else step, args.steps, config.size)
+        size = (
+            _rounded(CLOSE_SIZE, config.size) if close else size_at(step, args.steps, config.size)
+        )
         pixels, poses = augment(frames, size, generator, poses, close)
         x = ((pixels / 255 - mean) / std).transpose(0, 1).flatten(0, 1)
         x = x.contiguous(memory_format=torch.channels_last)

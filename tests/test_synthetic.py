@@ -117,7 +117,6 @@ def test_second_class_of_a_pair_is_the_first_backwards(pair):
     assert np.abs(forwards - mirrored).max() < TREMOR, "more than tremor between the two"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("pair", TIME_PAIRS, ids=lambda p: p[0])
 def test_pairs_draw_from_one_distribution_of_single_frames(pair):
     """Every pose value of every frame of a clip has one distribution in both classes."""

@@ -193,7 +193,7 @@ def test_schedule_rises_falls_and_grows():
     assert rates[0] < rates[4] > rates[50] > rates[99] > 0
     sizes = [size_at(step, 100, 112) for step in range(100)]
     assert sizes == sorted(sizes)
-    assert sizes[0] == 64
+    assert sizes[0] == 80
     assert sizes[-1] == 112
 
 

@@ -1,0 +1,61 @@
+"""Shallow models and lowered programs for the tests of the ExecuTorch targets."""
+
+from dataclasses import dataclass
+
+import torch
+from helpers import make_model, random_clip
+from torch import Tensor, nn
+
+from core.model import VideoClassifier
+
+# Blocks of MobileNet V2 that repeat the one before them; without these three slots are left (of 24,
+# 32 and 96 channels), every kind of block is there, and lowering takes a third of the time.
+REPEATS = (6, 8, 9, 10, 13, 15, 16)
+RESIDUAL = 0.3  # of a trained network's order; unscaled random blocks amplify a rounding tenfold
+
+
+def make_short(temporal: str = "action", **settings: object) -> VideoClassifier:
+    """A shallow model of full width at 64 pixels whose residual branches are tame."""
+    model = make_model(temporal=temporal, width=1.0, **settings)
+    layers = model.backbone.features
+    kept = [layer for i, layer in enumerate(layers) if i not in REPEATS]
+    model.backbone.features = nn.Sequential(*kept)
+    for layer in kept:
+        if getattr(layer, "skip", False):
+            layer.conv[-1].weight.data *= RESIDUAL
+            layer.conv[-1].bias.data *= RESIDUAL
+    return model
+
+
+def clips_for(model: VideoClassifier, count: int = 4, seed: int = 7) -> list[Tensor]:
+    torch.manual_seed(seed)
+    return list(random_clip(count, model.config).clamp(-1, 1))
+
+
+@dataclass
+class Played:
+    """Logits (T, classes) and last states of one stream."""
+
+    logits: Tensor
+    state: list[Tensor]
+
+
+def play(graph: object, model: VideoClassifier, clip: Tensor, state: list | None = None) -> Played:
+    """Run a stream graph or runner over a clip (T, 3, S, S) with its state carried."""
+    state = model.initial_state() if state is None else state
+    logits = []
+    with torch.no_grad():
+        for frame in clip:
+            answer, *state = graph([frame[None], *state])
+            logits.append(answer)
+    return Played(torch.cat(logits), state)
+
+
+def eager(module: nn.Module):
+    """The same calling convention for a graph module."""
+    return lambda inputs: module(*inputs)
+
+
+def relative(a: Tensor, b: Tensor) -> float:
+    """Largest difference in parts of the largest value of ``b``."""
+    return float((a - b).abs().max() / b.abs().max())

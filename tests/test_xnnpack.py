@@ -1,0 +1,242 @@
+"""XNNPACK programs, executed by ExecuTorch's runtime and compared with the model they came from."""
+
+import math
+
+import pytest
+import torch
+from helpers import make_model, random_clip
+from short_models import clips_for, eager, make_short, play, relative
+
+from core.errors import BadInput
+from mobile_export.runtime.executorch import Eager, open_pte
+from mobile_export.targets import LoweringError, delegation, xnnpack
+
+# fp32 against eager: another order of summation through 30 layers, and batch norm folded.
+FP32 = 1e-4
+# int8 program against the graph that it was lowered from: both round the same values, but XNNPACK
+# sums integers and torch floats, so a value on the edge between two steps falls either way.
+INT8_FLIPS = 0.1
+# int8 against fp32: 8 bits on noise through untrained weights; catches a wrong scale, no more.
+INT8_TO_FP32 = 0.5
+MEMORY = 31  # frames after which the past is forgotten (30 for the deepest network)
+
+
+def lower(model, form, precision, tmp_path_factory):
+    out = tmp_path_factory.mktemp(f"{model.config.temporal}-{form}-{precision}")
+    calibration = clips_for(model) if precision == "int8" else []
+    lowered = xnnpack.lower(model, form, precision, calibration, out, labels=list("abcde"))
+    return model, lowered
+
+
+@pytest.fixture(scope="module")
+def stream_fp32(tmp_path_factory):
+    return lower(make_short(), "stream", "fp32", tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def stream_int8(tmp_path_factory):
+    return lower(make_short(), "stream", "int8", tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def clip_fp32(tmp_path_factory):
+    return lower(make_short(), "clip", "fp32", tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def clip_int8(tmp_path_factory):
+    return lower(make_short(), "clip", "int8", tmp_path_factory)
+
+
+def whole(lowered):
+    return lowered.details["delegate_calls"] == 1 and not lowered.details["operators_outside"]
+
+
+def assert_fp32_stream(model, lowered):
+    assert whole(lowered)
+    clip = clips_for(model, seed=1)[0]
+    reference = play(lambda inputs: step(model, inputs), model, clip)
+    played = play(open_pte(lowered.artifact), model, clip)
+    assert relative(played.logits, reference.logits) < FP32
+    for given, expected in zip(played.state, reference.state, strict=True):
+        assert relative(given, expected) < FP32
+
+
+def step(model, inputs):
+    logits, state = model.step(inputs[0], list(inputs[1:]))
+    return [logits, *state]
+
+
+def test_fp32_stream_is_the_model(stream_fp32):
+    assert_fp32_stream(*stream_fp32)
+
+
+# The five that are not the default are slow together; the shift alone is the quickest of them.
+@pytest.mark.parametrize(
+    "temporal", ["shift"] + [pytest.param(t, marks=pytest.mark.slow) for t in ("none", "ste", "ce", "me")]
+)
+def test_fp32_stream_of_every_kind(temporal, tmp_path_factory):
+    assert_fp32_stream(*lower(make_short(temporal), "stream", "fp32", tmp_path_factory))
+
+
+def test_fp32_clip_is_the_model_and_the_mean_of_the_stream(clip_fp32, stream_fp32):
+    model, lowered = clip_fp32
+    assert whole(lowered)
+    clip = clips_for(model, seed=1)[0]
+    (logits,) = open_pte(lowered.artifact)([clip])
+    with torch.no_grad():
+        assert relative(logits, model(clip[None])) < FP32
+    stream = play(open_pte(stream_fp32[1].artifact), model, clip)
+    assert relative(logits[0], stream.logits.mean(0)) < FP32
+
+
+def test_int8_stream_matches_its_graph(stream_int8):
+    model, lowered = stream_int8
+    assert whole(lowered)
+    assert "int8" in lowered.details["recipe"]
+    clip = clips_for(model, seed=1)[0]
+    played = play(open_pte(lowered.artifact), model, clip)
+    reference = play(eager(lowered.converted), model, clip)
+    assert relative(played.logits, reference.logits) < INT8_FLIPS
+    # The first slot lies behind five layers: its map differs in few values, by one step at most.
+    first, expected = played.state[0], reference.state[0]
+    steps = expected.unique().diff()
+    one = float(steps[steps > 1e-6].min())
+    assert float((first - expected).abs().max()) < 1.01 * one
+    fp32 = play(lambda inputs: step(model, inputs), model, clip)
+    assert relative(played.logits, fp32.logits) < INT8_TO_FP32
+
+
+@pytest.mark.slow
+def test_int8_clip_matches_its_graph(clip_int8):
+    model, lowered = clip_int8
+    assert whole(lowered)
+    clip = clips_for(model, seed=1)[0]
+    (logits,) = open_pte(lowered.artifact)([clip])
+    with torch.no_grad():
+        assert relative(logits, lowered.converted(clip)[0]) < INT8_FLIPS
+        assert relative(logits, model(clip[None])) < INT8_TO_FP32
+
+
+@pytest.mark.parametrize("lowered_stream", ["stream_fp32", "stream_int8"])
+def test_streams_with_different_pasts_agree_to_the_last_bit(lowered_stream, request):
+    model, lowered = request.getfixturevalue(lowered_stream)
+    runner = open_pte(lowered.artifact)
+    torch.manual_seed(3)
+    config = model.config
+    pasts = random_clip(2, config).clamp(-1, 1)
+    common = random_clip(1, config, frames=MEMORY).clamp(-1, 1)[0]
+    states = [play(runner, model, past).state for past in pasts]
+    differ = [not torch.equal(a, b) for a, b in zip(*states, strict=True)]
+    assert any(differ)
+    ends = [play(runner, model, common, state) for state in states]
+    assert torch.equal(ends[0].logits[-1], ends[1].logits[-1])
+    assert not torch.equal(ends[0].logits[0], ends[1].logits[0])
+    for a, b in zip(ends[0].state, ends[1].state, strict=True):
+        assert torch.equal(a, b)
+
+
+def test_outputs_belong_to_the_caller(stream_fp32):
+    model, lowered = stream_fp32
+    runner = open_pte(lowered.artifact)
+    clip = clips_for(model, seed=1)[0]
+    first = runner([clip[:1], *model.initial_state()])
+    kept = [output.clone() for output in first]
+    runner([clip[1:2], *first[1:]])
+    assert all(torch.equal(a, b) for a, b in zip(first, kept, strict=True))
+
+
+def _cut(content):
+    return content[: len(content) // 2]
+
+
+def _scratch(content):
+    middle = 5000  # inside the flatbuffer, behind its header
+    return content[:middle] + bytes(64) + b"\xa5" * 64 + content[middle + 128 :]
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda c: b"", lambda c: b"PK" + bytes(5000), _cut, _scratch], ids=str
+)
+def test_a_damaged_program_is_refused_in_one_line(damage, stream_fp32, tmp_path):
+    path = tmp_path / "model.pte"
+    path.write_bytes(damage(stream_fp32[1].artifact.read_bytes()))
+    with pytest.raises(BadInput, match=r"model\.pte.*export it again") as caught:
+        open_pte(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_program_is_refused(tmp_path):
+    with pytest.raises(BadInput, match="No such file"):
+        open_pte(tmp_path / "none.pte")
+
+
+def test_unfit_inputs_never_reach_native_code(stream_fp32):
+    model, lowered = stream_fp32
+    runner = open_pte(lowered.artifact)
+    frame, state = torch.zeros(1, 3, 64, 64), model.initial_state()
+    nan = frame.clone()
+    nan[0, 1, 2, 3] = math.nan
+    for inputs, reason in (
+        ([frame], "inputs"),
+        ([frame[:, :, :32], *state], "shape"),
+        ([frame.repeat(2, 1, 1, 1), *state], "shape"),
+        ([frame.to(torch.uint8), *state], "type"),
+        ([nan, *state], "NaN"),
+    ):
+        with pytest.raises(BadInput, match=reason) as caught:
+            runner(inputs)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(BadInput, match="NaN"):
+        Eager(lowered.converted, "converted graph")([nan, *state])
+
+
+def test_fp16_is_refused(tmp_path):
+    with pytest.raises(LoweringError, match="fp16"):
+        xnnpack.lower(make_short("shift"), "stream", "fp16", [], tmp_path, labels=list("abcde"))
+
+
+def test_what_stays_outside_is_named_and_nothing_is_written(tmp_path):
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+
+    class Outside(torch.nn.Module):
+        def forward(self, x):
+            return torch.cumsum(x + 1.0, 1) * 2.0
+
+    program = torch.export.export(Outside(), (torch.zeros(1, 3),))
+    with pytest.raises(LoweringError, match="cumsum"):
+        delegation.lower_whole(program, XnnpackPartitioner(), tmp_path, allow_partial=False)
+    assert not list(tmp_path.iterdir())
+    path, details = delegation.lower_whole(program, XnnpackPartitioner(), tmp_path, True)
+    assert path.is_file()
+    assert any("cumsum" in name for name in details["operators_outside"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["stream", "clip"])
+def test_the_whole_depth_lowers_in_one_call(form, tmp_path_factory):
+    model = make_model()
+    _, lowered = lower(model, form, "fp32", tmp_path_factory)
+    assert whole(lowered)
+    clip = clips_for(model, seed=1)[0]
+    if form == "stream":
+        assert_fp32_stream(model, lowered)
+    else:
+        with torch.no_grad():
+            assert relative(open_pte(lowered.artifact)([clip])[0], model(clip[None])) < FP32
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["stream", "clip"])
+def test_the_whole_depth_in_int8(form, tmp_path_factory):
+    model, lowered = lower(make_model(), form, "int8", tmp_path_factory)
+    assert whole(lowered)
+    runner = open_pte(lowered.artifact)  # loading is what a wrong slice fails at
+    outputs = runner([torch.zeros(meta.shape) for meta in ports(model, form)])
+    assert all(bool(torch.isfinite(output).all()) for output in outputs)
+
+
+def ports(model, form):
+    from mobile_export.graph import input_ports
+
+    return input_ports(model, form)
