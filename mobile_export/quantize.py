@@ -5,10 +5,11 @@ int8 weights per output channel, int8 activations per tensor, and only where it 
 STE, CE and ME squeeze to 1 to 10 channels, where eight bits cost accuracy and floats cost nothing:
 inside them only what reads the full map is quantized (channel mean, squeeze, pooling, product).
 
-Source: torchao's PT2E quantization and ExecuTorch's XNNPACKQuantizer, both in their pinned versions.
+Source: torchao's PT2E quantization and ExecuTorch's XNNPACKQuantizer, in the pinned versions.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
@@ -216,9 +217,9 @@ def _annotate_shift(cat: Node) -> None:
         return
     shared = SharedQuantizationSpec(source)
     for chain in chains:
-        for node, read in zip(chain, chain[1:], strict=False):
+        for node, read in pairwise(chain):
             _set(node, {read: shared}, shared)
-    _set(cat, {part: shared for part in cat.args[0]}, shared)
+    _set(cat, dict.fromkeys(cat.args[0], shared), shared)
 
 
 def _chain(node: Node) -> list[Node]:

@@ -16,8 +16,10 @@ FP32 = 1e-4
 # int8 program against the graph that it was lowered from: both round the same values, but XNNPACK
 # sums integers and torch floats, so a value on the edge between two steps falls either way.
 INT8_FLIPS = 0.1
-# int8 against fp32: 8 bits on noise through untrained weights; catches a wrong scale, no more.
-INT8_TO_FP32 = 0.5
+# Behind the first five layers a value is off by two of the 255 steps of its range at most.
+FIRST_SLOT_FLIPS = 0.04
+# int8 against fp32: 8 bits through untrained weights, 0.03 measured; a wrong scale gives 1.
+INT8_TO_FP32 = 0.15
 MEMORY = 31  # frames after which the past is forgotten (30 for the deepest network)
 
 
@@ -73,7 +75,8 @@ def test_fp32_stream_is_the_model(stream_fp32):
 
 # The five that are not the default are slow together; the shift alone is the quickest of them.
 @pytest.mark.parametrize(
-    "temporal", ["shift"] + [pytest.param(t, marks=pytest.mark.slow) for t in ("none", "ste", "ce", "me")]
+    "temporal",
+    ["shift", *(pytest.param(t, marks=pytest.mark.slow) for t in ("none", "ste", "ce", "me"))],
 )
 def test_fp32_stream_of_every_kind(temporal, tmp_path_factory):
     assert_fp32_stream(*lower(make_short(temporal), "stream", "fp32", tmp_path_factory))
@@ -98,11 +101,8 @@ def test_int8_stream_matches_its_graph(stream_int8):
     played = play(open_pte(lowered.artifact), model, clip)
     reference = play(eager(lowered.converted), model, clip)
     assert relative(played.logits, reference.logits) < INT8_FLIPS
-    # The first slot lies behind five layers: its map differs in few values, by one step at most.
-    first, expected = played.state[0], reference.state[0]
-    steps = expected.unique().diff()
-    one = float(steps[steps > 1e-6].min())
-    assert float((first - expected).abs().max()) < 1.01 * one
+    # The first slot lies behind five layers: flips have hardly added up there.
+    assert relative(played.state[0], reference.state[0]) < FIRST_SLOT_FLIPS
     fp32 = play(lambda inputs: step(model, inputs), model, clip)
     assert relative(played.logits, fp32.logits) < INT8_TO_FP32
 
@@ -215,8 +215,7 @@ def test_what_stays_outside_is_named_and_nothing_is_written(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["stream", "clip"])
 def test_the_whole_depth_lowers_in_one_call(form, tmp_path_factory):
-    model = make_model()
-    _, lowered = lower(model, form, "fp32", tmp_path_factory)
+    model, lowered = lower(make_model(), form, "fp32", tmp_path_factory)
     assert whole(lowered)
     clip = clips_for(model, seed=1)[0]
     if form == "stream":
