@@ -10,6 +10,7 @@ Source: torchao's PT2E quantization and ExecuTorch's XNNPACKQuantizer, in the pi
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
@@ -99,6 +100,13 @@ def _check_clip(clip: Tensor, size: int, least: int) -> None:
 
 class DelegateQuantizer(XNNPACKQuantizer):
     """XNNPACK's quantizer with what it does not annotate, and without what should stay in fp32."""
+
+    # Matching the patterns with batch norm takes seconds, and there is none left.
+    SUPPORTED_PATTERNS: ClassVar = [
+        pattern
+        for pattern in XNNPACKQuantizer.SUPPORTED_PATTERNS
+        if "bn" not in pattern.name and "transpose" not in pattern.name
+    ]
 
     def __init__(self) -> None:
         super().__init__()

@@ -9,6 +9,7 @@ its int8 convolutions. fp16 halves what is stored and computed inside the delega
 and the proxy stay in fp32.
 """
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -59,8 +60,6 @@ def lower(
         raise LoweringError(
             f"precision {precision} is not offered for vulkan: choose {', '.join(PRECISIONS)}"
         )
-    from executorch.backends.vulkan.partitioner.vulkan_partitioner import VulkanPartitioner
-
     model = folded(model)
     inputs = graph.example_inputs(model, form)
     with quick_provenance():
@@ -70,10 +69,19 @@ def lower(
             converted = torch.export.export(graph.graph_of(model, form), inputs).module()
         program = torch.export.export(converted, inputs)
     check_structure(program.graph)
-    partitioner = VulkanPartitioner({"force_fp16": True} if precision == "fp16" else {})
+    partitioner = _partitioner({"force_fp16": True} if precision == "fp16" else {})
     artifact, details = lower_whole(program, partitioner, out, allow_partial)
     details = {"backend": "Vulkan", "recipe": RECIPES[precision], "executed": PROXY, **details}
     return Lowered(artifact, converted, details)
+
+
+def _partitioner(options: dict[str, bool]) -> object:
+    level = logging.getLogger().level
+    from executorch.backends.vulkan.partitioner.vulkan_partitioner import VulkanPartitioner
+
+    # Its import sets the root logger to INFO, and the partitioner then lists every operator.
+    logging.getLogger().setLevel(level)
+    return VulkanPartitioner(options)
 
 
 def check_structure(exported: Graph) -> None:
