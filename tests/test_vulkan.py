@@ -18,6 +18,11 @@ FP32 = 1e-4  # the graph is the model with its batch norms folded
 INT8_TO_FP32 = 0.15
 
 
+def int8_convolutions(converted):
+    found = [n for n in converted.graph.nodes if n.target is torch.ops.aten.conv2d.default]
+    return sum("dequantize" in str(getattr(n.args[1], "target", "")) for n in found)
+
+
 @pytest.mark.parametrize(
     ("precision", "temporal", "tolerance"),
     [
@@ -37,7 +42,10 @@ def test_stream_is_one_delegate_call(precision, temporal, tolerance, tmp_path):
     assert not lowered.details["operators_outside"]
     assert "never executed" in lowered.details["executed"]
     assert lowered.artifact.stat().st_size == lowered.details["bytes"]
-    assert b"VK" in lowered.artifact.read_bytes()[: 1 << 17]
+    content = lowered.artifact.read_bytes()
+    assert b"VK" in content[: 1 << 17]
+    # Unfused, an int8 convolution would run in fp32 between two roundings.
+    assert content.count(b"et_vk.q8ta_conv2d") == int8_convolutions(lowered.converted)
     clip = clips_for(model, seed=1)[0]
     played = play(eager(lowered.converted), model, clip)
     reference = play(eager(graph.graph_of(model, "stream")), model, clip)
