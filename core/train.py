@@ -21,22 +21,23 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from core import checkpoint
-from core.data.augment import augment, mirror, mirror_map
+from core.data import open_clips, open_windows
 from core.data.scenes import IGNORE
-from core.errors import BadInput, run_main
+from core.errors import run_main
 from core.model import BACKBONES, ModelConfig, VideoClassifier
 from core.strided import replace_strided_depthwise
-from core.supervision import Trainee, losses
+from core.supervision import Trainee
 from core.temporal import TEMPORAL
+from core.trainer import Run, train_step, validate
 
-CLIP_NORM = 5.0
-EMA_DECAY = 0.998
+SIZE = 112  # pixels: the smallest that shows fingers, and what a CPU can train
+STATE, BEST = "state.pt", "best.safetensors"
+SAVE_SECONDS = 120.0
 KNOWN_PART = 0.5  # of a folder's clip: frames after this part carry its label
 # (from this part of the run on, size relative to the final one): small pictures first
 PROGRESSIVE = ((0.0, 0.72), (0.75, 1.0))
@@ -59,12 +60,10 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
     return peak * (0.01 + 0.99 * (1 + math.cos(math.pi * x)) / 2)
 
 
-def size_at(step: int, steps: int, size: int) -> int:
-    """Picture size of a step, a multiple of 16."""
-    return _rounded([p for start, p in PROGRESSIVE if step >= start * steps][-1], size)
-
-
-def _rounded(part: float, size: int) -> int:
+def size_at(step: int, steps: int, size: int, single: bool = False) -> int:
+    """Picture size of a step, a multiple of 16; the same for every step of single pictures."""
+    grown = [part for start, part in PROGRESSIVE if step >= start * steps][-1]
+    part = CLOSE_SIZE if single else grown
     return min(size, max(32, round(part * size / 16) * 16))
 
 
@@ -119,170 +118,92 @@ def start_from(model: VideoClassifier, path: Path) -> list[str]:
     return sorted(set(own) - set(fits))
 
 
-@torch.no_grad()
-def update_average(average: VideoClassifier, model: VideoClassifier, step: int) -> None:
-    """Exponential moving average of weights and batch-norm statistics, short at the start."""
-    decay = min(EMA_DECAY, (1 + step) / (10 + step))
-    for a, b in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
-        if a.is_floating_point():
-            a.lerp_(b, 1 - decay)
-        else:
-            a.copy_(b)
+def model_config(args: argparse.Namespace) -> ModelConfig:
+    """What the command line leaves open comes from ``--from``, and without it is the default."""
+    base = checkpoint.load(args.start).config if args.start else ModelConfig(size=SIZE)
+    names = ("backbone", "temporal", "width", "size", "frames")
+    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    return replace(base, **given, **({"causal": False} if args.bidirectional else {}))
 
 
-def validate(model: VideoClassifier, loader: list, size: int, device: torch.device) -> float:
-    """Top-1 in percent of the mean logits over held-out clips, at the training's present size."""
-    model.eval()
-    right = total = 0
-    mean, std = _statistics(model.config, device)
-    with torch.inference_mode():
-        for frames, labels in loader:
-            pixels = frames.to(device).float()
-            if pixels.shape[-1] != size:
-                pixels = F.interpolate(
-                    pixels.flatten(0, 1), (size, size), mode="bilinear", antialias=True
-                ).unflatten(0, frames.shape[:2])
-            x = (pixels / 255 - mean) / std
-            right += int((model(x).argmax(-1).cpu() == labels).sum())
-            total += len(labels)
-    return 100.0 * right / max(1, total)
-
-
-def _statistics(config: ModelConfig, device: torch.device) -> tuple[Tensor, Tensor]:
-    mean, std = (
-        torch.tensor(v, device=device).view(1, 1, 3, 1, 1) for v in (config.mean, config.std)
-    )
-    return mean, std
-
-
-def save_state(path: Path, **state: object) -> None:
-    """Write a resumable state under a temporary name, then rename."""
-    temporary = path.with_suffix(".tmp")
-    torch.save(state, temporary)
-    os.replace(temporary, path)
-
-
-def train(args: argparse.Namespace) -> Path:
-    """Run the training that ``args`` describes; gives the path of the best checkpoint."""
-    from core.data import open_clips, open_windows
-
-    torch.manual_seed(args.seed)
+def start_run(args: argparse.Namespace, config: ModelConfig, labels: list[str], poses: int) -> Run:
+    """A new run, or the one that ``--out`` holds; ``poses`` is the number of pose targets."""
     device = torch.device("cuda" if torch.cuda.is_available() and not args.cpu else "cpu")
-    out = Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
-    config = ModelConfig(
-        backbone=args.backbone, temporal=args.temporal, causal=not args.bidirectional,
-        size=args.size, frames=args.frames, width=args.width,
-    )  # fmt: skip
-    windows = open_windows(args.data, config, args.clips, args.difficulty, args.seed, args.workers)
-    if not isinstance(windows, torch.utils.data.Dataset) or args.data:
-        windows = _FolderWindows(windows)
-    config = replace(config, num_classes=len(windows.labels))
-    held_out = open_clips(
-        args.data, "val", config, args.val_clips, labels=windows.labels, difficulty=args.difficulty
-    )
     model = VideoClassifier(config)
     if args.start:
-        fresh = start_from(model, Path(args.start))
+        fresh = start_from(model, args.start)
         print(f"started from {args.start}; {len(fresh)} tensors are new: {_families(fresh)}")
-    pose_size = windows[(0, 0)][3].shape[-1]
-    trainee = Trainee(model, pose_size).to(device, memory_format=torch.channels_last)
+    trainee = Trainee(model, poses).to(device, memory_format=torch.channels_last)
     if device.type == "cpu":
         replace_strided_depthwise(trainee)
     average = VideoClassifier(config).to(device)
     average.load_state_dict(model.state_dict())
     optimizer = torch.optim.AdamW(parameter_groups(trainee, args.weight_decay), lr=args.lr)
-
     settings = {k: v for k, v in vars(args).items() if k not in ("out", "cpu", "workers", "stop")}
     settings = json.loads(json.dumps(settings, default=str))
-    state_path, log_path, best_path = out / "state.pt", out / "log.jsonl", out / "best.safetensors"
-    first, best, best_size = 0, -1.0, 0
-    if state_path.exists():
-        state = torch.load(state_path, map_location=device, weights_only=True)
-        if state["settings"] != settings:
-            raise BadInput(
-                f"{out} holds a run with other settings: give another --out, or the same command"
-            )
-        trainee.load_state_dict(state["trainee"])
-        average.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
-        first, best, best_size = state["step"], state["best"], state["best_size"]
-        print(f"resumed {out} at step {first} of {args.steps}")
+    run = Run(trainee, average, optimizer, labels, settings)
+    if (args.out / STATE).exists():
+        run.restore(args.out / STATE)
+        print(f"resumed {args.out} at step {run.step} of {args.steps}")
+    return run
 
-    keys = _Keys(len(windows), min(args.batch, len(windows)), first, args.steps, args.seed)
+
+def train(args: argparse.Namespace) -> Path:
+    """Run the training that ``args`` describes; gives the path of the best checkpoint."""
+    torch.manual_seed(args.seed)
+    args.out.mkdir(parents=True, exist_ok=True)
+    config = model_config(args)
+    windows = open_windows(args.data, config, args.clips, args.difficulty, args.seed, args.workers)
+    if args.data:
+        windows = _FolderWindows(windows)
+    config = replace(config, num_classes=len(windows.labels))
+    held_out = open_clips(
+        args.data, "val", config, args.val_clips, labels=windows.labels, difficulty=args.difficulty
+    )
+    run = start_run(args, config, windows.labels, poses=windows[(0, 0)][3].shape[-1])
+    keys = _Keys(len(windows), min(args.batch, len(windows)), run.step, args.steps, args.seed)
     loader = DataLoader(windows, batch_sampler=keys, num_workers=args.workers)
     checks = list(DataLoader(held_out, batch_size=16, num_workers=args.workers))
-    swapped = mirror_map(windows.labels)
-    mean, std = _statistics(config, device)
-    log = log_path.open("a")
-    bar = tqdm(loader, initial=first, total=args.steps, desc=out.name, unit="step", mininterval=5)
-    began, saved, seen = time.monotonic(), time.monotonic(), {}
-    for step, (frames, labels, clip_labels, poses) in enumerate(bar, first):
-        generator = torch.Generator().manual_seed(args.seed * 15_485_863 + step)
-        frames, labels, clip_labels = frames.to(device), labels.to(device), clip_labels.to(device)
-        poses = poses.to(device) if pose_size else None
-        if swapped is not None:
-            frames, labels, clip_labels, poses = mirror(
-                frames, labels, clip_labels, poses, swapped, generator
-            )
-        close = config.frames == 1
-        size = (
-            _rounded(CLOSE_SIZE, config.size) if close else size_at(step, args.steps, config.size)
-        )
-        pixels, poses = augment(frames, size, generator, poses, close)
-        x = ((pixels / 255 - mean) / std).transpose(0, 1).flatten(0, 1)
-        x = x.contiguous(memory_format=torch.channels_last)
-        trainee.train()
-        rate = learning_rate(step, args.steps, args.lr)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        with torch.autocast(device.type, torch.bfloat16, enabled=not args.fp32):
-            outputs = trainee(x, frames.shape[1])
-        parts = losses(*outputs, labels, clip_labels, poses)
-        loss = sum(parts.values())
-        if not torch.isfinite(loss):
-            raise BadInput(
-                f"the loss is {float(loss)} at step {step}: lower --lr; the last good state is in "
-                f"{state_path}"
-            )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(trainee.parameters(), CLIP_NORM)
-        optimizer.step()
-        update_average(average, model, step)
-
-        for name, value in parts.items():
-            value = value.item()
-            seen[name] = 0.95 * seen.get(name, value) + 0.05 * value
-        done = step + 1
-        if done % 20 == 0:
-            bar.set_postfix({k: f"{v:.3f}" for k, v in seen.items()}, refresh=False)
-        at_end = done == args.steps or done == args.stop
-        if done % args.every == 0 or at_end:
-            accuracy = validate(average, checks, config.size if close else size, device)
-            record = {
-                "step": done, "accuracy": round(accuracy, 3), "lr": rate, "size": size,
-                "seconds": round(time.monotonic() - began, 1),
-                **{f"loss_{k}": round(v, 4) for k, v in seen.items()},
-            }  # fmt: skip
-            log.write(json.dumps(record) + "\n")
-            log.flush()
-            tqdm.write(json.dumps(record))
-            if accuracy >= best or size != best_size:  # sizes do not compare
-                best, best_size = accuracy, size
-                info = {"settings": settings, "step": done, "validation_top1": accuracy}
-                checkpoint.save(best_path, average, windows.labels, info)
-        if at_end or time.monotonic() - saved > 120:
-            save_state(
-                state_path, settings=settings, step=done, best=best, best_size=best_size,
-                trainee=trainee.state_dict(),
-                average=average.state_dict(), optimizer=optimizer.state_dict(),
-            )  # fmt: skip
+    bar = tqdm(
+        loader, initial=run.step, total=args.steps, desc=args.out.name, unit="step", mininterval=5
+    )
+    single = config.frames == 1
+    began = saved = time.monotonic()
+    for batch in bar:
+        size = size_at(run.step, args.steps, config.size, single)
+        rate = learning_rate(run.step, args.steps, args.lr)
+        generator = torch.Generator().manual_seed(args.seed * 15_485_863 + run.step)
+        train_step(run, batch, size, rate, not args.fp32, generator)
+        if run.step % 20 == 0:
+            bar.set_postfix({k: f"{v:.3f}" for k, v in run.smoothed.items()}, refresh=False)
+        at_end = run.step in (args.steps, args.stop)
+        if run.step % args.every == 0 or at_end:
+            # Single pictures are shown close in training, but whole here, at the final size.
+            size = config.size if single else size
+            _check(run, args.out, validate(run.average, checks, size), size, rate, began)
+        if at_end or time.monotonic() - saved > SAVE_SECONDS:
+            run.save(args.out / STATE)
             saved = time.monotonic()
         if at_end:
             break
-    print(f"best validation accuracy {best:.2f} %: {best_path}")
-    return best_path
+    print(f"best validation accuracy {run.best:.2f} %: {args.out / BEST}")
+    return args.out / BEST
+
+
+def _check(run: Run, out: Path, accuracy: float, size: int, rate: float, began: float) -> None:
+    """Log a validation, and keep the average when it is the best at this size."""
+    record = {
+        "step": run.step, "accuracy": round(accuracy, 3), "lr": rate, "size": size,
+        "seconds": round(time.monotonic() - began, 1),
+        **{f"loss_{k}": round(v, 4) for k, v in run.smoothed.items()},
+    }  # fmt: skip
+    with (out / "log.jsonl").open("a") as log:
+        log.write(json.dumps(record) + "\n")
+    tqdm.write(json.dumps(record))
+    if accuracy >= run.best or size != run.best_size:
+        run.best, run.best_size = accuracy, size
+        info = {"settings": run.settings, "step": run.step, "validation_top1": accuracy}
+        checkpoint.save(out / BEST, run.average, run.labels, info)
 
 
 def _families(names: list[str]) -> str:
@@ -301,12 +222,12 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--out", type=Path, required=True, help="folder for state, log and best checkpoint")
     add("--data", type=Path, help="folder of clips, one sub-folder a class; default: synthetic")
     add("--from", dest="start", type=Path, help="checkpoint to start from; what fits is copied")
-    add("--backbone", choices=sorted(BACKBONES), default="mobilenet_v2")
-    add("--temporal", choices=list(TEMPORAL), default="action", help="none is TSN, shift is TSM")
+    add("--backbone", choices=sorted(BACKBONES), help="default: mobilenet_v2, or that of --from")
+    add("--temporal", choices=list(TEMPORAL), help="none is TSN, shift is TSM; default: action")
     add("--bidirectional", action="store_true", help="see the future too; cannot be streamed")
-    add("--width", type=float, default=1.0, help="channel multiplier of the backbone")
-    add("--size", type=int, default=112, help="picture side in pixels")
-    add("--frames", type=int, default=16, help="frames of a window; 1 trains on single pictures")
+    add("--width", type=float, help="channel multiplier of the backbone, default 1")
+    add("--size", type=int, help=f"picture side in pixels, default {SIZE}")
+    add("--frames", type=int, help="frames of a window, default 16; 1 trains on single pictures")
     add("--clips", type=int, default=12000, help="synthetic windows to render and train on")
     add("--difficulty", default="default", help="of the synthetic clips: easy, default, hard")
     add("--steps", type=int, default=3000)
