@@ -60,7 +60,7 @@ def command(found: dict) -> str:
     return " ".join(words)
 
 
-def card(models: dict[str, dict], machine: str) -> str:
+def card(models: dict[str, dict], machine: str, note: str) -> str:
     """The model card in Markdown."""
     first = next(iter(models))
     names = list(models)
@@ -73,9 +73,10 @@ def card(models: dict[str, dict], machine: str) -> str:
         f"{config.frame_rate:g} frames a second, trained on rendered hands alone. What that means "
         "for real ones is said in the README.",
         "",
-        f"Machine: {machine}. Commands, after "
-        "`python -m core.train --temporal none --frames 1 --steps 1800 --batch 96`, whose "
-        "checkpoint all start from:",
+        *([note, ""] if note else []),
+        f"Machine: {machine}. Commands (single pictures first, in the place of ImageNet: "
+        "`python -m core.train --temporal none --frames 1 --clips 10000 --steps 1800 --batch 96 "
+        "--out runs/frames`):",
         "",
         "```sh",
         *[command(models[n]) for n in names],
@@ -137,10 +138,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", action="append", required=True, metavar="NAME=RUN")
     parser.add_argument("--machine", required=True, help="what it was trained on, in words")
+    parser.add_argument("--note", default="", help="a paragraph on the state of the checkpoint")
     args = parser.parse_args()
     models = {name: read(Path(run)) for name, run in (m.split("=", 1) for m in args.model)}
     curves(models, DOCS / "curves.png")
-    (DOCS / "model_card.md").write_text(card(models, args.machine))
+    (DOCS / "model_card.md").write_text(card(models, args.machine, args.note))
 
 
 if __name__ == "__main__":
