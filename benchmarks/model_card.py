@@ -38,7 +38,7 @@ def curves(models: dict[str, dict], path: Path) -> None:
         left.plot(steps, [r["accuracy"] for r in found["log"]], marker=".", label=name)
         right.plot(steps, [r["loss_frame"] for r in found["log"]], label=f"{name}, frames")
         right.plot(steps, [r["loss_clip"] for r in found["log"]], ":", label=f"{name}, clips")
-    left.set(xlabel="step", ylabel="validation top-1, % (at the step's picture size)")
+    left.set(xlabel="step", ylabel="validation top-1, %")
     right.set(xlabel="step", ylabel="training loss")
     left.legend()
     right.legend(fontsize=7)
