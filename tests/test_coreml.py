@@ -12,10 +12,11 @@ from helpers import make_model
 
 from core.errors import BadInput
 from core.temporal import TEMPORAL
-from mobile_export.graph import input_ports, output_ports
+from mobile_export.graph import graph_of, input_ports, output_ports
 from mobile_export.runtime.coreml import open_coreml
 from mobile_export.runtime.mil import load_spec
 from mobile_export.targets import LoweringError, coreml
+from mobile_export.targets.coreml_int8 import quantize
 
 # Shares of the largest logit of a model with random weights, which magnifies a perturbation.
 FP32_TOLERANCE = 1e-4  # float32 sums in another order
@@ -24,6 +25,7 @@ FP16_TOLERANCE = 5e-2  # every result rounded to 11 bits, through 50 layers and 
 # rounding moves values across quantization steps, and a random net magnifies that; judge the
 # agreement of a trained one by its accuracy.
 INT8_EXACT_SHARE = 0.99  # of the first slot's values; the rest crossed a step by float32 noise
+FRAME_STEP_SHARE = 1e-2  # the frame's step is 1/256 smaller, then rounded to half
 INT8_CORRELATION = 0.97  # of the half-precision package with the converted graph
 
 LABELS = ["left", "right", "up", "down", "none"]
@@ -169,6 +171,28 @@ def test_int8_scales_are_halves():
     assert torch.tensor(scales).equal(torch.tensor(scales).half().float())
 
 
+def test_int8_ranges_hold_the_largest_calibration_value():
+    """One bright frame among dim ones: an average of the frames would cut it off."""
+    model = make_model(temporal="none")
+    clip = torch.full((FRAMES, 3, 64, 64), 0.1)
+    clip[2] = 1.0  # neither the first nor the last
+    converted = quantize(graph_of(model, "stream"), model, [clip])
+    nodes = converted.graph.nodes
+    frame = next(n for n in nodes if n.op == "placeholder")
+    rounding = next(n for n in frame.users if "quantize_per_tensor" in str(n.target))
+    _, scale, zero, low, high, _ = rounding.args
+    assert (low, high, zero) == (0, 255, 128)  # symmetric: 127.5 steps to each side
+    assert scale * 127.5 == pytest.approx(1.0, rel=FRAME_STEP_SHARE)
+
+
+def test_int8_logits_are_not_quantized():
+    _, made = lowered("stream", "int8")
+    (output,) = (n for n in made.converted.graph.nodes if n.op == "output")
+    logits = output.args[0][0]
+    assert logits.target is torch.ops.aten.linear.default
+    assert all("dequantize" in str(n.target) for n in logits.args[:2])  # input and weights are
+
+
 def test_image_scaling_with_unequal_channels():
     norm = {"mean": (0.48, 0.45, 0.4), "std": (0.2, 0.25, 0.3)}
     model, made = lowered("stream", "fp32", temporal="shift", **norm)
@@ -257,7 +281,7 @@ def test_annotations_equal_coremlquantizers():
     from executorch.backends.apple.coreml.quantizer import CoreMLQuantizer
     from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
-    from mobile_export.graph import example_inputs, graph_of
+    from mobile_export.graph import example_inputs
     from mobile_export.targets.coreml_int8 import StreamQuantizer, recipe
 
     class Unshared(StreamQuantizer):

@@ -41,8 +41,8 @@ COMBINATIONS = {
 DEPLOYMENT_TARGET = "iOS17"
 MAX_RANK = 4  # the Neural Engine takes 5; every tensor of this project's graphs has at most 4
 RECIPE = (
-    "post-training W8A8: symmetric int8 weights per channel, 8-bit activations per tensor, "
-    "torchao PT2E with ExecuTorch's CoreMLQuantizer"
+    "post-training W8A8: symmetric int8 weights per channel, 8-bit activations per tensor, min-max "
+    "over calibration clips, logits in fp16; torchao PT2E with ExecuTorch's CoreMLQuantizer"
 )
 
 
