@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialise
 
 from core.errors import BadInput
 from core.model import ModelConfig, VideoClassifier
@@ -60,10 +60,21 @@ def save(path: Path, model: VideoClassifier, labels: list[str], info: dict | Non
     tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     temporary = path.with_name(path.name + ".tmp")
     try:
-        save_file(tensors, temporary, metadata=header)
+        temporary.write_bytes(_sorted_header(serialise(tensors, metadata=header)))
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)  # there only if writing failed
+
+
+def _sorted_header(data: bytes) -> bytes:
+    """The same file with its header's names in order: safetensors writes them as they come.
+
+    A checkpoint is named by its hash, so the same model has to give the same bytes.
+    """
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8:start]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # the tensors stay aligned
+    return len(header).to_bytes(8, "little") + header + data[start:]
 
 
 def load(path: Path) -> Checkpoint:

@@ -1,5 +1,6 @@
 """One-line errors: what a user did wrong, why it cannot work, and the way out."""
 
+import signal
 import sys
 from collections.abc import Callable
 
@@ -15,7 +16,9 @@ def run_main(main: Callable[[], int]) -> None:
     """Run a command line's main: ``BadInput`` becomes one line on stderr and exit status 2.
 
     One that comes out of a DataLoader's worker is wrapped in a traceback, whose last line it is.
+    A request to terminate unwinds like an interrupt, so that nothing half-written stays behind.
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         sys.exit(main())
     except BadInput as error:

@@ -3,6 +3,9 @@
 import copy
 import json
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +21,7 @@ from mobile_export.graph import example_inputs, graph_of
 from mobile_export.proxy import GRAPH, open_proxy, save_proxy
 from mobile_export.targets import Lowered, LoweringError
 
+ROOT = Path(__file__).parents[1]
 PARITY = 1e-5  # the proxy runs the same float operators in the same order
 
 
@@ -139,6 +143,27 @@ def test_staging_leaves_nothing_after_an_error(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         put(tmp_path / "a" / "b", "half", fail)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_staging_leaves_nothing_when_it_is_stopped(tmp_path: Path, name: str) -> None:
+    code = f"""
+import os, signal
+from pathlib import Path
+from core.errors import run_main
+from mobile_export import bundle
+
+def main():
+    with bundle.staging(Path({str(tmp_path / "out")!r}), "name") as folder:
+        (folder / "half").write_text("written")
+        os.kill(os.getpid(), signal.{name})
+        return 0
+
+run_main(main)
+"""
+    stopped = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
+    assert stopped.returncode == 128 + getattr(signal, name)
+    assert not list(tmp_path.iterdir())
 
 
 def test_staging_keeps_what_was_there(tmp_path: Path) -> None:

@@ -76,6 +76,15 @@ def test_unicode_labels(model: VideoClassifier, tmp_path: Path) -> None:
     assert checkpoint.load(path).labels == labels
 
 
+def test_the_same_model_gives_the_same_bytes(model: VideoClassifier, tmp_path: Path) -> None:
+    # Without care the header's order changes from one save to the next.
+    written = set()
+    for number in range(8):
+        checkpoint.save(tmp_path / f"{number}.safetensors", model, LABELS, {"top1": 90.0})
+        written.add(checkpoint.file_sha256(tmp_path / f"{number}.safetensors"))
+    assert len(written) == 1
+
+
 def test_writing_leaves_no_temporary_file(saved: Path) -> None:
     assert [p.name for p in saved.parent.iterdir()] == [saved.name]
 
@@ -85,11 +94,12 @@ def test_stopped_write_keeps_the_old_checkpoint(
 ) -> None:
     before = saved.read_bytes()
 
-    def stop(tensors: dict, path: Path, metadata: dict) -> None:
-        Path(path).write_bytes(b"half")
+    def stop(path: Path, data: bytes) -> None:
+        with path.open("wb") as file:
+            file.write(data[: len(data) // 2])
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(checkpoint, "save_file", stop)
+    monkeypatch.setattr(Path, "write_bytes", stop)
     with pytest.raises(OSError, match="No space"):
         checkpoint.save(saved, model, LABELS)
     assert saved.read_bytes() == before
