@@ -29,6 +29,7 @@ from core import checkpoint
 from core.data import open_clips, open_windows
 from core.data.scenes import IGNORE
 from core.errors import run_main
+from core.evaluate import pass_size
 from core.model import BACKBONES, ModelConfig, VideoClassifier
 from core.strided import replace_strided_depthwise
 from core.supervision import Trainee
@@ -136,7 +137,7 @@ def start_run(args: argparse.Namespace, config: ModelConfig, labels: list[str], 
     trainee = Trainee(model, poses).to(device, memory_format=torch.channels_last)
     if device.type == "cpu":
         replace_strided_depthwise(trainee)
-    average = VideoClassifier(config).to(device)
+    average = VideoClassifier(config).to(device, memory_format=torch.channels_last)
     average.load_state_dict(model.state_dict())
     optimizer = torch.optim.AdamW(parameter_groups(trainee, args.weight_decay), lr=args.lr)
     settings = {k: v for k, v in vars(args).items() if k not in ("out", "cpu", "workers", "stop")}
@@ -163,7 +164,8 @@ def train(args: argparse.Namespace) -> Path:
     run = start_run(args, config, windows.labels, poses=windows[(0, 0)][3].shape[-1])
     keys = _Keys(len(windows), min(args.batch, len(windows)), run.step, args.steps, args.seed)
     loader = DataLoader(windows, batch_sampler=keys, num_workers=args.workers)
-    checks = list(DataLoader(held_out, batch_size=16, num_workers=args.workers))
+    checks = DataLoader(held_out, batch_size=pass_size(run.device), num_workers=args.workers)
+    checks = list(checks)  # rendered or decoded once
     bar = tqdm(
         loader, initial=run.step, total=args.steps, desc=args.out.name, unit="step", mininterval=5
     )
