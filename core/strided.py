@@ -23,7 +23,7 @@ def replace_strided_depthwise(model: nn.Module) -> None:
 def _subsampled(conv: nn.Conv2d):
     def forward(x: Tensor) -> Tensor:
         full = F.conv2d(x, conv.weight, conv.bias, 1, conv.padding, conv.dilation, conv.groups)
-        # Every second value: twice as fast as a slice, whose gradient goes through two maps of zeros.
+        # Every second value: half the time of a slice, whose gradient fills two maps of zeros.
         return F.max_pool2d(full, kernel_size=1, stride=2)
 
     return forward
