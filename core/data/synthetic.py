@@ -31,6 +31,7 @@ from core.errors import BadInput, run_main
 from core.model import ModelConfig
 
 WINDOW = 24  # frames of a training window
+SIDE = 2.0  # seconds of rest or other motion on either side of a gesture
 
 
 @dataclass
@@ -57,7 +58,7 @@ def training_window(
     else:
         label = LABELS[index % len(LABELS)]
         before = OTHER if rng.random() < 0.3 else NO_GESTURE
-        scene, middle = clip_scene("train", seed, index, label, variation, before, 2.0)
+        scene, middle = clip_scene("train", seed, index, label, variation, before, SIDE)
         times = middle + steps - steps[-1] / 2 + rng.uniform(-0.5, 0.5)
         part = scene.segments[len(scene.segments) // 2]
         clip_label = LABELS.index(label)
@@ -109,8 +110,9 @@ class SyntheticClips(torch.utils.data.Dataset):
         label = self.only[index % len(self.only)]
         rng = np.random.default_rng(scene_seed(self.split, self.seed, index).spawn(3)[2])
         around = OTHER if rng.random() < 0.3 else NO_GESTURE
+        side = max(SIDE, self.frames / 2 / self.frame_rate)
         scene, middle = clip_scene(
-            self.split, self.seed, index, label, self.variation, around, self.frames / 2
+            self.split, self.seed, index, label, self.variation, around, side
         )
         steps = (np.arange(self.frames) - (self.frames - 1) / 2) / self.frame_rate
         times = middle + steps + rng.uniform(-0.15, 0.15)

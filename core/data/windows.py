@@ -21,7 +21,7 @@ from core.data.scenes import IGNORE, POSE_TARGETS
 from core.data.synthetic import WINDOW, training_window
 from core.errors import BadInput
 
-COVERED = 0.8  # part of a gesture that a window must hold to carry its clip label
+COVERED = 0.8  # part of a gesture, or of the window, that must be seen to carry the clip label
 
 
 class SyntheticWindows(Dataset):
@@ -47,7 +47,8 @@ class SyntheticWindows(Dataset):
         cut = slice(first, first + self.frames)
         clip_label, start, end, _ = self.arrays["meta"][index].tolist()
         seen = min(end, first + self.frames - 1) - max(start, first)
-        if seen < COVERED * (end - start):
+        # Rest and other motion last longer than any window: they may fill it.
+        if seen < COVERED * min(end - start, self.frames - 1):
             clip_label = IGNORE
         return (
             torch.from_numpy(self.arrays["frames"][index, cut].copy()),
