@@ -11,21 +11,28 @@ is the bundled one.
 
 import argparse
 import json
+import shlex
 from pathlib import Path
 
 import matplotlib
 
 from core import checkpoint
+from core.train import parse
 
 matplotlib.use("Agg")
+FRAMES_COMMAND = (
+    "python -m core.train --temporal none --frames 1 --clips 10000 --steps 1800 --batch 96 "
+    "--out runs/frames"
+)
 DOCS = Path(__file__).parent.parent / "docs"
 
 
 def read(run: Path) -> dict:
-    """Log, evaluation and settings of one run."""
+    """Log, evaluation and checkpoint of one run."""
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     loaded = checkpoint.load(run / "best.safetensors")
-    return {"log": log, "test": json.loads((run / "test.json").read_text()), "loaded": loaded}
+    test = json.loads((run / "test.json").read_text())
+    return {"log": log, "test": test, "loaded": loaded, "name": run.name}
 
 
 def curves(models: dict[str, dict], path: Path) -> None:
@@ -46,18 +53,28 @@ def curves(models: dict[str, dict], path: Path) -> None:
     pyplot.close(figure)
 
 
-def command(found: dict) -> str:
-    """The training command that a checkpoint's settings amount to."""
-    settings = found["loaded"].info["settings"]
-    words = ["python -m core.train"]
-    for flag, key in (
-        ("--temporal", "temporal"), ("--from", "start"), ("--size", "size"), ("--frames", "frames"),
-        ("--clips", "clips"), ("--steps", "steps"), ("--batch", "batch"), ("--lr", "lr"),
-        ("--seed", "seed"),
-    ):  # fmt: skip
-        if settings[key] is not None:
-            words += [flag, str(settings[key])]
-    return " ".join(words)
+def command(settings: dict, name: str) -> str:
+    """The training command of a run folder: every setting that is not the default."""
+    flags = {"start": "--from"}
+    words = ["python", "-m", "core.train"]
+    for key, default in vars(parse(["--out", name])).items():
+        value = settings.get(key, default)
+        if key == "out" or value == default:
+            continue
+        words.append(flags.get(key, "--" + key.replace("_", "-")))
+        words += [] if value is True else [str(value)]
+    return shlex.join([*words, "--out", f"runs/{name}"])
+
+
+def pretraining(settings: dict) -> list[str]:
+    """The commands of the runs that a run goes back to, the first one first."""
+    start = Path(settings["start"] or "")
+    if not settings["start"]:
+        return []
+    if not start.is_file():
+        return [FRAMES_COMMAND]
+    before = checkpoint.load(start).info["settings"]
+    return [*pretraining(before), command(before, start.parent.name)]
 
 
 def card(models: dict[str, dict], machine: str, note: str) -> str:
@@ -66,6 +83,11 @@ def card(models: dict[str, dict], machine: str, note: str) -> str:
     names = list(models)
     config = models[first]["loaded"].config
     top = [models[n]["test"] for n in names]
+    settings = {n: models[n]["loaded"].info["settings"] for n in names}
+    commands = [c for n in names for c in pretraining(settings[n])]
+    commands += [command(settings[n], models[n]["name"]) for n in names]
+    commands = list(dict.fromkeys(commands))  # models share the run on single pictures
+    difficulty = " and ".join(sorted({t["difficulty"] for t in top}))
     lines = [
         "# Model card: causal ACTION MobileNet V2 for 27 gestures",
         "",
@@ -74,26 +96,24 @@ def card(models: dict[str, dict], machine: str, note: str) -> str:
         "for real ones is said in the README.",
         "",
         *([note, ""] if note else []),
-        f"Machine: {machine}. Commands (single pictures first, in the place of ImageNet: "
-        "`python -m core.train --temporal none --frames 1 --clips 10000 --steps 1800 --batch 96 "
-        "--out runs/frames`):",
+        f"Machine: {machine}. Commands, single pictures first, in the place of ImageNet:",
         "",
         "```sh",
-        *[command(models[n]) for n in names],
+        *commands,
         "```",
         "",
         "![Validation accuracy and losses](curves.png)",
         "",
         "## Held-out clips and streams",
         "",
-        "Test split (hands, rooms and motions that training never drew), default difficulty.",
+        f"Test split (hands, rooms and motions that training never drew), {difficulty} difficulty.",
         "",
         "| | " + " | ".join(names) + " |",
         "| --- |" + " ---: |" * len(names),
         _row("clips", [str(t["clips"]) for t in top]),
         _row("clip top-1, %", [f"{t['top1']:.2f}" for t in top]),
         _row("clip top-5, %", [f"{t['top5']:.2f}" for t in top]),
-        _row("static classes, top-1, %", [f"{t['static_top1']:.2f}" for t in top]),
+        _row("static classes, top-1, %", [_percent(t["static_top1"]) for t in top]),
         _row(
             "continuous streams, top-1, % (gestures)",
             [
@@ -127,6 +147,10 @@ def card(models: dict[str, dict], machine: str, note: str) -> str:
     for label in top[0]["by_class"]:
         lines.append(_row(label, [f"{t['by_class'][label]:.1f}" for t in top]))
     return "\n".join(lines) + "\n"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 def _row(name: str, cells: list[str]) -> str:

@@ -81,17 +81,20 @@ def load(path: Path) -> Checkpoint:
     """Read a checkpoint on the CPU, in evaluation mode.
 
     Raises ``BadInput`` when the file is missing, truncated, not safetensors (a pickle is never
-    opened), of another program, or does not hold the tensors of the architecture that it names.
+    opened), of another program, does not hold the tensors of the architecture that it names, or
+    holds NaN or infinity.
     """
     path = Path(path)
-    if not path.is_file():
-        reason = "is a folder" if path.is_dir() else "does not exist"
-        raise BadInput(f"checkpoint {path} {reason}: give a .safetensors file of core.train")
     try:
+        if not path.is_file():
+            reason = "is a folder" if path.is_dir() else "does not exist"
+            raise BadInput(f"checkpoint {path} {reason}: give a .safetensors file of core.train")
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
+        if getattr(error, "strerror", None):  # the system's own: a name too long, no permission
+            raise BadInput(f"checkpoint {path} cannot be read ({error.strerror})") from None
         reason = str(error).splitlines()[0]
         raise BadInput(
             f"checkpoint {path} is not a whole safetensors file ({reason}): copy it again, or "
@@ -125,6 +128,12 @@ def _load_tensors(model: VideoClassifier, tensors: dict[str, torch.Tensor], path
             f"checkpoint {path} does not fit its own architecture ({len(missing)} tensors missing, "
             f"{len(extra)} unexpected, {len(shapes)} of another shape, first {wrong[0]}): it is of "
             "another model"
+        )
+    broken = [k for k, v in tensors.items() if not bool(v.float().isfinite().all())]
+    if broken:
+        raise BadInput(
+            f"checkpoint {path} holds NaN or infinity in {len(broken)} tensors, first {broken[0]}: "
+            "its training diverged or it is damaged; train it again or give another one"
         )
     model.load_state_dict(tensors)
 

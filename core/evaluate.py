@@ -23,11 +23,12 @@ from core import checkpoint
 from core.checkpoint import Checkpoint
 from core.data import open_clips
 from core.data.gestures import LABELS, STATIC_LABELS, TIME_PAIRS
-from core.data.scenes import DIFFICULTY
+from core.data.scenes import DIFFICULTY, IGNORE
 from core.data.synthetic import SyntheticClips, SyntheticStreams
 from core.data.transforms import normalise
 from core.errors import BadInput, run_main
 from core.model import VideoClassifier
+from core.options import check_file, whole
 
 DECISION_FRAMES = 8  # logits averaged at the end of a gesture
 
@@ -42,7 +43,10 @@ def pass_size(device: torch.device) -> int:
 
 
 def clip_logits(model: VideoClassifier, clips: Dataset, workers: int, name: str):
-    """Mean logits over each clip's frames and the clips' labels: (n, classes), (n,)."""
+    """Mean logits over each clip's frames and the clips' labels: (n, classes), (n,).
+
+    A label is ``IGNORE`` where the clip could not be read.
+    """
     found, wanted = [], []
     config = model.config
     device = next(model.parameters()).device
@@ -81,7 +85,7 @@ def stream_accuracy(model: VideoClassifier, streams: SyntheticStreams, workers: 
     """Top-1 at the gestures' ends over continuous recordings, in percent."""
     right = total = 0
     loader = DataLoader(streams, batch_size=None, num_workers=workers)
-    for frames, ends, labels in tqdm(loader, desc="streams", unit="stream"):
+    for frames, _, ends, labels in tqdm(loader, desc="streams", unit="stream"):
         decided = gesture_decisions(stream_logits(model, frames), ends.numpy())
         right += int((decided == labels).sum())
         total += len(labels)
@@ -117,16 +121,31 @@ def pair_accuracy(
 
 
 def evaluate(loaded: Checkpoint, args: argparse.Namespace) -> dict:
-    """Everything the command line asks for, as one JSON-ready report."""
+    """Everything the command line asks for, as one JSON-ready report.
+
+    Raises ``BadInput`` for what the clips or the model cannot give, before anything is run.
+    """
+    if args.data and (args.streams or args.pairs):
+        raise BadInput(
+            "--streams and --pairs are of the synthetic gestures: leave them or --data out"
+        )
+    if args.streams and not loaded.config.can_stream:
+        raise BadInput("a bidirectional model has no stream form: leave out --streams")
     model = loaded.model
     device = "cuda" if torch.cuda.is_available() else "cpu"
     # Channels-last doubles the frames a second of one core.
     model = model.to(device, memory_format=torch.channels_last)
     clips = open_clips(
         args.data, args.split, loaded.config, args.clips, labels=loaded.labels,
-        difficulty=args.difficulty,
+        difficulty=args.difficulty, replace=False,
     )  # fmt: skip
+    broken = len(getattr(clips, "broken", ()))  # now: without workers the list grows while reading
     logits, labels = clip_logits(model, clips, args.workers, "clips")
+    read = labels != IGNORE
+    if not read.any():
+        raise BadInput(f"none of the {len(labels)} clips can be read: repair them or ask for more")
+    broken += int((~read).sum())
+    logits, labels = logits[read], labels[read]
     top = logits.topk(min(5, logits.shape[1]), -1).indices == labels[:, None]
     report = {
         "checkpoint_sha256": loaded.sha256,
@@ -134,18 +153,17 @@ def evaluate(loaded: Checkpoint, args: argparse.Namespace) -> dict:
         "split": args.split,
         "difficulty": None if args.data else args.difficulty,
         "clips": len(labels),
+        "broken": broken,
         "top1": round(100.0 * top[:, 0].float().mean().item(), 2),
         "top5": round(100.0 * top.any(-1).float().mean().item(), 2),
         "by_class": by_class(logits, labels, loaded.labels),
     }
     if args.data:
         return report
-    static = torch.tensor([LABELS[i] in STATIC_LABELS for i in labels])
-    right = top[:, 0][static].float().mean().item()
-    report["static_top1"] = round(100.0 * right, 2)
+    static = top[:, 0][torch.tensor([LABELS[i] in STATIC_LABELS for i in labels])]
+    # A few clips may have none of these classes, and JSON has no NaN.
+    report["static_top1"] = round(100.0 * static.float().mean().item(), 2) if len(static) else None
     if args.streams:
-        if not loaded.config.causal:
-            raise BadInput("a bidirectional model has no stream form: leave out --streams")
         streams = SyntheticStreams(args.streams, loaded.config, args.difficulty, split=args.split)
         report["stream"] = stream_accuracy(model, streams, args.workers)
     if args.pairs:
@@ -164,11 +182,15 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--checkpoint", type=Path, default=checkpoint.bundled_path(), help="default: the bundled")
     add("--data", type=Path, help="folder of clips, one sub-folder a class; default: synthetic")
     add("--split", choices=("train", "val", "test"), default="test")
-    add("--clips", type=int, help="number of clips; default 2,700 synthetic ones or the folder's")
-    add("--streams", type=int, default=0, help="continuous recordings of 10 gestures each")
-    add("--pairs", type=int, default=0, help="clips for each pair that only time tells apart")
+    add(
+        "--clips",
+        type=whole(1),
+        help="number of clips; default 2,700 synthetic ones or the folder's",
+    )
+    add("--streams", type=whole(0), default=0, help="continuous recordings of 10 gestures each")
+    add("--pairs", type=whole(0), default=0, help="clips for each pair that only time tells apart")
     add("--difficulty", choices=list(DIFFICULTY), default="default")
-    add("--workers", type=int, default=max(1, (os.cpu_count() or 2) // 2))
+    add("--workers", type=whole(0), default=max(1, (os.cpu_count() or 2) // 2))
     add("--json", type=Path, help="write the report here too")
     return parser.parse_args(argv)
 
@@ -176,6 +198,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Entry point."""
     args = parse(argv)
+    check_file("--json", args.json)
     report = evaluate(checkpoint.load(args.checkpoint), args)
     text = json.dumps(report, indent=2)
     print(text)

@@ -17,6 +17,8 @@ from core.temporal import TEMPORAL, Shape, State
 
 BACKBONES: dict[str, Callable[..., nn.Module]] = {"mobilenet_v2": MobileNetV2}
 
+LEAST_SIZE = 32  # pixels: the backbone halves a picture five times
+
 
 def _finite(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
@@ -59,7 +61,7 @@ class ModelConfig:
             value = getattr(self, name)
             if value not in known:
                 raise ValueError(f"{name} {value!r} is unknown: choose one of {', '.join(known)}")
-        for name, least in (("num_classes", 1), ("size", 32), ("frames", 1)):
+        for name, least in (("num_classes", 1), ("size", LEAST_SIZE), ("frames", 1)):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise ValueError(f"{name} {value!r} must be a whole number of at least {least}")
@@ -67,6 +69,11 @@ class ModelConfig:
             value = getattr(self, name)
             if not _finite(value) or value <= 0:
                 raise ValueError(f"{name} {value!r} must be a positive number")
+
+    @property
+    def can_stream(self) -> bool:
+        """Whether the model needs no frame yet to come; TSN never does, however it is flagged."""
+        return self.causal or self.temporal == "none"
 
     def to_dict(self) -> dict:
         return asdict(self)
@@ -142,10 +149,10 @@ class VideoClassifier(nn.Module):
         ]
 
     def _require_causal(self) -> None:
-        if not self.config.causal and self.config.temporal != "none":
+        if not self.config.can_stream:
             raise ValueError(
                 f"a bidirectional {self.config.temporal} model cannot stream: it needs the next "
-                "frame; train a causal one (--causal)"
+                "frame; train a causal one (core.train --causal)"
             )
 
 

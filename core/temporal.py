@@ -298,3 +298,23 @@ TEMPORAL: dict[str, Callable[[int, bool], TemporalModule]] = {
     "me": MotionExcitation,
     "action": Action,
 }
+
+
+def realigned(module: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of a model that is causal where ``module`` is not, or not where it is, made to fit.
+
+    STE and CE weigh frames (t-1, t, t+1), causal ones (t-2, t-1, t). The tap of a frame that both
+    forms see stays that frame's, the other form's is dropped and the new one starts at zero.
+    """
+    moved = dict(tensors)
+    for name, part in module.named_modules():
+        if not isinstance(part, SpatioTemporalExcitation | ChannelExcitation):
+            continue
+        key = f"{name}.conv.weight".removeprefix(".")
+        if key not in tensors or tensors[key].shape != part.conv.weight.shape:
+            continue  # of another kind of module or another width
+        first, middle, last = tensors[key].chunk(3, dim=1)
+        new = torch.zeros_like(first)
+        taps = [new, first, middle] if part.causal else [middle, last, new]
+        moved[key] = torch.cat(taps, dim=1)
+    return moved

@@ -16,6 +16,7 @@ from core.data.gestures import LABELS, NO_GESTURE, OTHER
 from core.data.synthetic import SyntheticStreams
 from core.errors import BadInput, run_main
 from core.evaluate import DECISION_FRAMES, stream_logits
+from core.options import check_file, positive, whole
 
 matplotlib.use("Agg")
 
@@ -39,7 +40,13 @@ def draw(loaded: Checkpoint, index: int, seconds: float, path: Path) -> None:
     if loaded.labels != list(LABELS):
         raise BadInput(f"{loaded.path} has classes of its own: this draws the synthetic gestures")
     config = loaded.config
-    frames, ends, labels = SyntheticStreams(index + 1, config, "default", split="test")[index]
+    if not config.can_stream:
+        raise BadInput(
+            f"{loaded.path} is bidirectional and cannot stream: give a causal checkpoint"
+        )
+    frames, starts, ends, labels = SyntheticStreams(index + 1, config, "default", split="test")[
+        index
+    ]
     count = min(len(frames), int(seconds * config.frame_rate))
     frames = frames[:count]
     chances = smoothed(stream_logits(loaded.model, frames))
@@ -56,7 +63,9 @@ def draw(loaded: Checkpoint, index: int, seconds: float, path: Path) -> None:
     for number in np.flatnonzero(chances.max(0) >= SHOWN):
         if LABELS[number] not in (NO_GESTURE, OTHER):
             bottom.plot(time, chances[:, number], linewidth=2, label=LABELS[number])
-    for end, label in zip(ends.tolist(), labels.tolist(), strict=True):
+    for start, end, label in zip(*(t.tolist() for t in (starts, ends, labels)), strict=True):
+        if start < count:
+            bottom.axvspan(start / config.frame_rate, end / config.frame_rate, color="0.95")
         if end < count:
             x = end / config.frame_rate
             bottom.axvline(x, color="0.5", linestyle=":", linewidth=1)
@@ -71,10 +80,11 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="python -m core.timeline", description=__doc__)
     parser.add_argument("--checkpoint", type=Path, default=checkpoint.bundled_path())
-    parser.add_argument("--stream", type=int, default=0, help="number of the test recording")
-    parser.add_argument("--seconds", type=float, default=24.0)
+    parser.add_argument("--stream", type=whole(0), default=0, help="number of the test recording")
+    parser.add_argument("--seconds", type=positive, default=24.0)
     parser.add_argument("--out", type=Path, default=Path("timeline.png"))
     args = parser.parse_args(argv)
+    check_file("--out", args.out)
     draw(checkpoint.load(args.checkpoint), args.stream, args.seconds, args.out)
     print(args.out)
     return 0

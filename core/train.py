@@ -30,14 +30,15 @@ from core.data import open_clips, open_windows
 from core.data.scenes import IGNORE
 from core.errors import run_main
 from core.evaluate import pass_size
-from core.model import BACKBONES, ModelConfig, VideoClassifier
+from core.model import BACKBONES, LEAST_SIZE, ModelConfig, VideoClassifier
+from core.options import MOST_SEED, check_folder, number, positive, whole
 from core.strided import replace_strided_depthwise
 from core.supervision import Trainee
-from core.temporal import TEMPORAL
+from core.temporal import TEMPORAL, realigned
 from core.trainer import Run, train_step, validate
 
 SIZE = 112  # pixels: the smallest that shows fingers, and what a CPU can train
-STATE, BEST = "state.pt", "best.safetensors"
+STATE, BEST, LOG = "state.pt", "best.safetensors", "log.jsonl"
 SAVE_SECONDS = 120.0
 KNOWN_PART = 0.5  # of a folder's clip: frames after this part carry its label
 # (from this part of the run on, size relative to the final one): small pictures first
@@ -107,13 +108,18 @@ class _FolderWindows:
         return frames, labels, label, torch.zeros(len(frames), 0)
 
 
-def start_from(model: VideoClassifier, path: Path) -> list[str]:
+def start_from(model: VideoClassifier, path: Path, labels: list[str]) -> list[str]:
     """Copy what fits from another checkpoint; gives the names of the tensors that did not.
 
-    The classifier fits where both have the same classes, temporal modules where both have them.
+    The classifier is copied where both have the same labels, everything else where name and shape
+    are the same. Between a bidirectional and a causal model the temporal taps keep their frames.
     """
-    other = checkpoint.load(path).model.state_dict()
-    own = model.state_dict()
+    loaded = checkpoint.load(path)
+    other, own = loaded.model.state_dict(), model.state_dict()
+    if loaded.config.causal != model.config.causal:
+        other = realigned(model, other)
+    if loaded.labels != labels:
+        other = {k: v for k, v in other.items() if not k.startswith("classifier.")}
     fits = {k: v for k, v in other.items() if k in own and own[k].shape == v.shape}
     model.load_state_dict(fits, strict=False)
     return sorted(set(own) - set(fits))
@@ -124,7 +130,9 @@ def model_config(args: argparse.Namespace) -> ModelConfig:
     base = checkpoint.load(args.start).config if args.start else ModelConfig(size=SIZE)
     names = ("backbone", "temporal", "width", "size", "frames")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    return replace(base, **given, **({"causal": False} if args.bidirectional else {}))
+    if args.causal or args.bidirectional:
+        given["causal"] = args.causal
+    return replace(base, **given)
 
 
 def start_run(args: argparse.Namespace, config: ModelConfig, labels: list[str], poses: int) -> Run:
@@ -132,7 +140,7 @@ def start_run(args: argparse.Namespace, config: ModelConfig, labels: list[str], 
     device = torch.device("cuda" if torch.cuda.is_available() and not args.cpu else "cpu")
     model = VideoClassifier(config)
     if args.start:
-        fresh = start_from(model, args.start)
+        fresh = start_from(model, args.start, labels)
         print(f"started from {args.start}; {len(fresh)} tensors are new: {_families(fresh)}")
     trainee = Trainee(model, poses).to(device, memory_format=torch.channels_last)
     if device.type == "cpu":
@@ -145,32 +153,46 @@ def start_run(args: argparse.Namespace, config: ModelConfig, labels: list[str], 
     run = Run(trainee, average, optimizer, labels, settings)
     if (args.out / STATE).exists():
         run.restore(args.out / STATE)
+        trim_log(args.out / LOG, run.step)
         print(f"resumed {args.out} at step {run.step} of {args.steps}")
     return run
+
+
+def trim_log(path: Path, step: int) -> None:
+    """Drop the records past ``step``: those of validations after the last saved state."""
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    kept = [line for line in lines if json.loads(line)["step"] <= step]
+    if len(kept) < len(lines):
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text("".join(kept))
+        os.replace(temporary, path)
 
 
 def train(args: argparse.Namespace) -> Path:
     """Run the training that ``args`` describes; gives the path of the best checkpoint."""
     torch.manual_seed(args.seed)
-    args.out.mkdir(parents=True, exist_ok=True)
+    check_folder("--out", args.out)
     config = model_config(args)
     windows = open_windows(args.data, config, args.clips, args.difficulty, args.seed, args.workers)
     if args.data:
         windows = _FolderWindows(windows)
     config = replace(config, num_classes=len(windows.labels))
     held_out = open_clips(
-        args.data, "val", config, args.val_clips, labels=windows.labels, difficulty=args.difficulty
-    )
+        args.data, "val", config, args.val_clips, labels=windows.labels,
+        difficulty=args.difficulty, replace=False,
+    )  # fmt: skip
     run = start_run(args, config, windows.labels, poses=windows[(0, 0)][3].shape[-1])
     keys = _Keys(len(windows), min(args.batch, len(windows)), run.step, args.steps, args.seed)
     loader = DataLoader(windows, batch_sampler=keys, num_workers=args.workers)
     checks = DataLoader(held_out, batch_size=pass_size(run.device), num_workers=args.workers)
     checks = list(checks)  # rendered or decoded once
+    args.out.mkdir(parents=True, exist_ok=True)  # not before everything is known to be usable
     bar = tqdm(
         loader, initial=run.step, total=args.steps, desc=args.out.name, unit="step", mininterval=5
     )
     single = config.frames == 1
-    began = saved = time.monotonic()
+    saved = time.monotonic()
+    began = saved - run.seconds
     for batch in bar:
         size = size_at(run.step, args.steps, config.size, single)
         rate = learning_rate(run.step, args.steps, args.lr)
@@ -184,6 +206,7 @@ def train(args: argparse.Namespace) -> Path:
             size = config.size if single else size
             _check(run, args.out, validate(run.average, checks, size), size, rate, began)
         if at_end or time.monotonic() - saved > SAVE_SECONDS:
+            run.seconds = time.monotonic() - began
             run.save(args.out / STATE)
             saved = time.monotonic()
         if at_end:
@@ -199,7 +222,7 @@ def _check(run: Run, out: Path, accuracy: float, size: int, rate: float, began: 
         "seconds": round(time.monotonic() - began, 1),
         **{f"loss_{k}": round(v, 4) for k, v in run.smoothed.items()},
     }  # fmt: skip
-    with (out / "log.jsonl").open("a") as log:
+    with (out / LOG).open("a") as log:
         log.write(json.dumps(record) + "\n")
     tqdm.write(json.dumps(record))
     if accuracy >= run.best or size != run.best_size:
@@ -209,8 +232,12 @@ def _check(run: Run, out: Path, accuracy: float, size: int, rate: float, began: 
 
 
 def _families(names: list[str]) -> str:
-    kinds = sorted({"classifier" if n.startswith("classifier") else "temporal" for n in names})
-    return ", ".join(kinds) or "none"
+    """Where tensors belong; a temporal module sits inside the backbone."""
+
+    def family(name: str) -> str:
+        return "temporal" if ".temporal." in name else name.split(".")[0]
+
+    return ", ".join(sorted({family(name) for name in names})) or "none"
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -226,21 +253,32 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--from", dest="start", type=Path, help="checkpoint to start from; what fits is copied")
     add("--backbone", choices=sorted(BACKBONES), help="default: mobilenet_v2, or that of --from")
     add("--temporal", choices=list(TEMPORAL), help="none is TSN, shift is TSM; default: action")
-    add("--bidirectional", action="store_true", help="see the future too; cannot be streamed")
-    add("--width", type=float, help="channel multiplier of the backbone, default 1")
-    add("--size", type=int, help=f"picture side in pixels, default {SIZE}")
-    add("--frames", type=int, help="frames of a window, default 16; 1 trains on single pictures")
-    add("--clips", type=int, default=12000, help="synthetic windows to render and train on")
+    direction = parser.add_mutually_exclusive_group()
+    direction.add_argument(
+        "--causal", action="store_true", help="the past alone; default, or --from's"
+    )
+    direction.add_argument(
+        "--bidirectional", action="store_true", help="see the future too; cannot be streamed"
+    )
+    add("--width", type=positive, help="channel multiplier of the backbone, default 1")
+    add("--size", type=whole(LEAST_SIZE), help=f"picture side in pixels, default {SIZE}")
+    add(
+        "--frames",
+        type=whole(1),
+        help="frames of a window, default 16; 1 trains on single pictures",
+    )
+    add("--clips", type=whole(1), default=12000, help="synthetic windows to render and train on")
     add("--difficulty", default="default", help="of the synthetic clips: easy, default, hard")
-    add("--steps", type=int, default=3000)
-    add("--batch", type=int, default=16, help="clips a step")
-    add("--lr", type=float, default=2e-3, help="peak learning rate of AdamW")
-    add("--weight-decay", type=float, default=0.02)
-    add("--seed", type=int, default=0)
-    add("--every", type=int, default=250, help="steps between validations")
-    add("--val-clips", type=int, default=270, help="held-out clips of a validation")
-    add("--workers", type=int, default=max(1, (os.cpu_count() or 2) // 2), help="loader processes")
-    add("--stop", type=int, help="stop after this step, to be resumed later")
+    add("--steps", type=whole(1), default=3000)
+    add("--batch", type=whole(1), default=16, help="clips a step")
+    add("--lr", type=positive, default=2e-3, help="peak learning rate of AdamW")
+    add("--weight-decay", type=number, default=0.02)
+    add("--seed", type=whole(0, MOST_SEED), default=0)
+    add("--every", type=whole(1), default=250, help="steps between validations")
+    add("--val-clips", type=whole(1), default=270, help="held-out clips of a validation")
+    workers = max(1, (os.cpu_count() or 2) // 2)
+    add("--workers", type=whole(0), default=workers, help="loader processes")
+    add("--stop", type=whole(1), help="stop after this step, to be resumed later")
     add("--fp32", action="store_true", help="no bfloat16 autocast")
     add("--cpu", action="store_true", help="do not use a GPU")
     return parser.parse_args(argv)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.data.augment import augment, mirror, mirror_map
+from core.data.scenes import IGNORE
 from core.errors import BadInput
 from core.model import ModelConfig, VideoClassifier
 from core.supervision import Trainee, losses
@@ -16,7 +17,7 @@ from core.supervision import Trainee, losses
 CLIP_NORM = 5.0
 EMA_DECAY = 0.998
 STATEFUL = ("trainee", "average", "optimizer")
-PLAIN = ("settings", "step", "best", "best_size")
+PLAIN = ("settings", "labels", "step", "best", "best_size", "smoothed", "seconds")
 
 
 @dataclass
@@ -35,6 +36,7 @@ class Run:
     best: float = -1.0
     best_size: int = 0
     smoothed: dict[str, float] = field(default_factory=dict)  # parts of the loss, for the log
+    seconds: float = 0.0  # trained for, up to the last save
 
     @property
     def config(self) -> ModelConfig:
@@ -48,21 +50,41 @@ class Run:
         """Write under a temporary name, then rename."""
         temporary = path.with_suffix(".tmp")
         state = {name: getattr(self, name).state_dict() for name in STATEFUL}
-        torch.save(state | {name: getattr(self, name) for name in PLAIN}, temporary)
-        os.replace(temporary, path)
+        try:
+            torch.save(state | {name: getattr(self, name) for name in PLAIN}, temporary)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)  # there only if writing failed
 
     def restore(self, path: Path) -> None:
-        """Raises ``BadInput`` when the state is of a run with other settings."""
+        """Raises ``BadInput`` when the state is of a run with other settings, classes or model."""
         state = torch.load(path, map_location=self.device, weights_only=True)
-        if state["settings"] != self.settings:
+        saved = state["settings"]
+        # An option that is younger than the state was not given, which is False for a flag.
+        names = saved.keys() | self.settings.keys()
+        differ = sorted(k for k in names if saved.get(k, False) != self.settings.get(k, False))
+        if differ:
             raise BadInput(
-                f"{path.parent} holds a run with other settings: give another --out, or the same "
-                "command"
+                f"{path.parent} holds a run with other settings ({', '.join(differ)}): give "
+                "another --out, or the same command"
             )
-        for name in STATEFUL:
-            getattr(self, name).load_state_dict(state[name])
+        labels = state.get("labels", self.labels)  # states of old have none
+        if labels != self.labels:
+            other = sorted(set(labels) ^ set(self.labels)) or labels
+            raise BadInput(
+                f"{path.parent} holds a run for other classes ({', '.join(other[:3])}): give "
+                "another --out, or the same clips"
+            )
+        try:
+            for name in STATEFUL:
+                getattr(self, name).load_state_dict(state[name])
+        except (RuntimeError, ValueError) as error:  # torch: other names or shapes
+            reason = " ".join(str(error).split())[:120]
+            raise BadInput(
+                f"{path.parent} holds a run of another model ({reason}): give another --out"
+            ) from None
         for name in PLAIN:
-            setattr(self, name, state[name])
+            setattr(self, name, state.get(name, getattr(self, name)))
 
 
 def train_step(
@@ -145,5 +167,5 @@ def validate(model: VideoClassifier, batches: list[tuple[Tensor, Tensor]], size:
             ).unflatten(0, frames.shape[:2])
         logits = model(normalised(pixels, model.config))
         right += int((logits.argmax(-1).cpu() == labels).sum())
-        total += len(labels)
+        total += int((labels != IGNORE).sum())  # IGNORE: a clip that could not be read
     return 100.0 * right / max(1, total)

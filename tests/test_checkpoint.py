@@ -214,6 +214,19 @@ def test_header_without_an_entry(saved: Path, missing: str) -> None:
     assert missing in refusal(saved)
 
 
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_tensors_that_are_not_finite(saved: Path, value: float) -> None:
+    def change(tensors: dict, _: dict) -> None:
+        tensors["classifier.bias"][2] = value
+
+    rewrite(saved, change)
+    assert "NaN or infinity in 1 tensors, first classifier.bias" in refusal(saved)
+
+
+def test_name_that_is_too_long(tmp_path: Path) -> None:
+    assert "File name too long" in refusal(tmp_path / ("x" * 300))
+
+
 def test_unknown_format(saved: Path) -> None:
     rewrite(saved, lambda _, header: header.update(format="action-mobile-99"))
     assert "action-mobile-99" in refusal(saved)

@@ -1,5 +1,6 @@
 """One's own clips: layouts, splits, random windows, and files that cannot be read."""
 
+import json
 import re
 import subprocess
 import sys
@@ -10,11 +11,15 @@ import numpy as np
 import pytest
 import torch
 from clips import levels, numbers, refusal
+from helpers import make_model
 from PIL import Image
 from torch.utils.data import DataLoader
 
+from core import checkpoint
 from core.data.folder import SPLITS, FolderClips, split_of
+from core.data.scenes import IGNORE
 from core.data.video import write_clip
+from core.evaluate import main as evaluate
 
 RATE = 10.0
 
@@ -223,6 +228,23 @@ def test_damaged_and_empty_frame_folders(tmp_path: Path) -> None:
     assert [label for _, label in data] == [0] * 8 + [1] * 12
     assert ["2.png" in reason for _, reason in data.broken] == [True, False]
     assert "no frame images" in data.broken[1][1]
+
+
+def test_evaluation_leaves_broken_clips_out(tmp_path: Path, capsys) -> None:
+    """Neither one found at once nor one damaged further on is replaced by another clip."""
+    root = make_root(tmp_path / "own" / "test", {"a": 3, "b": 16}, frames=6).parent
+    late = root / "test" / "b" / "clip1" / "3.png"
+    late.write_bytes(late.read_bytes()[:40])
+    assert clips(root, "test", frames=6, replace=False)[4][1] == IGNORE
+    (root / "test" / "b" / "bad.mp4").write_bytes(b"")
+    path, report = tmp_path / "model.safetensors", tmp_path / "report.json"
+    checkpoint.save(path, make_model(size=32, frames=6, num_classes=2), ["a", "b"])
+    argv = ["--data", str(root), "--checkpoint", str(path), "--json", str(report)]
+    for workers in ("0", "2"):
+        assert evaluate([*argv, "--workers", workers]) == 0
+        found = json.loads(report.read_text())
+        assert (found["clips"], found["broken"]) == (18, 2)
+    assert "1 of 20 test clips" in capsys.readouterr().err
 
 
 def test_check_finds_and_drops_before_training(tmp_path: Path) -> None:

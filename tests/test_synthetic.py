@@ -1,5 +1,7 @@
 """The renderer: what a user asks of it first, then what its classes have to satisfy."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -34,6 +36,7 @@ from core.data.synthetic import (
     main,
     training_window,
 )
+from core.data.windows import render_windows
 from core.errors import BadInput
 from core.model import ModelConfig
 
@@ -45,6 +48,10 @@ LEAST_P = 1e-2 / (10 * POSE_SIZE)
 CLIPS_A_CLASS = 250
 # Twice 2.5 standard deviations (0.02) of the hand's tremor, in metres, radians or flexion.
 TREMOR = 0.1
+
+# Part of the values that a GPU may draw otherwise: its sums have another order, and where two
+# capsules are equally near, or a DCT coefficient lies on a rounding step, another side wins.
+DEVICE_PIXELS = 0.02
 
 
 def test_sheet_and_folder_are_written(tmp_path):
@@ -62,6 +69,48 @@ def test_sheet_and_folder_are_written(tmp_path):
 def test_unknown_class_is_refused(tmp_path):
     with pytest.raises(BadInput, match="Waving"):
         main(["--write", str(tmp_path), "--class", "Waving"])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--size", "512"], ["--size", "8"], ["--seed", "-1"], ["--count", "0"], ["--count", "x"]],
+    ids=" ".join,
+)
+def test_numbers_that_cannot_be_drawn_are_refused(tmp_path, capsys, options):
+    with pytest.raises(SystemExit) as caught:
+        main(["--write", str(tmp_path / "clips"), *options])
+    assert caught.value.code == 2
+    assert f"{options[1]} is not a whole number" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_outputs_that_cannot_be_written_are_refused(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("kept")
+    for path in (file, file / "below"):
+        with pytest.raises(BadInput, match="is a file"):
+            main(["--write", str(path)])
+    with pytest.raises(BadInput, match="folder that exists"):
+        main(["--sheet", str(tmp_path / "missing" / "sheet.png")])
+    assert file.read_text() == "kept"
+
+
+def test_pictures_larger_than_the_noise_are_refused(tmp_path):
+    with pytest.raises(BadInput, match="512"):
+        SyntheticClips("test", 1, frames=6, size=512, frame_rate=10.0)
+    with pytest.raises(BadInput, match="512"):
+        SyntheticStreams(1, ModelConfig(size=512), "default", split="test")
+    with pytest.raises(BadInput, match="512"):
+        render_windows(tmp_path / "windows", 1, 512, 1.0, 10.0, 0, 1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_windows_that_the_disk_cannot_hold_are_refused(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=10**9)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(BadInput, match=r"12000 windows .* need 10\.9 GB .* 1\.0 GB are free"):
+        render_windows(tmp_path / "windows", 12000, 112, 1.0, 10.0, 0, 1)
+    assert not list(tmp_path.iterdir())
 
 
 def test_clips_are_deterministic_and_differ_between_indices_and_splits():
@@ -141,6 +190,17 @@ def test_swipe_to_ones_left_moves_to_the_images_right_for_both_hands():
         assert x[1] > x[0] + 0.1
 
 
+def test_clockwise_is_as_the_image_shows_it_for_both_hands():
+    for left in (False, True):
+        rng = np.random.default_rng(0)
+        part = segment("Turning Hand Clockwise", 0.0, rng, left, 1.0, (0.0, 0.0, 0.5))
+        shape = HandShape(0.18, 1.0, 1.0, left, (0.0, 0.3))
+        ends, _ = capsules(part.track(np.linspace(0, 1, 9)), shape)
+        x, y, _ = (ends[:, 7, 0] - ends[:, 19, 0]).T  # wrist to knuckle: x to the right, y up
+        angle = np.unwrap(np.arctan2(y, x))
+        assert (np.diff(angle) < 0).all()
+
+
 def test_left_hand_is_the_mirror_image():
     poses = gesture_track("Zooming In With Full Hand", np.random.default_rng(0), 1.0)(
         np.linspace(0, 1, 3)
@@ -173,12 +233,20 @@ def test_frame_labels_start_where_the_gesture_can_be_known():
     assert part.start < middle < part.end
 
 
-def test_streams_hold_ten_gestures_with_their_ends():
+def test_streams_hold_ten_gestures_with_their_times():
     config = ModelConfig(size=32)
-    frames, ends, labels = SyntheticStreams(1, config, "default", split="test")[0]
-    assert len(ends) == len(labels) == SyntheticStreams.GESTURES
-    assert (ends[1:] > ends[:-1]).all()
-    assert 0 < ends[0] < ends[-1] < len(frames)
+    frames, starts, ends, labels = SyntheticStreams(1, config, "default", split="test")[0]
+    assert len(starts) == len(ends) == len(labels) == SyntheticStreams.GESTURES
+    assert (starts < ends).all()
+    assert (ends[:-1] < starts[1:]).all()
+    assert starts[0] > 0
+    assert ends[-1] < len(frames)
+    scene, _ = stream_scene("test", 0, 10_000_000, 1.0, SyntheticStreams.GESTURES)
+    times = np.arange(len(frames)) / config.frame_rate
+    gestures = [p for p in scene.segments if p.label not in (NO_GESTURE, OTHER)]
+    for part, start, end in zip(gestures, starts, ends, strict=True):
+        inside = np.flatnonzero((times >= part.start) & (times <= part.end))
+        assert [inside[0], inside[-1]] == [start, end]
     none = {LABELS.index(NO_GESTURE), LABELS.index(OTHER)}
     assert not none & set(labels.tolist())
 
@@ -236,3 +304,22 @@ def test_rendering_is_the_same_in_a_batch_of_times_and_alone():
     together = render(scene, times, 48, 0.0)
     alone = torch.cat([render(scene, times[i : i + 1], 48, 0.0) for i in range(3)])
     assert (together.int() - alone.int()).abs().max() <= 1  # rounding to bytes
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        "cpu",
+        pytest.param(
+            "cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+        ),
+    ],
+)
+def test_rendering_on_a_device_is_that_of_the_cpu(device):
+    scene, middle = clip_scene("val", 0, 3, "Swiping Up", 1.0, NO_GESTURE, 2.0)
+    times = middle + np.arange(3) / 10
+    expected, got = render(scene, times, 48, 1.0), render(scene, times, 48, 1.0, device=device)
+    assert got.device.type == device
+    assert got.dtype == torch.uint8
+    differ = (expected.int() - got.cpu().int()).abs() > 1  # rounding to bytes
+    assert differ.float().mean() <= (0 if device == "cpu" else DEVICE_PIXELS)

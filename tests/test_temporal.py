@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from core.temporal import TEMPORAL, TemporalModule, delay
+from core.temporal import TEMPORAL, TemporalModule, delay, realigned
 
 # Both sides in float64: what remains is the order of summation.
 CLIP_TOLERANCE = 1e-12
@@ -171,6 +171,31 @@ def test_clips_of_a_batch_do_not_mix(causal: bool) -> None:
     together = run_clip(module, x)
     alone = torch.cat([run_clip(module, clip[None]) for clip in x])
     assert gap(together, alone) < CLIP_TOLERANCE
+
+
+@pytest.mark.parametrize("kind", ["ste", "ce", "action"])
+@pytest.mark.parametrize("causal", [True, False], ids=["to causal", "to bidirectional"])
+@torch.no_grad()
+def test_realigned_taps_keep_their_frames(kind: str, causal: bool) -> None:
+    """Where the tap that the other form lacks is zero, the gates are the same."""
+    old, new = make_module(kind, 32, not causal), make_module(kind, 32, causal, seed=1)
+    s = make_clip(1, 5, 32, (5, 5))[0]
+    for path in [old.ste, old.ce] if kind == "action" else [old]:
+        lost = path.conv.weight.chunk(3, dim=1)[2 if causal else 0]
+        lost.zero_()
+    new.load_state_dict(realigned(new, old.state_dict()))
+    for name in ("ste", "ce") if kind == "action" else ("",):
+        gates = [m.get_submodule(name).gate(s, 5) for m in (old, new)]
+        assert gap(*gates) < CLIP_TOLERANCE
+
+
+@torch.no_grad()
+def test_realigning_leaves_other_tensors_alone() -> None:
+    for kind in ("me", "shift", "none"):
+        weights = make_module(kind, 32, causal=False).state_dict()
+        for other in KINDS:
+            same = realigned(make_module(other, 32, causal=True), weights)
+            assert all(torch.equal(same[name], value) for name, value in weights.items())
 
 
 @pytest.mark.parametrize("by", [-9, -3, -1, 0, 1, 2, 3, 9])

@@ -2,11 +2,14 @@
 
 import json
 import math
+import shlex
+from dataclasses import replace
 
 import pytest
 import torch
 from helpers import make_model
 
+from benchmarks.model_card import command
 from core import checkpoint
 from core.data import synthetic
 from core.data.augment import augment, mirror, mirror_map
@@ -16,34 +19,17 @@ from core.data.scenes import IGNORE, POSE_TARGETS, POSE_VALUES
 from core.errors import BadInput
 from core.evaluate import gesture_decisions, stream_logits
 from core.evaluate import main as evaluate
+from core.model import VideoClassifier
 from core.strided import replace_strided_depthwise
 from core.supervision import losses
-from core.train import learning_rate, parse, size_at, train
+from core.train import _families, learning_rate, model_config, parse, size_at, start_from, train
 from core.train import main as run
 
 ROUNDING = 1e-5  # float32 sums in another order, relative to values of order 1
 TINY = [
-    "--width",
-    "0.25",
-    "--size",
-    "32",
-    "--frames",
-    "4",
-    "--clips",
-    "27",
-    "--steps",
-    "4",
-    "--batch",
-    "3",
-    "--every",
-    "2",
-    "--val-clips",
-    "5",
-    "--workers",
-    "0",
-    "--cpu",
-    "--fp32",
-]
+    "--width", "0.25", "--size", "32", "--frames", "4", "--clips", "27", "--steps", "4",
+    "--batch", "3", "--every", "2", "--val-clips", "5", "--workers", "0", "--cpu", "--fp32",
+]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -75,9 +61,18 @@ def test_killed_and_resumed_equals_never_killed(tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     run([*TINY, "--out", str(whole)])
     run([*TINY, "--out", str(parts), "--stop", "2"])
+    log = parts / "log.jsonl"
+    with log.open("a") as file:
+        file.write('{"step": 3}\n')  # validated, and killed before the state was saved
     run([*TINY, "--out", str(parts)])
+    logs = [[json.loads(r) for r in (p / "log.jsonl").open()] for p in (whole, parts)]
+    seconds = [[r.pop("seconds") for r in records] for records in logs]
+    assert logs[0] == logs[1]
+    assert seconds[1] == sorted(seconds[1]), "time does not run on"
     states = [torch.load(p / "state.pt", weights_only=True) for p in (whole, parts)]
     assert states[0]["step"] == states[1]["step"] == 4
+    assert states[0]["smoothed"] == states[1]["smoothed"]
+    assert states[1]["seconds"] > 0
     for name in ("trainee", "average"):
         for key, value in states[0][name].items():
             assert torch.equal(value, states[1][name][key]), key
@@ -88,6 +83,75 @@ def test_resuming_with_other_settings_is_refused(tmp_path):
     run([*TINY, "--out", str(out), "--stop", "2"])
     with pytest.raises(BadInput, match="other settings"):
         run([*TINY, "--out", str(out), "--lr", "0.5"])
+
+
+def test_state_of_before_its_labels_were_kept_still_resumes(tmp_path):
+    out = tmp_path / "run"
+    run([*TINY, "--out", str(out), "--stop", "2"])
+    state = torch.load(out / "state.pt", weights_only=True)
+    for name in ("labels", "smoothed", "seconds"):
+        del state[name]
+    del state["settings"]["causal"]
+    torch.save(state, out / "state.pt")
+    assert run([*TINY, "--out", str(out)]) == 0
+    state["trainee"]["model.classifier.bias"] = torch.zeros(3)
+    torch.save(state, out / "state.pt")
+    with pytest.raises(BadInput, match="another model") as caught:
+        run([*TINY, "--out", str(out)])
+    assert "\n" not in str(caught.value)
+
+
+def test_terminated_while_saving_leaves_the_old_state(tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    run([*TINY, "--out", str(out), "--stop", "2"])
+    before = (out / "state.pt").read_bytes()
+
+    def terminated(_state, path):
+        path.write_bytes(b"half")
+        raise SystemExit(143)
+
+    monkeypatch.setattr(torch, "save", terminated)
+    with pytest.raises(SystemExit):
+        run([*TINY, "--out", str(out)])
+    assert (out / "state.pt").read_bytes() == before
+    assert not list(out.glob("*.tmp"))
+
+
+def test_resuming_with_a_renamed_class_is_refused(tmp_path, own_clips):
+    argv = [*TINY, "--data", str(own_clips), "--out", str(tmp_path / "run")]
+    run([*argv, "--stop", "2"])
+    (own_clips / "like").rename(own_clips / "love")
+    with pytest.raises(BadInput, match=r"other classes \(like, love\)"):
+        run(argv)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--size", "8"], ["--frames", "0"], ["--clips", "0"], ["--batch", "0"], ["--every", "0"],
+        ["--steps", "0"], ["--seed", "-1"], ["--lr", "0"], ["--width", "nan"],
+        ["--causal", "--bidirectional"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_options_that_no_run_can_have_leave_nothing(tmp_path, options):
+    with pytest.raises(SystemExit) as caught:
+        run([*TINY, "--out", str(tmp_path / "run"), *options])
+    assert caught.value.code == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_refused_before_anything_is_rendered_or_made(tmp_path):
+    with pytest.raises(BadInput, match="25 frames: rendered windows have 24"):
+        run([*TINY, "--out", str(tmp_path / "run"), "--frames", "25"])
+    with pytest.raises(BadInput, match="does not exist"):
+        run([*TINY, "--out", str(tmp_path / "run"), "--from", str(tmp_path / "no.safetensors")])
+    assert not list(tmp_path.iterdir())
+    file = tmp_path / "file"
+    file.write_text("kept")
+    with pytest.raises(BadInput, match="is a file"):
+        run([*TINY, "--out", str(file)])
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.fixture
@@ -115,9 +179,63 @@ def test_fine_tunes_to_other_labels_from_a_folder(tmp_path, own_clips):
     assert evaluate(["--checkpoint", str(path), "--data", str(own_clips), "--workers", "0"]) == 0
 
 
-def test_start_from_another_program_is_refused(tmp_path):
-    with pytest.raises(BadInput, match="does not exist"):
-        run([*TINY, "--from", str(tmp_path / "no.safetensors"), "--out", str(tmp_path / "x")])
+def test_starting_copies_what_fits(tmp_path):
+    labels = ["a", "b", "c", "d", "e"]
+    path = tmp_path / "start.safetensors"
+    other = make_model(causal=False)
+    checkpoint.save(path, other, labels)
+    model = VideoClassifier(replace(other.config, causal=True))
+    assert start_from(model, path, labels) == []
+    key = "backbone.features.3.temporal.ste.conv.weight"
+    (old, new), zero = (m.state_dict()[key] for m in (other, model)), torch.zeros(1, 1, 3, 3)
+    assert torch.equal(new, torch.cat([zero, old[:, :2]], 1))  # taps of t-1 and t keep their frames
+    renamed = start_from(model, path, [*labels[:4], "x"])
+    assert renamed == ["classifier.bias", "classifier.weight"]
+    wide = VideoClassifier(replace(other.config, width=0.5))
+    assert _families(start_from(wide, path, labels)) == "backbone, temporal"
+
+
+def test_causal_undoes_what_a_checkpoint_says(tmp_path):
+    path = tmp_path / "start.safetensors"
+    checkpoint.save(path, make_model(causal=False), ["a", "b", "c", "d", "e"])
+    for option, causal in ((["--causal"], True), (["--bidirectional"], False), ([], False)):
+        args = parse(["--out", "x", "--from", str(path), *option])
+        assert model_config(args).causal == causal
+
+
+def test_model_card_prints_the_command_of_a_run():
+    argv = ["--from", "a b.safetensors", "--causal", "--weight-decay", "0.1", "--seed", "3"]
+    args = parse([*argv, "--out", "runs/mine"])
+    settings = json.loads(json.dumps(vars(args), default=str))
+    assert parse(shlex.split(command(settings, "mine"))[3:]) == args
+
+
+def test_evaluation_refuses_what_it_cannot_give(tmp_path):
+    path = tmp_path / "model.safetensors"
+    checkpoint.save(path, make_model(causal=False), ["a", "b", "c", "d", "e"])
+    argv = ["--checkpoint", str(path), "--workers", "0"]
+    for more, reason in (
+        (["--streams", "1"], "no stream form"),
+        (["--data", str(tmp_path), "--streams", "1"], "leave them or --data out"),
+        (["--data", str(tmp_path), "--pairs", "1"], "leave them or --data out"),
+        (["--json", str(tmp_path / "missing" / "report.json")], "folder that exists"),
+    ):
+        with pytest.raises(BadInput, match=reason):
+            evaluate([*argv, *more])
+    with pytest.raises(SystemExit):
+        evaluate([*argv, "--streams", "-1"])
+
+
+def test_evaluation_of_one_clip_by_a_tsn_flagged_bidirectional(tmp_path):
+    """It streams all the same; the one clip is of no static class."""
+    path, report = tmp_path / "model.safetensors", tmp_path / "report.json"
+    model = make_model(temporal="none", causal=False, size=32, num_classes=27)
+    checkpoint.save(path, model, list(LABELS))
+    argv = ["--checkpoint", str(path), "--clips", "1", "--streams", "1", "--workers", "0"]
+    assert evaluate([*argv, "--json", str(report)]) == 0
+    found = json.loads(report.read_text())
+    assert found["static_top1"] is None
+    assert found["stream"]["gestures"] == synthetic.SyntheticStreams.GESTURES
 
 
 def test_losses_ignore_what_cannot_be_known():

@@ -20,11 +20,14 @@ def open_clips(
     labels: list[str] | None = None,
     difficulty: str = "default",
     seed: int = 0,
+    replace: bool = True,
 ) -> Dataset:
     """Clips of a split in the size and frame rate of ``config``.
 
-    Items are ``(uint8 (T, 3, S, S) RGB, class index)`` and ``.labels`` names the classes. Raises
-    ``BadInput`` when the folder is unusable, the labels do not fit or ``count`` is not positive.
+    Items are ``(uint8 (T, 3, S, S) RGB, class index)``, ``.labels`` names the classes and
+    ``.broken`` lists a folder's clips that cannot be opened, which are left out. ``replace`` tells
+    what becomes of a clip that is found damaged later: see ``FolderClips``. Raises ``BadInput``
+    when the folder is unusable, the labels do not fit or ``count`` is not positive.
     """
     if count is not None and count < 1:
         raise BadInput(f"{count} clips: ask for at least one")
@@ -33,7 +36,7 @@ def open_clips(
         from core.data.folder import FolderClips
         from core.data.subset import first
 
-        clips = FolderClips(Path(data), split, labels=labels, seed=seed, **shape)
+        clips = FolderClips(Path(data), split, labels=labels, seed=seed, replace=replace, **shape)
         clips.check()
         return first(clips, count)
     from core.data.synthetic import SyntheticClips
@@ -63,8 +66,14 @@ def open_windows(
         clips.check()  # before the loader's workers, who each would find out for themselves
         return clips
     from core.data.scenes import DIFFICULTY
+    from core.data.synthetic import WINDOW
     from core.data.windows import SyntheticWindows, render_windows
 
+    if config.frames > WINDOW:
+        raise BadInput(
+            f"{config.frames} frames: rendered windows have {WINDOW}: lower --frames, or train on "
+            "clips of your own with --data DIR"
+        )
     if difficulty not in DIFFICULTY:
         raise BadInput(f"difficulty {difficulty!r} is unknown: choose one of {list(DIFFICULTY)}")
     folder = CACHE / f"{difficulty}-{config.size}-{count}-{seed}"

@@ -6,9 +6,9 @@ root/swipe left/clip2/00001.jpg ...  root/val/swipe left/...
 root/none/...                        root/test/...
 ```
 
-Without folders named train, val and test the clips are split by a hash of their path: a clip stays
-in its split when others are added. One person's clips then fall into all three; give the three
-folders to keep people apart.
+Without folders named train, val and test the clips are split by a hash of their path, so that a
+clip stays in its split when others are added, but for classes so small that a split would be empty.
+One person's clips then fall into all three; give the three folders to keep people apart.
 """
 
 import hashlib
@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from core.data.scenes import IGNORE
 from core.data.video import (
     VIDEO_SUFFIXES,
     Unreadable,
@@ -61,7 +62,9 @@ def window(count: int, frames: int, start: int | None = None) -> np.ndarray:
 def split_of(clips: list[str]) -> dict[str, str]:
     """A split for each clip of one class, given by their paths below the root.
 
-    80, 10 and 10 % by hash; with three clips or more, each split gets at least one.
+    80, 10 and 10 % by hash. With one clip or two, all of them train. With more, each split gets at
+    least one: what is moved for that depends on the other clips, everything else on a clip's path
+    alone.
     """
     place = {clip: hashlib.sha256(clip.encode()).digest() for clip in sorted(clips)}
     if len(clips) < LEAST_TO_SPLIT:
@@ -89,8 +92,9 @@ class FolderClips(Dataset):
     of its own.
 
     A clip that turns out to be unreadable is named on stderr, kept in ``broken`` and replaced by
-    the next clip of its class. Workers of a DataLoader each have their own list: call ``check``
-    before they start.
+    the next clip of its class, which suits training. Without ``replace`` its item is black frames
+    of the class ``IGNORE``, so that no other clip counts twice in an accuracy. Workers of a
+    DataLoader each have their own list: call ``check`` before they start.
 
     Raises ``BadInput``: root missing, a file, empty or without two classes; labels that do not
     match; a class without clips; a tenth of the clips unreadable.
@@ -107,6 +111,7 @@ class FolderClips(Dataset):
         labels: list[str] | None = None,
         seed: int = 0,
         train: bool = False,
+        replace: bool = True,
     ) -> None:
         if split not in SPLITS:
             raise BadInput(f"split {split!r} is unknown: choose one of {', '.join(SPLITS)}")
@@ -117,6 +122,7 @@ class FolderClips(Dataset):
         self.frame_rate = frame_rate
         self.seed = seed
         self.train = train
+        self.replace = replace
         self.broken: list[tuple[Path, str]] = []
         self.labels, self.clips = find_clips(self.root, split, labels)
         self._total = Counter(label for _, label in self.clips)
@@ -131,20 +137,23 @@ class FolderClips(Dataset):
         count = len(self.clips)
         for at in (i % count for i in range(index, index + count)):
             path, other = self.clips[at]
-            if other != label or any(path == bad for bad, _ in self.broken):
+            if other != label:
                 continue
-            try:
-                return self._read(path, random), label
-            except Unreadable as error:
-                self._report(path, label, str(error))
+            if not any(path == bad for bad, _ in self.broken):
+                try:
+                    return self._read(path, random), label
+                except Unreadable as error:
+                    self._report(path, label, str(error))
+            if not self.replace:
+                return torch.zeros(self.frames, 3, self.size, self.size, dtype=torch.uint8), IGNORE
         raise AssertionError("_report stops at the last clip of a class")
 
     def check(self) -> list[tuple[Path, str]]:
-        """Open every clip and drop the unreadable ones, with a progress bar; returns ``broken``.
+        """Open every clip, drop the unreadable ones and tell how many; returns ``broken``.
 
         Decodes the first frame alone: damage further on is found when the clip is read.
         """
-        kept = []
+        kept, count = [], len(self.clips)
         for path, label in tqdm(self.clips, f"checking {self.split} clips", disable=None):
             try:
                 probe(path)
@@ -152,6 +161,11 @@ class FolderClips(Dataset):
             except Unreadable as error:
                 self._report(path, label, str(error))
         self.clips = kept
+        if self.broken:
+            sys.stderr.write(
+                f"warning: {len(self.broken)} of {count} {self.split} clips of {self.root} are "
+                "broken and left out\n"
+            )
         return self.broken
 
     def _read(self, path: Path, random: np.random.Generator) -> Tensor:

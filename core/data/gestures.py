@@ -6,7 +6,8 @@ one track: the second of a pair runs it backwards. Everything else that is drawn
 reversed, so both classes of a pair draw from one distribution of single frames, exactly.
 
 Directions are those of the person who gestures, and the image is not mirrored: a swipe to one's
-own left moves to the image's right. Zooming in opens the fingers.
+own left moves to the image's right. Turning is the exception: clockwise is as the image shows it,
+which is counterclockwise to the person. Zooming in opens the fingers.
 """
 
 from collections.abc import Callable
@@ -122,16 +123,17 @@ def gesture_track(label: str, rng: np.random.Generator, variation: float) -> Tra
             pose(TWO, (0, 0.01, -reach), (u(-10, 10), pitch, u(-10, 10))),
         )
     if label == "Rolling Hand Forward":
-        radius, turns, start = 0.07 * size, u(1.4, 2.4), rng.uniform(0, 2 * np.pi)
+        # A wide circle, run slowly enough that ten frames a second show which way it goes round.
+        radius, turns, start = 0.08 * size, u(1.0, 1.6), rng.uniform(0, 2 * np.pi)
         base = pose(((0.55, 0.6, 0.6, 0.6), 0.1, 0.3, 0.4, 0.0), (0, 0, 0), (160, 0, u(-100, -70)))
 
         def roll(s: np.ndarray) -> np.ndarray:
             phase = start + 2 * np.pi * turns * s
             poses = np.repeat(base[None], len(s), 0)
             poses[:, 1] += radius * np.cos(phase)
-            poses[:, 2] -= radius * np.sin(phase)
-            poses[:, 4] += 0.35 * np.sin(phase)
-            poses[:, 3] += 0.25 * np.cos(phase)
+            poses[:, 2] -= 1.4 * radius * np.sin(phase)
+            poses[:, 4] += 0.6 * np.sin(phase)
+            poses[:, 3] += 0.4 * np.sin(phase)
             return poses
 
         return roll

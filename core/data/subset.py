@@ -8,5 +8,5 @@ def first(clips: Dataset, count: int | None) -> Dataset:
     if count is None or count >= len(clips):
         return clips
     chosen = Subset(clips, [i * len(clips) // count for i in range(count)])
-    chosen.labels = clips.labels
+    chosen.labels, chosen.broken = clips.labels, getattr(clips, "broken", [])
     return chosen

@@ -8,6 +8,7 @@ varies, ``gestures`` for how the hand moves, ``hand``, ``render`` and ``camera``
 """
 
 import argparse
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from core.data.camera import render
+from core.data.camera import NOISE_SIDE, render
 from core.data.gestures import LABELS, NO_GESTURE, OTHER
 from core.data.scenes import (
     DIFFICULTY,
@@ -28,10 +29,19 @@ from core.data.scenes import (
     stream_scene,
 )  # fmt: skip
 from core.errors import BadInput, run_main
-from core.model import ModelConfig
+from core.model import LEAST_SIZE, ModelConfig
+from core.options import MOST_SEED, check_file, check_folder, whole
 
 WINDOW = 24  # frames of a training window
 SIDE = 2.0  # seconds of rest or other motion on either side of a gesture
+
+
+def check_size(size: int) -> None:
+    """Refuse pictures that the renderer's field of sensor noise does not cover."""
+    if size >= NOISE_SIDE:
+        raise BadInput(
+            f"size {size}: rendered pictures are below {NOISE_SIDE} pixels: lower --size"
+        )
 
 
 @dataclass
@@ -96,6 +106,7 @@ class SyntheticClips(torch.utils.data.Dataset):
         if difficulty not in DIFFICULTY:
             known = ", ".join(DIFFICULTY)
             raise BadInput(f"difficulty {difficulty!r} is unknown: choose one of {known}")
+        check_size(size)
         self.labels = list(LABELS)
         self.split, self.count, self.seed, self.only = split, count, seed, only
         self.frames, self.size, self.frame_rate = frames, size, frame_rate
@@ -123,7 +134,7 @@ class SyntheticClips(torch.utils.data.Dataset):
 class SyntheticStreams(torch.utils.data.Dataset):
     """Continuous recordings of ten gestures with pauses and other motion between them.
 
-    An item is ``(uint8 (T, 3, S, S), end frame of each gesture (G,), class of each gesture (G,))``.
+    An item is ``(uint8 (T, 3, S, S), first frame, last frame and class of each gesture (G,))``.
     """
 
     GESTURES = 10
@@ -131,13 +142,14 @@ class SyntheticStreams(torch.utils.data.Dataset):
     def __init__(
         self, count: int, config: ModelConfig, difficulty: str, *, split: str, seed: int = 0
     ) -> None:
+        check_size(config.size)
         self.count, self.config, self.split, self.seed = count, config, split, seed
         self.variation = DIFFICULTY[difficulty]
 
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         if not 0 <= index < self.count:
             raise IndexError(index)
         # Streams lie far from the clips' indices, so that no scene serves both.
@@ -147,8 +159,10 @@ class SyntheticStreams(torch.utils.data.Dataset):
         times = np.arange(0, length, 1 / self.config.frame_rate)
         frames = render(scene, times, self.config.size, self.variation)
         gestures = [p for p in scene.segments if p.label not in (NO_GESTURE, OTHER)]
-        ends = torch.tensor([int(p.end * self.config.frame_rate) for p in gestures])
-        return frames, ends, torch.tensor([LABELS.index(p.label) for p in gestures])
+        rate = self.config.frame_rate
+        starts = torch.tensor([math.ceil(p.start * rate) for p in gestures])
+        ends = torch.tensor([int(p.end * rate) for p in gestures])
+        return frames, starts, ends, torch.tensor([LABELS.index(p.label) for p in gestures])
 
 
 def draw_sheet(path: Path, difficulty: str, size: int = 112) -> None:
@@ -206,9 +220,12 @@ def main(argv: list[str] | None = None) -> int:
     add(
         "--write", type=Path, help="write clips as videos, one sub-folder a class, into this folder"
     )
-    add("--count", type=int, default=270, help="clips to write")
-    add("--size", type=int, default=160, help="picture side of written clips")
-    add("--seed", type=int, default=0)
+    add("--count", type=whole(1), default=270, help="clips to write")
+    add(
+        "--size", type=whole(LEAST_SIZE, NOISE_SIDE - 1), default=160,
+        help="picture side of written clips",
+    )  # fmt: skip
+    add("--seed", type=whole(0, MOST_SEED), default=0)
     add("--difficulty", choices=list(DIFFICULTY), default="default")
     add(
         "--class", dest="classes", action="append", default=[], metavar="NAME[=FOLDER]",
@@ -221,6 +238,9 @@ def main(argv: list[str] | None = None) -> int:
     for name in rename:
         if name not in LABELS:
             raise BadInput(f"class {name!r} is unknown: choose from {', '.join(LABELS)}")
+    check_file("--sheet", args.sheet)
+    if args.write:
+        check_folder("--write", args.write)
     if args.sheet:
         draw_sheet(args.sheet, args.difficulty)
     if args.write:

@@ -7,7 +7,9 @@ goes on where it stopped.
 """
 
 import json
+import math
 import multiprocessing
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +20,9 @@ from tqdm import tqdm
 
 from core.data.gestures import LABELS
 from core.data.scenes import IGNORE, POSE_TARGETS
-from core.data.synthetic import WINDOW, training_window
+from core.data.synthetic import WINDOW, check_size, training_window
 from core.errors import BadInput
+from core.options import existing
 
 COVERED = 0.8  # part of a gesture, or of the window, that must be seen to carry the clip label
 
@@ -69,25 +72,28 @@ def render_windows(
 ) -> Path:
     """Render ``count`` windows into ``folder`` unless they are there; gives the folder.
 
-    Raises ``BadInput`` when the folder holds windows of other settings.
+    Raises ``BadInput`` when the folder holds windows of other settings, the size is too large or
+    the disk too full.
     """
+    check_size(size)
     settings = {
         "count": count, "size": size, "variation": variation, "frame_rate": frame_rate,
-        "seed": seed, "window": WINDOW, "version": 2,
+        "seed": seed, "window": WINDOW, "version": 3,
     }  # fmt: skip
-    folder.mkdir(parents=True, exist_ok=True)
     described = folder / "settings.json"
+    missing = list(range(count))
     if described.exists():
         found = json.loads(described.read_text())
         if found != settings:
             raise BadInput(f"{folder} holds windows of other settings {found}: remove it")
-    else:
-        _create(folder, settings)
-        described.write_text(json.dumps(settings))
-    done = _open(folder, "r")["meta"][:, 3] > 0
-    missing = np.flatnonzero(~done).tolist()
+        missing = np.flatnonzero(_open(folder, "r")["meta"][:, 3] == 0).tolist()
     if not missing:
         return folder
+    _check_space(folder, len(missing), settings)
+    if not described.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        _create(folder, settings)
+        described.write_text(json.dumps(settings))
     jobs = [(folder, index, settings) for index in missing]
     with multiprocessing.get_context("spawn").Pool(workers, initializer=_one_thread) as pool:
         bar = tqdm(total=count, initial=count - len(missing), desc="render", unit="clip")
@@ -127,6 +133,19 @@ def _layout(settings: dict) -> dict[str, tuple[type, tuple[int, ...]]]:
         "poses": (np.float32, (n, t, POSE_TARGETS)),
         "meta": (np.float32, (n, 4)),  # clip label, first and last frame of the gesture, done
     }
+
+
+def _check_space(folder: Path, missing: int, settings: dict) -> None:
+    """The files are sparse: a disk that fills up would kill the rendering with a bus error."""
+    layout = _layout(settings | {"count": missing}).values()
+    needed = sum(math.prod(shape) * np.dtype(kind).itemsize for kind, shape in layout)
+    free = shutil.disk_usage(existing(folder)).free
+    if needed > free:
+        raise BadInput(
+            f"{missing} windows of {settings['size']} pixels need {needed / 1e9:.1f} GB in "
+            f"{folder}, where {free / 1e9:.1f} GB are free: make room, lower --clips or --size, or "
+            "start from a folder on another disk"
+        )
 
 
 def _create(folder: Path, settings: dict) -> None:

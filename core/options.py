@@ -1,0 +1,68 @@
+"""Values of command-line options, refused in one line before any work is done for them.
+
+The functions for ``type=`` raise argparse's own error; those for paths raise ``BadInput``.
+"""
+
+import argparse
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from core.errors import BadInput
+
+MOST_SEED = 2**31 - 1  # seeds are multiplied by primes and must stay below torch's 2**64
+
+
+def whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    """An argparse type: a whole number from ``least`` to ``most``."""
+
+    def convert(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = None
+        if value is None or value < least or (most is not None and value > most):
+            wanted = f"of at least {least}" if most is None else f"from {least} to {most}"
+            raise argparse.ArgumentTypeError(f"{text} is not a whole number {wanted}")
+        return value
+
+    return convert
+
+
+def number(text: str) -> float:
+    """An argparse type: a finite number of at least 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):  # false for NaN as well
+        raise argparse.ArgumentTypeError(f"{text} is not a number of at least 0")
+    return value
+
+
+def positive(text: str) -> float:
+    """An argparse type: a finite number above 0."""
+    value = number(text)
+    if value == 0:
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+    return value
+
+
+def check_file(option: str, path: Path | None) -> None:
+    """Refuse an output file that could not be written at the end; ``None`` is no file."""
+    if path is not None and (path.is_dir() or not path.parent.is_dir()):
+        raise BadInput(f"{option} {path} cannot be written: give a file in a folder that exists")
+
+
+def check_folder(option: str, path: Path) -> None:
+    """Refuse an output folder that is a file, lies below one or cannot be written to."""
+    there = existing(path)
+    if not there.is_dir():
+        raise BadInput(f"{option} {path} cannot be a folder, {there} is a file: give another path")
+    if not os.access(there, os.W_OK):
+        raise BadInput(f"{option} {path} is not writable: give a folder of your own")
+
+
+def existing(path: Path) -> Path:
+    """The path itself, or the nearest folder above it that exists."""
+    return next(p for p in (path, *path.absolute().parents) if p.exists())
