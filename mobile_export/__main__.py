@@ -16,6 +16,7 @@ from pathlib import Path
 from core.errors import BAD_INPUT, GATE_FAILED, BadInput, run_main
 from mobile_export import combinations
 from mobile_export.console import Parser, Steps, check_json_path, points, whole_clips
+from mobile_export.errors import LoweringError
 
 EXAMPLES = """
 examples:
@@ -32,7 +33,8 @@ examples:
 
 exit status:
   0  exported and verified
-  2  something given cannot be used; one line says what, why and the way out; nothing is written
+  2  something given cannot be used, or a target does not take the model; one line says what, why
+     and the way out; nothing is written for that target (with all, others may have been)
   3  the artifact failed its check: it is kept as <name>.rejected with its manifest, and an older
      bundle of that name is moved to <name>.previous
 
@@ -100,7 +102,6 @@ def main(argv: list[str] | None = None) -> int:
     step("load", str(args.checkpoint or "the bundled checkpoint"))
     # Heavy imports come after everything that can be refused without them.
     from core.checkpoint import bundled_path, load
-    from mobile_export.targets import LoweringError
 
     export = importlib.import_module("mobile_export.export")
     checkpoint = load(args.checkpoint or bundled_path())

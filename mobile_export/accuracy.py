@@ -137,7 +137,7 @@ class Measurement:
         clips = normalise(check_pixels(pixels, config.size), config.mean, config.std)
         eager = eager_logits(self.model, self.form, clips)
         with torch.inference_mode():
-            return eager, run_form(self.runner, self.form, clips, self.state_shapes)
+            return eager, run_form(self.runner, self.form, clips, self.state_shapes, config)
 
     def seconds_a_clip(self, dataset: Dataset) -> float:
         """Time a first batch, rendering included, to see how many clips a budget allows."""

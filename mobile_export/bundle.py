@@ -1,16 +1,13 @@
 """The bundle: one folder per export with the artifact, its manifest and a golden clip.
 
 ``docs/bundle.md`` describes it for whoever reads it on a device, ``manifest.schema.json`` pins it.
-A bundle is built in a hidden sibling folder and renamed when it is whole.
+``staging`` builds one and gives it its name.
 """
 
 import contextlib
 import json
-import os
+import math
 import platform
-import shutil
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata, resources
 from pathlib import Path
@@ -85,31 +82,47 @@ def make_manifest(
     ``accuracy``.
     """
     target, form, precision = combination
-    config, model = checkpoint.config, checkpoint.model
+    config = checkpoint.config
     details = dict(lowered.details)
-    # Core ML alone has inputs that are pictures; its lowering says so in ``details``.
-    kind = "image" if str(details.get("input")).startswith("image") else "tensor"
-    number = "float16" if details.get("compute_precision") == "float16" else "float32"
     quantization = None
     if precision == "int8":
         method = details.pop("recipe", "post-training")
         quantization = {"method": method, "calibration_clips": calibration_clips}
-    first, *states_in = input_ports(model, form)
-    outputs = output_ports(model, form)
     return {
         "schema": SCHEMA,
         "name": bundle_name(config, form, target, precision),
         "target": target,
         "form": form,
         "precision": precision,
-        "model": json.loads(json.dumps(config.to_dict())),
-        "labels": checkpoint.labels,
         "artifact": file_entry(lowered.artifact),
         "proxy": None,
         "checkpoint": {
             "file": checkpoint.path.name if checkpoint.path else "",
             "sha256": checkpoint.sha256,
         },
+        **_interface(checkpoint, form, details),
+        "quantization": quantization,
+        "lowering": details,
+        "decision": DECISION
+        | {"none_labels": [name for name in NONE_LABELS if name in checkpoint.labels]},
+        "tools": tool_versions(),
+    }
+
+
+def _interface(checkpoint: Checkpoint, form: str, details: dict) -> dict:
+    """What follows from the checkpoint, and how the artifact is fed; ``details`` of the lowering.
+
+    In the manifest's types, so that a manifest from elsewhere can be compared.
+    """
+    config, model = checkpoint.config, checkpoint.model
+    # Core ML alone has inputs that are pictures; its lowering says so in ``details``.
+    kind = "image" if str(details.get("input")).startswith("image") else "tensor"
+    number = "float16" if details.get("compute_precision") == "float16" else "float32"
+    first, *states_in = input_ports(model, form)
+    outputs = output_ports(model, form)
+    return {
+        "model": json.loads(json.dumps(config.to_dict())),
+        "labels": checkpoint.labels,
         "input": _input_entry(config, form, first, "uint8" if kind == "image" else number),
         "outputs": [{"name": p.name, "shape": list(p.shape), "dtype": number} for p in outputs],
         "state": [
@@ -121,12 +134,36 @@ def make_manifest(
             }
             for a, b in zip(states_in, outputs[1:], strict=True)
         ],
-        "quantization": quantization,
-        "lowering": details,
-        "decision": DECISION
-        | {"none_labels": [name for name in NONE_LABELS if name in checkpoint.labels]},
-        "tools": tool_versions(),
     }
+
+
+def require_same(bundle: Bundle, checkpoint: Checkpoint) -> None:
+    """Raise ``BadInput`` where the manifest says something else than its checkpoint does.
+
+    The hashes do not cover the manifest, and a device follows it: with reversed labels or another
+    normalisation a right artifact gives wrong answers.
+    """
+    manifest = bundle.manifest
+    expected = _interface(checkpoint, manifest["form"], manifest["lowering"])
+    for key, value in expected.items():
+        where = _difference(manifest[key], value, key)
+        if where:
+            raise BadInput(
+                f"{bundle.path / MANIFEST} was changed after the export: {where} is not what the "
+                "checkpoint says; copy the bundle again or export again"
+            )
+
+
+def _difference(found: object, expected: object, where: str) -> str | None:
+    """The first place where two pieces of JSON differ; None when they are equal."""
+    if isinstance(found, dict) and isinstance(expected, dict) and found.keys() == expected.keys():
+        pairs = [(found[key], expected[key], f"{where}.{key}") for key in expected]
+    elif isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
+        both = zip(found, expected, strict=True)
+        pairs = [(a, b, f"{where}[{i}]") for i, (a, b) in enumerate(both)]
+    else:
+        return None if type(found) is type(expected) and found == expected else where
+    return next((place for pair in pairs if (place := _difference(*pair))), None)
 
 
 def _input_entry(config: ModelConfig, form: str, port: Port, dtype: str) -> dict:
@@ -216,12 +253,21 @@ def load(path: Path) -> Bundle:
 
     Raises ``BadInput`` when the folder, its manifest or a file is missing, damaged or changed.
     """
+    try:
+        return _load(path)
+    except OSError as error:
+        raise BadInput(
+            f"bundle {path} cannot be read ({error.strerror}): give the folder of an export"
+        ) from None
+
+
+def _load(path: Path) -> Bundle:
     file = path / MANIFEST
     if not file.is_file():
         raise BadInput(f"{path} holds no {MANIFEST}: give the folder of an export")
     try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+        manifest = json.loads(file.read_text(encoding="utf-8"), parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{file} is not JSON ({error}): export again") from None
     validate(manifest, file)
     entries = [manifest["artifact"], *manifest["golden"]["files"].values()]
@@ -235,66 +281,35 @@ def load(path: Path) -> Bundle:
                 f"{part} has SHA-256 {found[:12]}..., the manifest says {entry['sha256'][:12]}...: "
                 "it was changed after the export; copy the whole bundle or export again"
             )
+    _check_sense(manifest, file)
     return Bundle(path, manifest)
 
 
-@contextlib.contextmanager
-def staging(out: Path, name: str) -> Iterator[Path]:
-    """A hidden folder inside ``out`` to build a bundle in; gone afterwards, whatever happens.
+def _no_number(name: str) -> None:
+    raise ValueError(f"it holds {name}, which is no number of JSON")
 
-    Folders that had to be created for it go too when nothing was left in them. Raises ``BadInput``
-    when ``out`` cannot hold one, or when ``out / name`` is something other than a bundle.
-    """
-    final = out / name
-    if final.exists() and not (final / MANIFEST).is_file():
-        raise BadInput(f"{final} exists and is not a bundle: move it away or give another --out")
-    created = [p for p in (out, *out.parents) if not p.exists()]
+
+def _check_sense(manifest: dict, file: Path) -> None:
+    """What the schema cannot say: a model that exists, golden files of its shapes."""
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=out))
-    except OSError as error:
-        _remove_empty(created)
-        raise BadInput(
-            f"--out {out} cannot be written ({error.strerror}): give a folder that can"
-        ) from None
-    try:
-        folder.chmod(0o755)  # mkdtemp makes private folders
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        _remove_empty(created)
-
-
-def _remove_empty(folders: list[Path]) -> None:
-    for folder in folders:  # innermost first
-        with contextlib.suppress(OSError):
-            folder.rmdir()
-
-
-def publish(folder: Path, final: Path) -> None:
-    """Move a whole bundle to its name, in the place of an older one."""
-    old = folder.with_name(folder.name + ".old")
-    if final.exists():
-        os.rename(final, old)
-    try:
-        os.rename(folder, final)
-    except OSError:
-        if old.exists():
-            os.rename(old, final)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def reject(folder: Path, final: Path) -> tuple[Path, Path | None]:
-    """Keep a bundle that failed the gate as ``<name>.rejected``, and nothing under the good name.
-
-    An older bundle of the good name becomes ``<name>.previous``: left in its place it would pass
-    for the one that was just refused. Returns both paths.
-    """
-    rejected = final.with_name(final.name + ".rejected")
-    publish(folder, rejected)
-    if not final.exists():
-        return rejected, None
-    previous = final.with_name(final.name + ".previous")
-    publish(final, previous)
-    return rejected, previous
+        config = ModelConfig.from_dict(manifest["model"])
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"{file} is not a valid manifest ($.model: {error})") from None
+    golden, form = manifest["golden"], manifest["form"]
+    frames = golden["frames"]
+    rows = 1 if form == "clip" else frames
+    picture = [frames, 3, config.size, config.size]
+    wanted = {
+        "inputs": ("float32", picture),
+        "pixels": ("uint8", picture),
+        "logits": ("float32", [rows, config.num_classes]),
+    }
+    for part, (dtype, shape) in wanted.items():
+        entry = golden["files"][part]
+        held = (file.parent / entry["file"]).stat().st_size
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        if (entry["dtype"], entry["shape"], held) != (dtype, shape, size):
+            raise BadInput(
+                f"{file} is not a valid manifest ($.golden.files.{part}: {shape} of {dtype} is "
+                "what the model has)"
+            )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from core.errors import BadInput
+from mobile_export.errors import LoweringError
 
 
 class Parser(argparse.ArgumentParser):
@@ -35,7 +36,8 @@ class Steps:
 def quiet() -> Iterator[None]:
     """Hold back warnings, log lines below errors and prints of the libraries called inside.
 
-    What they printed is shown after all when the block fails with anything but a ``BadInput``.
+    What they printed is shown after all when the block fails with anything but an error of one
+    line, ``BadInput`` or ``LoweringError``.
     """
     held = io.StringIO()
     before = logging.root.manager.disable
@@ -48,7 +50,7 @@ def quiet() -> Iterator[None]:
         ):
             warnings.simplefilter("ignore")
             yield
-    except BadInput:
+    except (BadInput, LoweringError):
         raise
     except Exception:
         sys.stderr.write(held.getvalue())
@@ -80,6 +82,20 @@ def points(text: str) -> float:
 
 
 def check_json_path(path: Path | None) -> None:
-    """Refuse, before any work, a report that could not be written at the end."""
-    if path is not None and (path.is_dir() or not path.parent.is_dir()):
-        raise BadInput(f"--json {path} cannot be written: give a file in a folder that exists")
+    """Refuse, before any work, a report that could not be written at the end.
+
+    Opening it is the only question that every file system answers truly; nothing is changed.
+    """
+    if path is None:
+        return
+    try:
+        new = not path.exists() and not path.is_symlink()
+        if new or not path.is_fifo():  # closing a pipe would tell its reader that this was all
+            path.open("a").close()
+        if new:
+            path.unlink()
+    except OSError as error:
+        raise BadInput(
+            f"--json {path} cannot be written ({error.strerror}): give a file in a folder that "
+            "exists"
+        ) from None

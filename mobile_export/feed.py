@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from core.errors import BadInput
+from core.model import ModelConfig
 from mobile_export.runtime import Runner
 
 RANGE_SLACK = 1e-3  # rounding of the normalisation, far below one pixel step (1 / 255 / std)
@@ -51,19 +52,29 @@ def run_stream(runner: Runner, clips: Tensor, state_shapes: Sequence[Sequence[in
     """Normalised clips (N, T, 3, S, S) frame by frame, state reset: (N, T, classes).
 
     ``state_shapes`` includes the leading axis of 1. A runner without a fixed batch takes all N
-    clips in lock-step.
+    clips in lock-step. From the frame on where a clip's outputs are not finite its logits are NaN:
+    that is the artifact's fault and a matter of the gate, while its input is refused by runners.
     """
     groups = [clips] if runner.batch is None else clips.split(1)
     results = []
     for group in groups:
         state = [torch.zeros(len(group), *shape[1:]) for shape in state_shapes]
+        finite = torch.ones(len(group), dtype=torch.bool)
         logits = []
         for frame in group.unbind(1):
             outputs = runner([frame.contiguous(), *state])
-            logits.append(outputs[0].float())
+            finite &= torch.stack([o.isfinite().flatten(1).all(1) for o in outputs]).all(0)
+            logits.append(_where(finite, outputs[0].float(), torch.nan))
             state = list(outputs[1:])
+            if not bool(finite.all()):
+                state = [_where(finite, tensor, 0.0) for tensor in state]
         results.append(torch.stack(logits, 1))
     return torch.cat(results)
+
+
+def _where(finite: Tensor, values: Tensor, other: float) -> Tensor:
+    """``values`` in the rows where ``finite``, and ``other`` in the rest."""
+    return values.where(finite.view(-1, *[1] * (values.dim() - 1)), other)
 
 
 def run_clips(runner: Runner, clips: Tensor) -> Tensor:
@@ -72,9 +83,17 @@ def run_clips(runner: Runner, clips: Tensor) -> Tensor:
 
 
 def run_form(
-    runner: Runner, form: str, clips: Tensor, state_shapes: Sequence[Sequence[int]]
+    runner: Runner,
+    form: str,
+    clips: Tensor,
+    state_shapes: Sequence[Sequence[int]],
+    config: ModelConfig,
 ) -> Tensor:
-    """Either form: (N, T, classes) for a stream, (N, 1, classes) for clips."""
+    """Either form: (N, T, classes) for a stream, (N, 1, classes) for clips.
+
+    Raises ``BadInput`` for frames that ``config`` does not take, whatever the runner checks itself.
+    """
+    check_input(clips, config.size, config.mean, config.std)
     if form == "stream":
         return run_stream(runner, clips, state_shapes)
     return run_clips(runner, clips)

@@ -12,8 +12,6 @@ from torch import Tensor, nn
 
 from core.model import VideoClassifier
 
-FORMS = ("stream", "clip")
-
 
 @dataclass(frozen=True)
 class Port:

@@ -82,10 +82,20 @@ def open_proxy(folder: Path, inputs: Sequence[Tensor]) -> ProxyRunner:
     try:
         tensors = load_file(folder / TENSORS)
         graph = _Graph(json.loads((folder / GRAPH).read_text()), tensors)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
-        reason = str(error).splitlines()[0]
+        if not len(graph.inputs) == len(graph.outputs) == len(inputs):
+            raise ValueError(f"{len(inputs)} inputs and as many outputs are wanted")
+        batch = None if len(inputs[0]) == 1 and _any_batch(graph, inputs) else 1
+    except (
+        OSError,
+        RuntimeError,  # RecursionError among it
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        SafetensorError,
+    ) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise BadInput(f"proxy graph {folder} cannot be read ({reason}): export again") from None
-    batch = None if len(inputs[0]) == 1 and _any_batch(graph, inputs) else 1
     return ProxyRunner(graph, "converted graph, evaluated eagerly (proxy of the artifact)", batch)
 
 

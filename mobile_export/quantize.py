@@ -248,7 +248,8 @@ def drop_clamps(converted: GraphModule) -> None:
             continue
         low, high = (0.0, float("inf"))
         if "hardtanh" in str(node.target):
-            low, high = (*node.args[1:], -1.0, 1.0)[:2] if len(node.args) < 3 else node.args[1:3]
+            given = node.args[1:3]
+            low, high = (*given, *(-1.0, 1.0)[len(given) :])
         if all(_range_inside(user, low, high) for user in node.users):
             node.replace_all_uses_with(node.args[0])
             converted.graph.erase_node(node)

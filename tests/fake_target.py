@@ -5,6 +5,7 @@ their own and go through the same command line in test_export.py.
 """
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -17,6 +18,7 @@ from core.model import VideoClassifier
 from mobile_export.graph import graph_of
 from mobile_export.targets import Lowered, LoweringError
 
+Change = Callable[[list[torch.Tensor]], list[torch.Tensor]]
 LABELS = ["Doing other things", "No gesture", "Swiping Left", "Swiping Right", "Thumb Up"]
 
 
@@ -43,22 +45,34 @@ class NoiseClips(Dataset):
 
 
 class FakeRunner:
+    """Runs a graph; ``change`` is applied to what it gives, ``[logits, *state]``."""
+
     proxy, batch = False, 1
 
-    def __init__(self, graph: torch.nn.Module, noise: float) -> None:
+    def __init__(self, graph: torch.nn.Module, noise: float, change: Change | None) -> None:
         self.graph, self.noise, self.name = graph, noise, "fake runtime"
+        self.change = change or list
 
     def __call__(self, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+        # ExecuTorch's runner refuses what is not finite.
+        assert all(bool(tensor.isfinite().all()) for tensor in inputs)
         logits, *state = self.graph(*inputs)
-        return [logits + self.noise * torch.randn_like(logits), *state]
+        return self.change([logits + self.noise * torch.randn_like(logits), *state])
 
 
 def install(
-    monkeypatch, *, noise: float = 0.0, refuse: str | None = None, target: str = "xnnpack"
+    monkeypatch,
+    *,
+    noise: float = 0.0,
+    change: Change | None = None,
+    refuse: str | None = None,
+    unloadable: Exception | None = None,
+    target: str = "xnnpack",
 ) -> None:
     """Put a fake in the place of a target's lowering and of ExecuTorch's runtime.
 
-    ``noise`` is added to every logit; ``refuse`` is the message of a ``LoweringError``.
+    ``noise`` is added to every logit; ``refuse`` is the message of a ``LoweringError``;
+    ``unloadable`` is raised when the artifact is opened.
     """
 
     def lower(model, form, precision, calibration, out, *, labels, allow_partial=False) -> Lowered:
@@ -69,7 +83,9 @@ def install(
         return Lowered(out / "model.pte", graph_of(model, form), {"delegate_calls": 1})
 
     def open_pte(path: Path) -> FakeRunner:
-        return FakeRunner(graph_of(checkpoint.load(path).model, "stream"), noise)
+        if unloadable:
+            raise unloadable
+        return FakeRunner(graph_of(checkpoint.load(path).model, "stream"), noise, change)
 
     _module(monkeypatch, f"mobile_export.targets.{target}", lower=lower)
     _module(monkeypatch, "mobile_export.runtime.executorch", open_pte=open_pte)

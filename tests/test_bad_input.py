@@ -16,8 +16,10 @@ from core import checkpoint
 from core.errors import BadInput
 from mobile_export import __main__ as export_cli
 from mobile_export import verify
+from mobile_export.console import check_json_path
 
 ROOT = Path(__file__).parents[1]
+LONG = "x" * 300  # no file system takes such a name
 
 
 def tree(folder: Path) -> list[str]:
@@ -132,14 +134,58 @@ def test_checkpoint_with_nan(tiny: Path, tmp_path: Path) -> None:
     torch.nn.init.constant_(model.classifier.bias, torch.nan)
     checkpoint.save(tmp_path / "nan.safetensors", model, LABELS)
     argv = ["--target", "xnnpack", "--checkpoint", str(tmp_path / "nan.safetensors")]
-    refused(export_cli.main, [*argv, "--out", str(tmp_path / "out")], tmp_path, "not finite")
+    said = r"holds NaN or infinity in 1 tensors, first classifier\.bias"
+    refused(export_cli.main, [*argv, "--out", str(tmp_path / "out")], tmp_path, said)
+
+
+def test_checkpoint_whose_logits_overflow(tiny: Path, tmp_path: Path) -> None:
+    model = make_model()
+    torch.nn.init.constant_(model.classifier.weight, 3e38)
+    checkpoint.save(tmp_path / "huge.safetensors", model, LABELS)
+    argv = ["--target", "xnnpack", "--checkpoint", str(tmp_path / "huge.safetensors")]
+    argv += ["--precision", "fp32", "--out", str(tmp_path / "out")]
+    refused(export_cli.main, argv, tmp_path, "not finite")
 
 
 def test_output_folder(tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+    below = tmp_path / "file" / "below"
+    # Root may write into any folder, but not below /proc, nor under a name of 300 characters.
+    for out in (tmp_path / "file", below, Path("/proc/none/out"), tmp_path / LONG):
         argv = ["--target", "xnnpack", "--checkpoint", str(tiny), "--out", str(out)]
         refused(export_cli.main, argv, tmp_path, "--out .* cannot be written")
+
+
+@pytest.mark.parametrize("main", [export_cli.main, verify.main])
+@pytest.mark.parametrize("json", ["/proc/none.json", LONG, "folder", "file/below.json"])
+def test_json_that_cannot_be_written(main, json: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("mine")
+    argv = ["--target", "coreml"] if main is export_cli.main else [str(tmp_path)]
+    refused(main, [*argv, "--json", str(tmp_path / json)], tmp_path, "--json .* cannot be written")
+
+
+def test_json_is_tried_and_left_as_it_was(tmp_path: Path) -> None:
+    check_json_path(tmp_path / "new.json")
+    (tmp_path / "old.json").write_text("kept")
+    check_json_path(tmp_path / "old.json")
+    assert tree(tmp_path) == ["old.json"]
+    assert (tmp_path / "old.json").read_text() == "kept"
+
+
+def test_names_that_are_too_long(tiny: Path, tmp_path: Path) -> None:
+    argv = ["--target", "xnnpack", "--out", str(tmp_path / "out"), "--checkpoint"]
+    refused(export_cli.main, [*argv, str(tmp_path / LONG)], tmp_path, "cannot be read")
+    argv += [str(tiny), "--data", str(tmp_path / LONG)]
+    refused(export_cli.main, argv, tmp_path, "is not a folder")
+    refused(verify.main, [str(tmp_path / LONG)], tmp_path, "cannot be read")
+    out = tmp_path / "out"
+    assert (
+        export_cli.main(["--target", "xnnpack", "--checkpoint", str(tiny), "--out", str(out)]) == 0
+    )
+    (made,) = out.iterdir()
+    argv = [str(made), "--checkpoint", str(tmp_path / LONG)]
+    refused(verify.main, argv, tmp_path, "cannot be read")
 
 
 def test_operator_outside_the_delegate(tiny: Path, tmp_path: Path, monkeypatch) -> None:

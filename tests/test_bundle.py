@@ -16,7 +16,7 @@ from helpers import make_model
 
 from core.checkpoint import load as load_checkpoint
 from core.errors import BadInput
-from mobile_export import bundle, combinations
+from mobile_export import bundle, combinations, staging
 from mobile_export.graph import example_inputs, graph_of
 from mobile_export.proxy import GRAPH, open_proxy, save_proxy
 from mobile_export.targets import Lowered, LoweringError
@@ -151,10 +151,10 @@ def test_staging_leaves_nothing_when_it_is_stopped(tmp_path: Path, name: str) ->
 import os, signal
 from pathlib import Path
 from core.errors import run_main
-from mobile_export import bundle
+from mobile_export import staging
 
 def main():
-    with bundle.staging(Path({str(tmp_path / "out")!r}), "name") as folder:
+    with staging.staging(Path({str(tmp_path / "out")!r}), "name") as folder:
         (folder / "half").write_text("written")
         os.kill(os.getpid(), signal.{name})
         return 0
@@ -168,20 +168,44 @@ run_main(main)
 
 def test_staging_keeps_what_was_there(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(RuntimeError), bundle.staging(tmp_path, "name"):
+    with pytest.raises(RuntimeError), staging.staging(tmp_path, "name"):
         raise RuntimeError
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_a_folder_that_is_no_bundle_is_not_replaced(tmp_path: Path) -> None:
-    (tmp_path / "name").mkdir()
-    with pytest.raises(BadInput, match="is not a bundle"), bundle.staging(tmp_path, "name"):
+@pytest.mark.parametrize("name", ["name", "name.rejected", "name.previous"])
+@pytest.mark.parametrize("kind", ["folder", "file", "link"])
+def test_what_is_no_bundle_is_not_replaced(tmp_path: Path, name: str, kind: str) -> None:
+    path = tmp_path / name
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "file":
+        path.write_text("mine")
+    else:
+        path.symlink_to(tmp_path / "nowhere")
+    with (
+        pytest.raises(BadInput, match=f"{name} exists and is not a bundle"),
+        staging.staging(tmp_path, "name"),
+    ):
         pass
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("out", ["/proc/none/out", "/proc", "x" * 300])
+def test_a_folder_that_cannot_be_written_is_refused(out: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with (
+        pytest.raises(BadInput, match=r"--out .* cannot be written") as error,
+        staging.staging(Path(out), "name"),
+    ):
+        pass
+    assert "\n" not in str(error.value)
+    assert not list(tmp_path.iterdir())
 
 
 def put(out: Path, text: str, finish) -> None:
     """Stage a bundle whose manifest is ``text`` and publish or reject it."""
-    with bundle.staging(out, "name") as folder:
+    with staging.staging(out, "name") as folder:
         (folder / "manifest.json").write_text(text)
         finish(folder, out / "name")
 
@@ -191,21 +215,45 @@ def contents(out: Path) -> dict[str, str]:
 
 
 def test_publish_replaces_an_older_bundle(tmp_path: Path) -> None:
-    put(tmp_path, "one", bundle.publish)
-    put(tmp_path, "two", bundle.publish)
+    put(tmp_path, "one", staging.publish)
+    put(tmp_path, "two", staging.publish)
     assert contents(tmp_path) == {"name": "two"}
 
 
+@pytest.mark.parametrize("stopped_at", [1, 2])
+@pytest.mark.parametrize("after", [False, True])
+def test_publish_stopped_between_its_renames(
+    stopped_at: int, after: bool, tmp_path: Path, monkeypatch
+) -> None:
+    """SIGTERM raises SystemExit wherever the program is."""
+    put(tmp_path, "one", staging.publish)
+    real, calls = os.rename, 0
+
+    def rename(source: Path, target: Path) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == stopped_at and not after:
+            raise SystemExit
+        real(source, target)
+        if calls == stopped_at:
+            raise SystemExit
+
+    monkeypatch.setattr(os, "rename", rename)
+    with pytest.raises(SystemExit):
+        put(tmp_path, "two", staging.publish)
+    assert contents(tmp_path) == {"name": "two" if stopped_at == 2 and after else "one"}
+
+
 def test_rejected_bundle_never_has_the_good_name(tmp_path: Path) -> None:
-    put(tmp_path, "bad", bundle.reject)
+    put(tmp_path, "bad", staging.reject)
     assert contents(tmp_path) == {"name.rejected": "bad"}
-    put(tmp_path, "good", bundle.publish)
-    put(tmp_path, "worse", bundle.reject)
+    put(tmp_path, "good", staging.publish)
+    put(tmp_path, "worse", staging.reject)
     assert contents(tmp_path) == {"name.previous": "good", "name.rejected": "worse"}
 
 
 def test_bundle_folder_is_readable_by_others(tmp_path: Path) -> None:
-    put(tmp_path, "one", bundle.publish)
+    put(tmp_path, "one", staging.publish)
     assert os.stat(tmp_path / "name").st_mode & 0o555 == 0o555
 
 
@@ -257,6 +305,29 @@ def test_proxy_file_can_only_name_plain_operators(tmp_path: Path, node: dict) ->
     (tmp_path / "proxy" / GRAPH).write_text(json.dumps([node]))
     with pytest.raises(BadInput, match="cannot be read"):
         open_proxy(tmp_path / "proxy", zeros)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        "{}",
+        "1",
+        "[1]",
+        "[" * 100_000,
+        '[{"op": "placeholder", "name": "x"}]',
+        '[{"op": "placeholder", "name": "x"}, {"op": "output", "name": "y", "args": [1]}]',
+        '[{"op": "placeholder", "name": "x"}, {"op": "aten.relu.default", "name": "r", "args": [],'
+        ' "kwargs": {}}, {"op": "output", "name": "y", "args": [{"node": "r"}]}]',
+    ],
+)
+def test_a_damaged_proxy_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
+    zeros = [torch.zeros(1, 3)]
+    save_proxy(torch.nn.ReLU(), zeros, tmp_path / "proxy")
+    (tmp_path / "proxy" / GRAPH).write_text(text)
+    with pytest.raises(BadInput, match="cannot be read") as error:
+        open_proxy(tmp_path / "proxy", zeros)
+    assert "\n" not in str(error.value)
 
 
 def test_operator_outside_the_format_is_named(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The exporter as a user runs it: with a fake target for what all share, then with real ones."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from core import checkpoint
 from core.errors import BAD_INPUT, GATE_FAILED, BadInput
 from mobile_export import __main__ as export_cli
 from mobile_export import bundle, combinations, verify
+from mobile_export.console import quiet
 from mobile_export.export import TOLERANCE
+from mobile_export.targets import LoweringError
 
 NAME = "mobilenet_v2-action-stream-xnnpack-int8"
 
@@ -68,6 +71,91 @@ def test_a_failed_check_leaves_no_bundle_under_the_good_name(
     assert "| drop " in text
 
 
+def nan_logits(outputs: list[torch.Tensor]) -> list[torch.Tensor]:
+    return [outputs[0] * torch.nan, *outputs[1:]]
+
+
+def infinite_state(outputs: list[torch.Tensor]) -> list[torch.Tensor]:
+    return [*outputs[:-1], outputs[-1] + torch.inf]
+
+
+@pytest.mark.parametrize("change", [nan_logits, infinite_state])
+def test_values_that_are_not_finite_are_a_failed_gate(
+    change, tiny: Path, monkeypatch, capsys
+) -> None:
+    install(monkeypatch, change=change)
+    figures = tiny.parent / "figures.json"
+    argv = ["--target", "xnnpack", *options(tiny), "--json", str(figures)]
+    assert export_cli.main(argv) == GATE_FAILED
+    rejected = bundle.load(tiny.parent / "out" / f"{NAME}.rejected")
+    assert rejected.manifest["golden"]["measured_deviation"] is None
+    assert rejected.manifest["accuracy"]["deviation"] is None
+    (report,) = json.loads(figures.read_text())
+    assert "it gives logits or states that are not finite" in report["failures"]
+    assert verify.main([str(rejected.path), "--checkpoint", str(tiny)]) == GATE_FAILED
+
+
+@pytest.mark.parametrize("factor", [10.0, 2.0, 0.4, 0.1, 0.0])
+def test_logits_of_a_wrong_scale_fail_though_every_answer_is_right(
+    factor: float, tiny: Path, monkeypatch
+) -> None:
+    install(monkeypatch, change=lambda outputs: [outputs[0] * factor, *outputs[1:]])
+    argv = ["--target", "xnnpack", "--max-drop", "100", *options(tiny)]
+    assert export_cli.main(argv) == GATE_FAILED
+    (folder,) = (tiny.parent / "out").iterdir()
+    assert folder.name == f"{NAME}.rejected"
+    # The verifier, which has no graph to compare with, sees what is beyond random weights.
+    beyond = abs(factor - 1) > verify.PARITY["int8"]
+    status = verify.main([str(folder), "--checkpoint", str(tiny), "--max-drop", "100"])
+    assert status == (GATE_FAILED if beyond else 0)
+
+
+def fail_to_run(outputs: list[torch.Tensor]) -> list[torch.Tensor]:
+    raise RuntimeError("method->execute() failed with error 0x12\nand more")
+
+
+@pytest.mark.parametrize("kind", ["load", "run"])
+def test_an_artifact_that_does_not_start_is_a_failed_lowering(
+    kind: str, tiny: Path, monkeypatch, capsys
+) -> None:
+    if kind == "load":
+        install(monkeypatch, unloadable=BadInput("model.pte: bad slice; export it again"))
+    else:
+        install(monkeypatch, change=fail_to_run)
+    with pytest.raises(BadInput, match=r"cannot be lowered: .* does not load or run") as error:
+        export_cli.main(["--target", "xnnpack", *options(tiny)])
+    assert "\n" not in str(error.value)
+    assert not (tiny.parent / "out").exists()
+    # With all, the other targets are still exported and reported.
+    install(monkeypatch, target="coreml", refuse="not wanted here")
+    install(monkeypatch, target="vulkan", refuse="not wanted here")
+    if kind == "load":
+        install(monkeypatch, unloadable=BadInput("model.pte: bad slice; export it again"))
+    else:
+        install(monkeypatch, change=fail_to_run)
+    figures = tiny.parent / "figures.json"
+    argv = ["--target", "all", *options(tiny), "--json", str(figures)]
+    assert export_cli.main(argv) == BAD_INPUT
+    assert json.loads(figures.read_text()) == []
+    assert capsys.readouterr().err.count("\n") == 3
+
+
+def chatter(error: Exception) -> None:
+    with quiet():
+        print("what a library says")
+        raise error
+
+
+def test_what_libraries_print_is_shown_for_bugs_alone(capsys) -> None:
+    for error in (BadInput("a line"), LoweringError("a line")):
+        with pytest.raises(type(error)):
+            chatter(error)
+    assert capsys.readouterr().err == ""
+    with pytest.raises(KeyError):
+        chatter(KeyError())
+    assert "what a library says" in capsys.readouterr().err
+
+
 def test_fp32_is_held_to_rounding(tiny: Path, monkeypatch, capsys) -> None:
     install(monkeypatch, noise=1e-2)
     argv = ["--target", "xnnpack", "--precision", "fp32", "--max-drop", "100", *options(tiny)]
@@ -75,16 +163,24 @@ def test_fp32_is_held_to_rounding(tiny: Path, monkeypatch, capsys) -> None:
     assert "more than 0.0001 for fp32" in capsys.readouterr().out
 
 
-def test_vulkan_is_measured_by_its_stored_graph_and_says_so(tmp_path: Path, monkeypatch) -> None:
+def test_vulkan_is_measured_by_its_stored_graph_and_says_so(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
     path = make_checkpoint(tmp_path, temporal="none")  # the fewest nodes to trace
     use_noise_clips(monkeypatch, path)
     install(monkeypatch, target="vulkan")
-    assert export_cli.main(["--target", "vulkan", "--precision", "fp32", *options(path)]) == 0
+    argv = ["--target", "vulkan", *options(path), "--precision"]
+    assert export_cli.main([*argv, "fp16"]) == 0
+    (folder,) = (tmp_path / "out").iterdir()
+    for text in (capsys.readouterr().out, bundle.load(folder).manifest["execution"]["runner"]):
+        assert "in fp32: what fp16 loses is not measured" in text
+    shutil.rmtree(folder)
+    assert export_cli.main([*argv, "fp32"]) == 0
     (folder,) = (tmp_path / "out").iterdir()
     manifest = bundle.load(folder).manifest
     assert manifest["execution"]["proxy"] is True
     assert "proxy" in manifest["execution"]["runner"]
-    assert manifest["accuracy"]["deviation"] < verify.FP32_PARITY
+    assert manifest["accuracy"]["deviation"] < verify.PARITY["fp32"]
     assert verify.main([str(folder), "--checkpoint", str(path)]) == 0
     (folder / "proxy" / "graph.json").write_text("[]")
     with pytest.raises(BadInput, match="proxy has SHA-256"):
@@ -160,7 +256,7 @@ def test_xnnpack_from_checkpoint_to_verified_bundle(tmp_path: Path, monkeypatch)
     path = make_checkpoint(tmp_path, temporal="shift")
     use_noise_clips(monkeypatch, path)
     report = round_trip(path, "xnnpack", "stream", "fp32")
-    assert report["deviation"] < verify.FP32_PARITY
+    assert report["deviation"] < verify.PARITY["fp32"]
     assert report["agreement"] == 100.0
 
 

@@ -116,6 +116,30 @@ def test_a_clamp_goes_only_when_nothing_changes(scale, zero, removed):
     assert not _range_inside(next(iter(module.graph.nodes)), 0.0, 6.0)
 
 
+@pytest.mark.parametrize(
+    ("bounds", "scale", "zero", "removed"),
+    [
+        # -1 to 1 by default, at most one of them given; the rounding spans 0 to 1, or -1 to 1.
+        ((), 1 / 255, -128, True),
+        ((), 2 / 255, -128, False),
+        ((0.0,), 1 / 255, -128, True),
+        ((0.0,), 2 / 255, 0, False),
+    ],
+)
+def test_a_clamp_with_default_bounds(bounds, scale, zero, removed):
+    graph = torch.fx.Graph()
+    x = graph.placeholder("x")
+    clamped = graph.call_function(ATEN.hardtanh.default, (x, *bounds))
+    rounded = graph.call_function(QUANTIZE, (clamped, scale, zero, -128, 127, torch.int8))
+    graph.output(rounded)
+    module = torch.fx.GraphModule(torch.nn.Module(), graph)
+    values = torch.linspace(-3, 3, 1001)
+    before = module(values)
+    drop_clamps(module)
+    assert torch.equal(module(values), before)
+    assert removed == (not nodes(module, ATEN.hardtanh.default))
+
+
 def test_calibration_follows_the_stream(stream):
     """The graph agrees with fp32 on states that only a carried stream has."""
     model, converted = stream

@@ -10,11 +10,11 @@ from fake_target import LABELS, install, make_checkpoint, use_noise_clips
 from helpers import make_model
 from scipy import stats
 
-from core.errors import BAD_INPUT, GATE_FAILED, BadInput
+from core.errors import GATE_FAILED, BadInput
 from mobile_export import __main__ as export_cli
 from mobile_export import verify
 from mobile_export.accuracy import Z95, compare, drop_interval, relative_deviation
-from mobile_export.feed import check_input, check_pixels, run_clips, run_stream
+from mobile_export.feed import check_input, check_pixels, run_clips, run_form, run_stream
 from mobile_export.graph import graph_of
 
 STREAM_PARITY = 1e-4  # stream and clip form of one model add the same floats in another order
@@ -209,5 +209,97 @@ def test_verify_wants_the_checkpoint_of_the_bundle(exported, tmp_path: Path) -> 
     assert "\n" not in str(error.value)
     with pytest.raises(BadInput, match="bundled checkpoint is not"):
         verify.main([str(folder)])
-    assert BAD_INPUT == 2
-    assert len(LABELS) == 5
+
+
+def change_manifest(folder: Path, path: tuple, value: object) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    part = manifest
+    for key in path[:-1]:
+        part = part[key]
+    part[path[-1]] = value
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "named"),
+    [
+        (("labels",), LABELS[::-1], r"labels\[0\]"),
+        (("labels",), LABELS[:-1], "labels"),
+        (("model", "frame_rate"), 30.0, "model.frame_rate"),
+        (("input", "normalisation", "mean"), [0.5, 0.5, 0.4], r"input.normalisation.mean\[2\]"),
+        (("state", 0, "output"), "logits", r"state\[0\].output"),
+        (("outputs", 0, "name"), "other", r"outputs\[0\].name"),
+    ],
+)
+def test_verify_compares_the_manifest_with_the_checkpoint(
+    path: tuple, value: object, named: str, exported
+) -> None:
+    folder, options = exported
+    change_manifest(folder, path, value)
+    with pytest.raises(BadInput, match=f"{named} is not what the checkpoint says") as error:
+        verify.main([str(folder), *options])
+    assert "\n" not in str(error.value)
+
+
+def test_verify_wants_the_states_in_their_order(exported) -> None:
+    folder, options = exported
+    state = json.loads((folder / "manifest.json").read_text())["state"]
+    change_manifest(folder, ("state",), state[::-1])
+    with pytest.raises(BadInput, match=r"state\[0\]\."):
+        verify.main([str(folder), *options])
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (("golden", "tolerance"), math.nan, "NaN"),
+        (("golden", "tolerance"), math.inf, "Infinity"),
+        (("golden", "tolerance"), 1e6, "golden.tolerance"),
+        (("model", "temporal"), "gru", "gru"),
+        (("golden", "files", "inputs", "shape"), [8, 3, 64, 32], "golden.files.inputs"),
+        (("golden", "files", "logits", "shape"), [4, 10], "golden.files.logits"),
+        (("golden", "frames"), 3, "golden.files.inputs"),
+    ],
+)
+def test_verify_refuses_a_damaged_manifest(path: tuple, value: object, said: str, exported) -> None:
+    folder, options = exported
+    change_manifest(folder, path, value)
+    with pytest.raises(BadInput, match=said) as error:
+        verify.main([str(folder), *options])
+    assert "\n" not in str(error.value)
+
+
+def test_frames_are_checked_whatever_the_runner() -> None:
+    model = make_model()
+    shapes = [(1, *shape) for shape in model.state_shapes().values()]
+    runner = Eager(graph_of(model, "stream"), None)
+    clips = torch.zeros(2, 6, 3, 64, 64)
+    clips[1, 2, 0, 0, 0] = math.nan
+    for wrong, said in ((clips, "NaN"), (torch.full_like(clips, 255.0), "outside -1 to 1")):
+        with pytest.raises(BadInput, match=said):
+            run_form(runner, "stream", wrong, shapes, model.config)
+    assert runner.calls == 0
+
+
+@pytest.mark.parametrize("batch", [1, None])
+def test_a_broken_state_spoils_its_own_clip_from_there_on(batch: int | None) -> None:
+    model = make_model()
+    clips = torch.rand(3, 6, 3, 64, 64)
+    shapes = [(1, *shape) for shape in model.state_shapes().values()]
+    expected = run_stream(Eager(graph_of(model, "stream"), batch), clips, shapes)
+
+    class Broken(Eager):
+        def __call__(self, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+            logits, *state = super().__call__(inputs)
+            # The third frame of the second clip.
+            row = {1: (9, 0), None: (3, 1)}[self.batch]
+            if self.calls == row[0]:
+                state[-1] = state[-1].clone()
+                state[-1][row[1]] = math.inf
+            assert all(bool(tensor.isfinite().all()) for tensor in inputs)
+            return [logits, *state]
+
+    got = run_stream(Broken(graph_of(model, "stream"), batch), clips, shapes)
+    assert got[1, 2:].isnan().all()
+    got[1, 2:] = expected[1, 2:]
+    torch.testing.assert_close(got, expected)

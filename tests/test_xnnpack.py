@@ -7,8 +7,9 @@ import torch
 from helpers import make_model, random_clip
 from short_models import clips_for, eager, make_short, play, relative
 
+from core.checkpoint import bundled_path, load
 from core.errors import BadInput
-from mobile_export.runtime.executorch import Eager, open_pte
+from mobile_export.runtime.executorch import open_pte
 from mobile_export.targets import LoweringError, delegation, xnnpack
 
 # fp32 against eager: another order of summation through 30 layers, and batch norm folded.
@@ -187,8 +188,6 @@ def test_unfit_inputs_never_reach_native_code(stream_fp32):
         with pytest.raises(BadInput, match=reason) as caught:
             runner(inputs)
         assert "\n" not in str(caught.value)
-    with pytest.raises(BadInput, match="NaN"):
-        Eager(lowered.converted, "converted graph")([nan, *state])
 
 
 def test_fp16_is_refused(tmp_path):
@@ -210,6 +209,19 @@ def test_what_stays_outside_is_named_and_nothing_is_written(tmp_path):
     path, details = delegation.lower_whole(program, XnnpackPartitioner(), tmp_path, True)
     assert path.is_file()
     assert any("cumsum" in name for name in details["operators_outside"])
+
+
+@pytest.mark.slow
+def test_the_deployed_model_forgets_its_past(tmp_path_factory):
+    """All ten slots, which hold 30 frames together, with the weights of the package."""
+    model = load(bundled_path()).model
+    runner = open_pte(lower(model, "stream", "fp32", tmp_path_factory)[1].artifact)
+    pasts, common = clips_for(model, 2), clips_for(model, 2, seed=3)
+    common = torch.cat(common)[:MEMORY]
+    assert len(common) == MEMORY
+    ends = [play(runner, model, common, play(runner, model, past).state) for past in pasts]
+    assert relative(ends[0].logits[0], ends[1].logits[0]) > FP32
+    assert relative(ends[0].logits[-1], ends[1].logits[-1]) < FP32
 
 
 @pytest.mark.slow

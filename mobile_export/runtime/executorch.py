@@ -1,14 +1,14 @@
-"""Running ExecuTorch programs with the wheel's runtime, and converted graphs as their proxy.
+"""Running ExecuTorch programs with the wheel's runtime.
 
-The wheel registers XNNPACK, not Vulkan: a Vulkan program cannot be run here, and ``Eager`` runs the
-graph that was lowered instead.
+The wheel registers XNNPACK, not Vulkan: for a Vulkan program ``mobile_export.proxy`` evaluates the
+graph that was lowered.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from core.errors import BadInput
 
@@ -33,33 +33,22 @@ class Executorch:
             self._method = self._program.load_method("forward")
         except (RuntimeError, KeyError) as error:
             raise BadInput(_unusable(artifact, _first_line(error))) from error
+        self._artifact = artifact
         meta = self._method.metadata
         self._inputs = [meta.input_tensor_meta(i) for i in range(meta.num_inputs())]
         self.name = f"ExecuTorch runtime on {artifact.name}"
 
     def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """One call. Raises ``BadInput`` for inputs that the program was not compiled for."""
+        """One call. Raises ``BadInput`` for inputs that the program was not compiled for, and for a
+        program that loads and does not run.
+        """
         check_inputs(inputs, [tuple(meta.sizes()) for meta in self._inputs])
         # XNNPACK reads plain rows: a channels-last or sliced tensor would be refused or misread.
-        outputs = self._method.execute([tensor.contiguous() for tensor in inputs])
+        try:
+            outputs = self._method.execute([tensor.contiguous() for tensor in inputs])
+        except RuntimeError as error:
+            raise BadInput(_unusable(self._artifact, _first_line(error))) from error
         return [output.clone() for output in outputs]
-
-
-class Eager:
-    """Runner of a converted graph, in eager torch: a proxy for an artifact that cannot run here."""
-
-    batch = 1  # a graph is exported, and so specialised, at batch 1
-
-    def __init__(self, module: nn.Module, name: str, proxy: bool = True) -> None:
-        self.name = name
-        self.proxy = proxy
-        self._module = module
-
-    def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """One call. Raises ``BadInput`` for inputs that are not finite 32-bit floats."""
-        check_inputs(inputs, None)
-        with torch.no_grad():
-            return [output.clone() for output in self._module(*inputs)]
 
 
 def open_pte(artifact: Path) -> Executorch:
@@ -67,16 +56,16 @@ def open_pte(artifact: Path) -> Executorch:
     return Executorch(artifact)
 
 
-def check_inputs(inputs: Sequence[Tensor], shapes: Sequence[tuple[int, ...]] | None) -> None:
+def check_inputs(inputs: Sequence[Tensor], shapes: Sequence[tuple[int, ...]]) -> None:
     """Refuse, before native code sees them, inputs of another number, shape, type or with NaN."""
-    if shapes is not None and len(inputs) != len(shapes):
+    if len(inputs) != len(shapes):
         raise BadInput(
             f"{len(inputs)} inputs: the program takes {len(shapes)}; give the frame and every state"
         )
     for i, tensor in enumerate(inputs):
         if tensor.dtype != torch.float32:
             raise BadInput(f"input {i} of type {tensor.dtype}: pass 32-bit floats, normalised")
-        if shapes is not None and tuple(tensor.shape) != shapes[i]:
+        if tuple(tensor.shape) != shapes[i]:
             raise BadInput(
                 f"input {i} of shape {tuple(tensor.shape)}: the program takes {shapes[i]}; resize "
                 "or reorder the inputs"

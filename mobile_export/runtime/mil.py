@@ -14,7 +14,6 @@ Sources: ``mlmodel/format/MIL.proto`` and ``mlmodel/src/MILBlob`` of apple/corem
 
 import math
 import struct
-from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -76,10 +75,9 @@ class Step:
 class MilProgram:
     """An ML Program in memory: ``program({input name: tensor}) -> {output name: tensor}``.
 
-    ``inputs`` and ``outputs`` list the ports, ``histogram`` counts the operations of the file by
-    name (constants left out), ``batchable`` says whether the leading axis takes any size.
-    Raises ``BadInput`` for a package that is missing, truncated, not an ML Program, or that holds
-    an operation that is not implemented.
+    ``inputs`` and ``outputs`` list the ports, ``batchable`` says whether the leading axis takes any
+    size. Raises ``BadInput`` for a package that is missing, truncated, not an ML Program, or that
+    holds an operation that is not implemented.
     """
 
     def __init__(self, package: Path) -> None:
@@ -87,7 +85,6 @@ class MilProgram:
         block = function.block_specializations[function.opset]
         images = {i.name for i in description.input if i.type.HasField("imageType")}
         self.inputs = [_port(value, value.name in images) for value in function.inputs]
-        self.histogram: Counter[str] = Counter()
         self._steps: list[Step] = []
         self._constants: dict[str, object] = {}
         blob = _Blob(package / _WEIGHTS)
@@ -139,7 +136,6 @@ class MilProgram:
         if operation.type == "const":
             self._constants[operation.outputs[0].name] = blob.value(operation.attributes["val"])
             return
-        self.histogram[operation.type] += 1
         if operation.type not in OPS or len(operation.outputs) != 1:
             raise BadInput(
                 f"operation {operation.type} ({operation.outputs[0].name}) is not implemented in "

@@ -14,6 +14,10 @@ from pathlib import Path
 
 from torch import nn
 
+from mobile_export.errors import LoweringError
+
+__all__ = ["Lowered", "LoweringError"]
+
 
 @dataclass
 class Lowered:
@@ -27,7 +31,3 @@ class Lowered:
     artifact: Path
     converted: nn.Module
     details: dict = field(default_factory=dict)
-
-
-class LoweringError(RuntimeError):
-    """The delegate did not take the whole graph, or would miscompute it; names the operator."""
