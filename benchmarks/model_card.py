@@ -29,10 +29,20 @@ DOCS = Path(__file__).parent.parent / "docs"
 
 def read(run: Path) -> dict:
     """Log, evaluation and checkpoint of one run."""
-    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     loaded = checkpoint.load(run / "best.safetensors")
     test = json.loads((run / "test.json").read_text())
-    return {"log": log, "test": test, "loaded": loaded, "name": run.name}
+    return {"log": history(run), "test": test, "loaded": loaded, "name": run.name}
+
+
+def history(run: Path) -> list[dict]:
+    """The log of a run on clips after those of the runs that it continues, steps counted on."""
+    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    before = Path(checkpoint.load(run / "best.safetensors").info["settings"]["start"] or "").parent
+    start = before / "best.safetensors"
+    if not start.is_file() or checkpoint.load(start).config.frames == 1:
+        return log
+    earlier = history(before)
+    return earlier + [r | {"step": r["step"] + earlier[-1]["step"]} for r in log]
 
 
 def curves(models: dict[str, dict], path: Path) -> None:
@@ -131,6 +141,7 @@ def card(models: dict[str, dict], machine: str, note: str) -> str:
             "",
             "| pair | " + " | ".join(names) + " |",
             "| --- |" + " ---: |" * len(names),
+            _row("clips a pair", [str(t.get("clips_a_pair", "-")) for t in top]),
         ]
         pairs = next(t["pairs"] for t in top if "pairs" in t)
         lines += [

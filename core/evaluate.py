@@ -167,6 +167,7 @@ def evaluate(loaded: Checkpoint, args: argparse.Namespace) -> dict:
         streams = SyntheticStreams(args.streams, loaded.config, args.difficulty, split=args.split)
         report["stream"] = stream_accuracy(model, streams, args.workers)
     if args.pairs:
+        report["clips_a_pair"] = args.pairs
         report["pairs"] = pair_accuracy(model, args.pairs, args.difficulty, args.workers)
     return report
 
