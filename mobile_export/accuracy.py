@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from core.data.scenes import IGNORE
 from core.data.transforms import normalise
 from core.errors import BadInput
 from core.model import VideoClassifier
@@ -152,15 +153,23 @@ class Measurement:
         return join(rendered - start, measured - rendered) / count
 
     def run(self, dataset: Dataset) -> Comparison:
-        """Compare on every clip of ``dataset``, with a progress bar on a terminal."""
+        """Compare on every clip of ``dataset`` that can be read, with a bar on a terminal.
+
+        Raises ``BadInput`` when none can.
+        """
         eager, artifact, truth = [], [], []
         with tqdm(total=len(dataset), unit="clip", leave=False, disable=None) as bar:
             # One worker renders or decodes ahead; a batch or less is not worth a process.
             workers = 1 if len(dataset) > self.batch else 0
             for pixels, labels in DataLoader(dataset, self.batch, num_workers=workers):
-                ours, theirs = self.logits(pixels)
+                bar.update(len(labels))
+                read = labels != IGNORE
+                if not read.any():
+                    continue
+                ours, theirs = self.logits(pixels[read])
                 eager.append(ours)
                 artifact.append(theirs)
-                truth.append(labels)
-                bar.update(len(labels))
+                truth.append(labels[read])
+        if not truth:
+            raise BadInput(f"none of the {len(dataset)} held-out clips can be read: repair them")
         return compare(torch.cat(eager), torch.cat(artifact), torch.cat(truth))

@@ -208,7 +208,9 @@ def _clips(
 
     if data is not None and not _is_folder(data):
         raise BadInput(f"--data {data} is not a folder: give one with a sub-folder for each class")
-    clips = open_clips(data, split, config, count, labels=labels, difficulty=difficulty)
+    clips = open_clips(
+        data, split, config, count, labels=labels, difficulty=difficulty, replace=split == "train"
+    )
     source = data or "the synthetic data set"
     if list(clips.labels) != list(labels):
         raise BadInput(

@@ -110,7 +110,7 @@ def use_noise_clips(monkeypatch, path: Path) -> None:
 
     model = checkpoint.load(path).model
 
-    def open_clips(data, split, config, count=None, *, labels=None, difficulty="default", seed=0):
+    def open_clips(data, split, config, count=None, *, labels=None, **_options):
         return NoiseClips(model, min(count or 6, 6), seed={"train": 1, "test": 2}[split])
 
     monkeypatch.setattr(core.data, "open_clips", open_clips)

@@ -10,10 +10,11 @@ from fake_target import LABELS, install, make_checkpoint, use_noise_clips
 from helpers import make_model
 from scipy import stats
 
+from core.data.scenes import IGNORE
 from core.errors import GATE_FAILED, BadInput
 from mobile_export import __main__ as export_cli
 from mobile_export import verify
-from mobile_export.accuracy import Z95, compare, drop_interval, relative_deviation
+from mobile_export.accuracy import Z95, Measurement, compare, drop_interval, relative_deviation
 from mobile_export.feed import check_input, check_pixels, run_clips, run_form, run_stream
 from mobile_export.graph import graph_of
 
@@ -71,6 +72,19 @@ def logits_for(answers: list[int]) -> torch.Tensor:
     last = 2 * torch.nn.functional.one_hot(torch.tensor(answers), 3).float()
     first = torch.zeros_like(last)
     return torch.stack([first, last], 1)
+
+
+def test_clips_that_cannot_be_read_do_not_count() -> None:
+    model = make_model(frames=2, size=64)
+    frames = torch.randint(0, 255, (5, 2, 3, 64, 64), dtype=torch.uint8)
+    clips = list(zip(frames, [0, IGNORE, 1, 2, IGNORE], strict=True))
+    runner = Eager(graph_of(model, "stream"), None)
+    shapes = [[1, *shape] for shape in model.state_shapes().values()]
+    found = Measurement(model, runner, "stream", shapes).run(clips)
+    assert found.clips == 3
+    assert found.agreement == 100
+    with pytest.raises(BadInput, match="none of the 2 held-out clips"):
+        Measurement(model, runner, "stream", shapes).run([clips[1], clips[4]])
 
 
 def test_comparison_counts_each_kind_of_clip() -> None:
