@@ -159,6 +159,7 @@ def main():
         os.kill(os.getpid(), signal.{name})
         return 0
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored when started in the background
 run_main(main)
 """
     stopped = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
