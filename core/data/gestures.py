@@ -44,6 +44,8 @@ TIME_PAIRS = (
 STATIC_LABELS = ("No gesture", "Stop Sign", "Thumb Down", "Thumb Up")
 # Mirroring the hand mirrors these motions, so a left hand runs them the other way round.
 LATERAL = ("Swiping Left", "Sliding Two Fingers Left", "Turning Hand Clockwise")
+# How much longer than the others these last: people go round more than once.
+LONGER = {OTHER: 1.5, "Rolling Hand Forward": 1.5}
 
 Track = Callable[[np.ndarray], np.ndarray]  # s (n,) -> poses (n, 14)
 
@@ -123,8 +125,9 @@ def gesture_track(label: str, rng: np.random.Generator, variation: float) -> Tra
             pose(TWO, (0, 0.01, -reach), (u(-10, 10), pitch, u(-10, 10))),
         )
     if label == "Rolling Hand Forward":
-        # A wide circle, run slowly enough that ten frames a second show which way it goes round.
-        radius, turns, start = 0.08 * size, u(1.0, 1.6), rng.uniform(0, 2 * np.pi)
+        # A wide circle, run slowly enough that ten frames a second show which way it goes round:
+        # two turns a second at most, before the pace is eased.
+        radius, turns, start = 0.08 * size, u(1.3, 2.0), rng.uniform(0, 2 * np.pi)
         base = pose(((0.55, 0.6, 0.6, 0.6), 0.1, 0.3, 0.4, 0.0), (0, 0, 0), (160, 0, u(-100, -70)))
 
         def roll(s: np.ndarray) -> np.ndarray:
@@ -249,8 +252,7 @@ def segment(
     track = gesture_track(forwards, rng, variation)
     middle, half = 1.1, 0.4 * variation  # 0.7 to 1.5 s at full variation
     duration = rng.uniform(middle - half, middle + half)
-    if label == OTHER:
-        duration *= 1.5
+    duration *= LONGER.get(forwards, 1.0)
     pace = _pace(rng, variation)
     offset = np.zeros(POSE_SIZE)
     offset[:3] = home

@@ -78,7 +78,7 @@ def render_windows(
     check_size(size)
     settings = {
         "count": count, "size": size, "variation": variation, "frame_rate": frame_rate,
-        "seed": seed, "window": WINDOW, "version": 3,
+        "seed": seed, "window": WINDOW, "version": 4,
     }  # fmt: skip
     described = folder / "settings.json"
     missing = list(range(count))
