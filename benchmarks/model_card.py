@@ -20,10 +20,6 @@ from core import checkpoint
 from core.train import parse
 
 matplotlib.use("Agg")
-FRAMES_COMMAND = (
-    "python -m core.train --temporal none --frames 1 --clips 10000 --steps 1800 --batch 96 "
-    "--out runs/frames"
-)
 DOCS = Path(__file__).parent.parent / "docs"
 
 
@@ -79,16 +75,14 @@ def command(settings: dict, name: str) -> str:
 def pretraining(settings: dict) -> list[str]:
     """The commands of the runs that a run goes back to, the first one first."""
     start = Path(settings["start"] or "")
-    if not settings["start"]:
+    if not (start.parent / "log.jsonl").is_file():  # nothing, or a checkpoint without its run
         return []
-    if not start.is_file():
-        return [FRAMES_COMMAND]
     before = checkpoint.load(start).info["settings"]
     return [*pretraining(before), command(before, start.parent.name)]
 
 
-def card(models: dict[str, dict], machine: str, note: str) -> str:
-    """The model card in Markdown."""
+def card(models: dict[str, dict], machine: str, note: str, earlier: list[str]) -> str:
+    """The model card in Markdown; ``earlier`` are commands whose run folders are gone."""
     first = next(iter(models))
     names = list(models)
     config = models[first]["loaded"].config
@@ -96,7 +90,7 @@ def card(models: dict[str, dict], machine: str, note: str) -> str:
     settings = {n: models[n]["loaded"].info["settings"] for n in names}
     commands = [c for n in names for c in pretraining(settings[n])]
     commands += [command(settings[n], models[n]["name"]) for n in names]
-    commands = list(dict.fromkeys(commands))  # models share the run on single pictures
+    commands = list(dict.fromkeys([*earlier, *commands]))  # models share the run on single pictures
     difficulty = " and ".join(sorted({t["difficulty"] for t in top}))
     lines = [
         "# Model card: causal ACTION MobileNet V2 for 27 gestures",
@@ -174,10 +168,12 @@ def main() -> None:
     parser.add_argument("--model", action="append", required=True, metavar="NAME=RUN")
     parser.add_argument("--machine", required=True, help="what it was trained on, in words")
     parser.add_argument("--note", default="", help="a paragraph on the state of the checkpoint")
+    parser.add_argument("--earlier", type=Path, help="file of commands whose run folders are gone")
     args = parser.parse_args()
     models = {name: read(Path(run)) for name, run in (m.split("=", 1) for m in args.model)}
     curves(models, DOCS / "curves.png")
-    (DOCS / "model_card.md").write_text(card(models, args.machine, args.note))
+    earlier = args.earlier.read_text().splitlines() if args.earlier else []
+    (DOCS / "model_card.md").write_text(card(models, args.machine, args.note, earlier))
 
 
 if __name__ == "__main__":
