@@ -28,7 +28,7 @@ from core.data.synthetic import SyntheticClips, SyntheticStreams
 from core.data.transforms import normalise
 from core.errors import BadInput, run_main
 from core.model import VideoClassifier
-from core.options import check_file, whole
+from core.options import Parser, check_file, whole
 
 DECISION_FRAMES = 8  # logits averaged at the end of a gesture
 
@@ -174,7 +174,7 @@ def evaluate(loaded: Checkpoint, args: argparse.Namespace) -> dict:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line; see ``--help``."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m core.evaluate",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -1,16 +1,25 @@
 """Values of command-line options, refused in one line before any work is done for them.
 
-The functions for ``type=`` raise argparse's own error; those for paths raise ``BadInput``.
+The functions for ``type=`` raise argparse's own error, which ``Parser`` turns into ``BadInput``;
+those for paths raise ``BadInput`` themselves.
 """
 
 import argparse
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from core.errors import BadInput
 
 MOST_SEED = 2**31 - 1  # seeds are multiplied by primes and must stay below torch's 2**64
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are ``BadInput``: one line, no usage dump."""
+
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(f"{message.replace(chr(10), ' ')}; see {self.prog} --help")
 
 
 def whole(least: int, most: int | None = None) -> Callable[[str], int]:

@@ -3,7 +3,6 @@
 python -m core.timeline --out timeline.png
 """
 
-import argparse
 from pathlib import Path
 
 import matplotlib
@@ -16,7 +15,7 @@ from core.data.gestures import LABELS, NO_GESTURE, OTHER
 from core.data.synthetic import SyntheticStreams
 from core.errors import BadInput, run_main
 from core.evaluate import DECISION_FRAMES, stream_logits
-from core.options import check_file, positive, whole
+from core.options import Parser, check_file, positive, whole
 
 matplotlib.use("Agg")
 
@@ -78,7 +77,7 @@ def draw(loaded: Checkpoint, index: int, seconds: float, path: Path) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point."""
-    parser = argparse.ArgumentParser(prog="python -m core.timeline", description=__doc__)
+    parser = Parser(prog="python -m core.timeline", description=__doc__)
     parser.add_argument("--checkpoint", type=Path, default=checkpoint.bundled_path())
     parser.add_argument("--stream", type=whole(0), default=0, help="number of the test recording")
     parser.add_argument("--seconds", type=positive, default=24.0)

@@ -31,7 +31,7 @@ from core.data.scenes import IGNORE
 from core.errors import run_main
 from core.evaluate import pass_size
 from core.model import BACKBONES, LEAST_SIZE, ModelConfig, VideoClassifier
-from core.options import MOST_SEED, check_folder, number, positive, whole
+from core.options import MOST_SEED, Parser, check_folder, number, positive, whole
 from core.strided import replace_strided_depthwise
 from core.supervision import Trainee
 from core.temporal import TEMPORAL, realigned
@@ -242,7 +242,7 @@ def _families(names: list[str]) -> str:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line; see ``--help``."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m core.train",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

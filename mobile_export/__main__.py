@@ -14,8 +14,9 @@ import sys
 from pathlib import Path
 
 from core.errors import BAD_INPUT, GATE_FAILED, BadInput, run_main
+from core.options import Parser
 from mobile_export import combinations
-from mobile_export.console import Parser, Steps, check_json_path, points, whole_clips
+from mobile_export.console import Steps, check_json_path, points, whole_clips
 from mobile_export.errors import LoweringError
 
 EXAMPLES = """

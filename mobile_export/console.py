@@ -9,17 +9,9 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
 from core.errors import BadInput
 from mobile_export.errors import LoweringError
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are ``BadInput``: one line, no usage dump."""
-
-    def error(self, message: str) -> NoReturn:
-        raise BadInput(f"{message.replace(chr(10), ' ')}; see {self.prog} --help")
 
 
 class Steps:

@@ -23,7 +23,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from core.errors import GATE_FAILED, BadInput, run_main
-from mobile_export.console import Parser, Steps, check_json_path, points, quiet, whole_clips
+from core.options import Parser
+from mobile_export.console import Steps, check_json_path, points, quiet, whole_clips
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset

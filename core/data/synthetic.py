@@ -30,7 +30,7 @@ from core.data.scenes import (
 )  # fmt: skip
 from core.errors import BadInput, run_main
 from core.model import LEAST_SIZE, ModelConfig
-from core.options import MOST_SEED, check_file, check_folder, whole
+from core.options import MOST_SEED, Parser, check_file, check_folder, whole
 
 WINDOW = 24  # frames of a training window
 SIDE = 2.0  # seconds of rest or other motion on either side of a gesture
@@ -210,7 +210,7 @@ def write_folder(
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m core.data.synthetic",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
