@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from core.checkpoint import Checkpoint
+from core.data.scenes import IGNORE
 from core.data.transforms import normalise
+from core.errors import BadInput
 from mobile_export import verify
 from mobile_export.accuracy import Measurement, relative_deviation
 from mobile_export.bundle import (
@@ -94,6 +96,7 @@ def export(checkpoint: Checkpoint, target: str, request: Request, step: Steps) -
         held_out = verify.held_out(
             request.data, config, checkpoint.labels, request.clips or verify.CLIPS
         )
+        pixels = _first_readable(held_out)
         calibration = _calibration(checkpoint, request, step) if precision == "int8" else []
         step("lower", f"{config.backbone} {config.temporal}, {form}, {precision}, to {target}")
         lowered = _lower(checkpoint, target, request, calibration, folder)
@@ -107,7 +110,7 @@ def export(checkpoint: Checkpoint, target: str, request: Request, step: Steps) -
         size = manifest["artifact"]["bytes"] / 1e6
         step("execute", f"{lowered.artifact.name}, {size:.2f} MB, by {runner.name}")
         manifest["execution"] = {"runner": runner.name, "proxy": runner.proxy}
-        manifest["golden"], failures = _golden(bundle, runner, lowered.converted, held_out)
+        manifest["golden"], failures = _golden(bundle, runner, lowered.converted, pixels)
         if request.clips is None:
             held_out = _affordable(bundle, checkpoint, runner, held_out, request)
         step("verify", f"{len(held_out)} held-out clips, checkpoint and artifact")
@@ -171,15 +174,24 @@ def _started(bundle: Bundle) -> Runner:
     return runner
 
 
+def _first_readable(clips: Dataset) -> Tensor:
+    """Frames of the first clip that is no black stand-in for one that cannot be read."""
+    for index in range(len(clips)):
+        pixels, label = clips[index]
+        if label != IGNORE:
+            return pixels
+    raise BadInput(f"none of the {len(clips)} held-out clips can be read: repair them")
+
+
 def _golden(
-    bundle: Bundle, runner: Runner, converted: nn.Module, clips: Dataset
+    bundle: Bundle, runner: Runner, converted: nn.Module, pixels: Tensor
 ) -> tuple[dict, list[str]]:
     """Write the golden clip of ``bundle``, derive its tolerance and say what the gate minds.
 
-    A deviation that is not finite is None.
+    ``pixels`` (T, 3, S, S) is the clip, of which a stream takes the middle. A deviation that is not
+    finite is None.
     """
     config, manifest = bundle.config, bundle.manifest
-    pixels = clips[0][0]  # (T, 3, S, S)
     if manifest["form"] == "stream":
         first = max(0, (len(pixels) - GOLDEN_FRAMES) // 2)  # the gesture is in the middle
         pixels = pixels[first : first + GOLDEN_FRAMES]

@@ -97,10 +97,10 @@ def _module(monkeypatch, name: str, **contents: object) -> None:
     monkeypatch.setitem(sys.modules, name, module)
 
 
-def make_checkpoint(folder: Path, **settings: object) -> Path:
-    """A tiny checkpoint file with ``LABELS``."""
+def make_checkpoint(folder: Path, labels: list[str] = LABELS, **settings: object) -> Path:
+    """A tiny checkpoint file."""
     path = folder / "tiny.safetensors"
-    checkpoint.save(path, make_model(**settings), LABELS)
+    checkpoint.save(path, make_model(num_classes=len(labels), **settings), labels)
     return path
 
 

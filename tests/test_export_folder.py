@@ -1,0 +1,65 @@
+"""Export and verification on a folder of real files, by the fake target: counts, broken clips."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from clips import refusal
+from fake_target import install, make_checkpoint
+from PIL import Image
+
+from core.data.folder import SPLITS
+from core.data.scenes import IGNORE
+from mobile_export import __main__ as export_cli
+from mobile_export import bundle
+from mobile_export.export import _first_readable
+
+CLASSES = ["dislike", "like", "next"]
+CLIPS = {"train": 2, "val": 1, "test": 4}  # of each class
+IMAGES = 8  # the tiny model takes the six in the middle
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Frame folders of noise, all three splits given."""
+    rng = np.random.default_rng(0)
+    root = tmp_path / "clips"
+    for split in SPLITS:
+        for name in CLASSES:
+            for number in range(CLIPS[split]):
+                folder = root / split / name / f"{number:02d}"
+                folder.mkdir(parents=True)
+                for t, pixels in enumerate(rng.integers(0, 256, (IMAGES, 64, 64, 3), np.uint8)):
+                    Image.fromarray(pixels).save(folder / f"{t}.png")
+    return root
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:200])
+
+
+def damage(clip: Path) -> None:
+    """Damage that only reading the whole clip finds: its first and last image are whole."""
+    cut(clip / "4.png")
+
+
+def export(data: Path, monkeypatch, *more: str) -> tuple[int, Path, list[str]]:
+    """Status and folder of an export on ``data``, and the options that verify it."""
+    path = make_checkpoint(data.parent, CLASSES)
+    install(monkeypatch)
+    out = data.parent / "out"
+    options = ["--checkpoint", str(path), "--data", str(data)]
+    status = export_cli.main(["--target", "xnnpack", *options, "--out", str(out), *more])
+    return status, next(out.iterdir()), options
+
+
+def test_the_golden_clip_is_one_that_can_be_read(data: Path, monkeypatch) -> None:
+    damage(data / "test" / CLASSES[0] / "00")
+    status, folder, _ = export(data, monkeypatch)
+    assert status == 0
+    pixels = bundle.load(folder).golden("pixels")
+    second = [Image.open(data / "test" / CLASSES[0] / "01" / f"{t}.png") for t in range(1, 7)]
+    np.testing.assert_array_equal(pixels, np.stack(second).transpose(0, 3, 1, 2))
+    black = torch.zeros(6, 3, 64, 64, dtype=torch.uint8)
+    assert "none of the 2 held-out clips" in refusal(lambda: _first_readable([(black, IGNORE)] * 2))
