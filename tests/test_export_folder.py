@@ -1,5 +1,6 @@
 """Export and verification on a folder of real files, by the fake target: counts, broken clips."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 from core.data.folder import SPLITS
 from core.data.scenes import IGNORE
 from mobile_export import __main__ as export_cli
-from mobile_export import bundle
+from mobile_export import bundle, verify
 from mobile_export.export import _first_readable
 
 CLASSES = ["dislike", "like", "next"]
@@ -54,6 +55,13 @@ def export(data: Path, monkeypatch, *more: str) -> tuple[int, Path, list[str]]:
     return status, next(out.iterdir()), options
 
 
+def check(folder: Path, options: list[str], *more: str) -> dict:
+    """What the verifier, which has to pass, writes about a bundle."""
+    figures = folder.parent / "figures.json"
+    assert verify.main([str(folder), *options, *more, "--json", str(figures)]) == 0
+    return json.loads(figures.read_text())
+
+
 def test_the_golden_clip_is_one_that_can_be_read(data: Path, monkeypatch) -> None:
     damage(data / "test" / CLASSES[0] / "00")
     status, folder, _ = export(data, monkeypatch)
@@ -63,3 +71,19 @@ def test_the_golden_clip_is_one_that_can_be_read(data: Path, monkeypatch) -> Non
     np.testing.assert_array_equal(pixels, np.stack(second).transpose(0, 3, 1, 2))
     black = torch.zeros(6, 3, 64, 64, dtype=torch.uint8)
     assert "none of the 2 held-out clips" in refusal(lambda: _first_readable([(black, IGNORE)] * 2))
+
+
+def test_export_and_verify_on_a_folder(data: Path, monkeypatch) -> None:
+    status, folder, options = export(data, monkeypatch)
+    assert status == 0
+    manifest = bundle.load(folder).manifest
+    assert manifest["labels"] == CLASSES
+    assert manifest["accuracy"]["data"] == "folder clips, test split"
+    assert manifest["accuracy"]["clips"] == 12
+    assert manifest["accuracy"]["agreement"] == 100.0
+    assert manifest["quantization"]["calibration_clips"] == 6
+    report = check(folder, options)
+    assert report["clips"] == 12
+    for key in report.keys() & manifest["accuracy"].keys():
+        assert report[key] == manifest["accuracy"][key]
+    assert check(folder, options, "--clips", "5")["clips"] == 5
