@@ -32,11 +32,13 @@ Z95 = 1.959963984540054  # two-sided 95 % point of the normal distribution
 class Comparison:
     """A checkpoint and its artifact on the same clips; accuracies in per cent.
 
-    ``drop`` is checkpoint minus artifact in percentage points with its 95 % interval;
-    ``deviation`` the largest difference of a logit over the largest logit of the checkpoint.
+    ``clips`` were compared, ``broken`` more could not be read and do not count. ``drop`` is
+    checkpoint minus artifact in percentage points with its 95 % interval; ``deviation`` the largest
+    difference of a logit over the largest logit of the checkpoint.
     """
 
     clips: int
+    broken: int
     checkpoint_top1: float
     artifact_top1: float
     drop: float
@@ -65,10 +67,11 @@ def drop_interval(only_checkpoint: int, only_artifact: int, clips: int) -> tuple
     return 100 * max(-1.0, p - q - half), 100 * min(1.0, p - q + half)
 
 
-def compare(reference: Tensor, artifact: Tensor, truth: Tensor) -> Comparison:
+def compare(reference: Tensor, artifact: Tensor, truth: Tensor, broken: int = 0) -> Comparison:
     """From logits (clips, frames, classes) of both sides and labels (clips,).
 
-    A value that is not finite makes the deviation infinite and its clip wrong.
+    ``broken`` clips beside these could not be read. A value that is not finite makes the deviation
+    infinite and its clip wrong.
     """
     clips = len(truth)
     ours, theirs = reference.mean(1).argmax(1), artifact.mean(1).argmax(1)
@@ -81,6 +84,7 @@ def compare(reference: Tensor, artifact: Tensor, truth: Tensor) -> Comparison:
         deviation = relative_deviation(artifact, reference)
     return Comparison(
         clips=clips,
+        broken=broken,
         checkpoint_top1=100 * float(right.float().mean()),
         artifact_top1=100 * float(kept.float().mean()),
         drop=100 * (lost - won) / clips,
@@ -149,18 +153,21 @@ class Measurement:
         join = max if (os.cpu_count() or 1) > 1 else lambda a, b: a + b
         return join(rendered - start, measured - rendered) / count
 
-    def run(self, dataset: Dataset) -> Comparison:
+    def run(self, dataset: Dataset, unopened: int = 0) -> Comparison:
         """Compare on every clip of ``dataset`` that can be read, with a bar on a terminal.
 
-        Raises ``BadInput`` when none can.
+        ``unopened`` clips were broken from the start and are not in ``dataset``. Raises
+        ``BadInput`` when none can.
         """
         eager, artifact, truth = [], [], []
+        broken = unopened
         with tqdm(total=len(dataset), unit="clip", leave=False, disable=None) as bar:
             # One worker renders or decodes ahead; a batch or less is not worth a process.
             workers = 1 if len(dataset) > BATCH else 0
             for pixels, labels in DataLoader(dataset, BATCH, num_workers=workers):
                 bar.update(len(labels))
                 read = labels != IGNORE
+                broken += int((~read).sum())
                 if not read.any():
                     continue
                 ours, theirs = self.logits(pixels[read])
@@ -169,4 +176,4 @@ class Measurement:
                 truth.append(labels[read])
         if not truth:
             raise BadInput(f"none of the {len(dataset)} held-out clips can be read: repair them")
-        return compare(torch.cat(eager), torch.cat(artifact), torch.cat(truth))
+        return compare(torch.cat(eager), torch.cat(artifact), torch.cat(truth), broken)

@@ -96,6 +96,7 @@ def export(checkpoint: Checkpoint, target: str, request: Request, step: Steps) -
         held_out = verify.held_out(
             request.data, config, checkpoint.labels, request.clips or verify.CLIPS
         )
+        unopened = verify.count_unopened(held_out)
         pixels = _first_readable(held_out)
         calibration = _calibration(checkpoint, request, step) if precision == "int8" else []
         step("lower", f"{config.backbone} {config.temporal}, {form}, {precision}, to {target}")
@@ -114,7 +115,7 @@ def export(checkpoint: Checkpoint, target: str, request: Request, step: Steps) -
         if request.clips is None:
             held_out = _affordable(bundle, checkpoint, runner, held_out, request)
         step("verify", f"{len(held_out)} held-out clips, checkpoint and artifact")
-        report = verify.check(bundle, checkpoint, runner, held_out, request.max_drop)
+        report = verify.check(bundle, checkpoint, runner, held_out, request.max_drop, unopened)
         report.failures.extend(failures)
         manifest["accuracy"] = _accuracy(report, request)
         write_manifest(folder, manifest)

@@ -46,9 +46,9 @@ def make_bundle(folder: Path, form: str = "stream") -> bundle.Bundle:
     }
     manifest["execution"] = {"runner": "nobody", "proxy": False}
     manifest["accuracy"] = {
-        "data": "none", "clips": 1, "checkpoint_top1": 100.0, "artifact_top1": 100.0, "drop": 0.0,
-        "drop_interval": [-1.0, 1.0], "only_checkpoint_right": 0, "only_artifact_right": 0,
-        "agreement": 100.0, "deviation": 0.0, "max_drop": 2.0,
+        "data": "none", "clips": 1, "broken": 0, "checkpoint_top1": 100.0, "artifact_top1": 100.0,
+        "drop": 0.0, "drop_interval": [-1.0, 1.0], "only_checkpoint_right": 0,
+        "only_artifact_right": 0, "agreement": 100.0, "deviation": 0.0, "max_drop": 2.0,
     }  # fmt: skip
     return bundle.write_manifest(folder, manifest)
 

@@ -17,7 +17,7 @@ from mobile_export import bundle, verify
 from mobile_export.export import _first_readable
 
 CLASSES = ["dislike", "like", "next"]
-CLIPS = {"train": 2, "val": 1, "test": 4}  # of each class
+CLIPS = {"train": 2, "val": 1, "test": 7}  # of each class
 IMAGES = 8  # the tiny model takes the six in the middle
 
 
@@ -79,11 +79,27 @@ def test_export_and_verify_on_a_folder(data: Path, monkeypatch) -> None:
     manifest = bundle.load(folder).manifest
     assert manifest["labels"] == CLASSES
     assert manifest["accuracy"]["data"] == "folder clips, test split"
-    assert manifest["accuracy"]["clips"] == 12
+    assert manifest["accuracy"]["clips"] == 21
+    assert manifest["accuracy"]["broken"] == 0
     assert manifest["accuracy"]["agreement"] == 100.0
     assert manifest["quantization"]["calibration_clips"] == 6
     report = check(folder, options)
-    assert report["clips"] == 12
+    assert report["clips"] == 21
     for key in report.keys() & manifest["accuracy"].keys():
         assert report[key] == manifest["accuracy"][key]
     assert check(folder, options, "--clips", "5")["clips"] == 5
+
+
+def test_broken_clips_are_counted(data: Path, monkeypatch, capsys) -> None:
+    damage(data / "test" / CLASSES[0] / "00")
+    cut(data / "test" / CLASSES[1] / "03" / "0.png")  # cannot even be opened
+    figures = data.parent / "figures.json"
+    status, folder, options = export(data, monkeypatch, "--json", str(figures))
+    assert status == 0
+    assert "19, and 2 broken" in capsys.readouterr().out
+    (exported,) = json.loads(figures.read_text())
+    for found in (bundle.load(folder).manifest["accuracy"], exported, check(folder, options)):
+        assert (found["clips"], found["broken"]) == (19, 2)
+    # The damaged clip is the first of five, which are read without a worker.
+    few = check(folder, options, "--clips", "5")
+    assert (few["clips"], few["broken"]) == (4, 2)

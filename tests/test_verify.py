@@ -81,7 +81,8 @@ def test_clips_that_cannot_be_read_do_not_count() -> None:
     runner = Eager(graph_of(model, "stream"), None)
     shapes = [[1, *shape] for shape in model.state_shapes().values()]
     found = Measurement(model, runner, "stream", shapes).run(clips)
-    assert found.clips == 3
+    assert (found.clips, found.broken) == (3, 2)
+    assert Measurement(model, runner, "stream", shapes).run(clips, unopened=1).broken == 3
     assert found.agreement == 100
     with pytest.raises(BadInput, match="none of the 2 held-out clips"):
         Measurement(model, runner, "stream", shapes).run([clips[1], clips[4]])
