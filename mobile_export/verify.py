@@ -161,7 +161,11 @@ def check(
     comparison = measurement.run(dataset, unopened)
     failures = []
     if comparison.drop > max_drop:
-        failures.append(f"it drops {comparison.drop:.2f} points, more than {max_drop:g}")
+        lost = comparison.only_checkpoint_right - comparison.only_artifact_right
+        failures.append(
+            f"it drops {comparison.drop:.2f} points ({lost} of {comparison.clips} clips), more "
+            f"than {max_drop:g}"
+        )
     precision = manifest["precision"]
     if not math.isfinite(comparison.deviation):
         failures.append("it gives logits or states that are not finite")

@@ -201,8 +201,11 @@ def test_verify_fails_an_artifact_that_answers_otherwise(
     install(monkeypatch, noise=100.0)
     figures = tmp_path / "report.json"
     assert verify.main([str(folder), *options, "--json", str(figures)]) == GATE_FAILED
-    failures = " ".join(json.loads(figures.read_text())["failures"])
-    assert "points" in failures
+    report = json.loads(figures.read_text())
+    failures = " ".join(report["failures"])
+    lost = round(report["drop"] * report["clips"] / 100)
+    assert lost > 0
+    assert f"it drops {report['drop']:.2f} points ({lost} of 6 clips), more than 2" in failures
     assert "golden" in failures
     # Allowing any drop does not excuse a golden clip that is not reproduced.
     assert verify.main([str(folder), *options, "--max-drop", "100"]) == GATE_FAILED
