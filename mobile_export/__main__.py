@@ -13,7 +13,7 @@ import json
 import sys
 from pathlib import Path
 
-from core.errors import BAD_INPUT, GATE_FAILED, BadInput, run_main
+from core.errors import BAD_INPUT, GATE_FAILED, BadInput, one_line, run_main
 from core.options import Parser
 from mobile_export import combinations
 from mobile_export.console import Steps, check_json_path, points, whole_clips
@@ -37,7 +37,7 @@ exit status:
   2  something given cannot be used, or a target does not take the model; one line says what, why
      and the way out; nothing is written for that target (with all, others may have been)
   3  the artifact failed its check: it is kept as <name>.rejected with its manifest, and an older
-     bundle of that name is moved to <name>.previous
+     bundle of that name is moved to <name>.previous (with all: any of them, whatever else failed)
 
 Afterwards: python -m mobile_export.verify artifacts/<name> --clips 2700
 """
@@ -103,6 +103,8 @@ def main(argv: list[str] | None = None) -> int:
     step("load", str(args.checkpoint or "the bundled checkpoint"))
     # Heavy imports come after everything that can be refused without them.
     from core.checkpoint import bundled_path, load
+    from mobile_export.bundle import bundle_name
+    from mobile_export.staging import check_names
 
     export = importlib.import_module("mobile_export.export")
     checkpoint = load(args.checkpoint or bundled_path())
@@ -118,15 +120,19 @@ def main(argv: list[str] | None = None) -> int:
         clips=args.clips,
         allow_partial=args.allow_partial,
     )
-    status, results = 0, []
+    for target in targets:
+        check_names(args.out, bundle_name(checkpoint.config, args.form, target, args.precision))
+    status, results, told = 0, [], set()
     for target in targets:
         try:
             result = export.export(checkpoint, target, request, step)
-        except LoweringError as error:
-            line = f"{target} {args.form} {args.precision} cannot be lowered: {_line(error)}"
+        except (BadInput, LoweringError) as error:
+            line = _line(error, f"{target} {args.form} {args.precision}")
             if len(targets) == 1:
                 raise BadInput(line) from None
-            print(f"error: {line}", file=sys.stderr)  # the other targets are still wanted
+            if line not in told:  # what is wrong with the clips is wrong for every target
+                sys.stderr.write(f"error: {line}\n")  # the other targets are still wanted
+            told.add(line)
             status = max(status, BAD_INPUT)
             continue
         results.append(result)
@@ -155,8 +161,10 @@ def _targets(target: str, form: str, precision: str) -> list[str]:
     return able
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
+def _line(error: BadInput | LoweringError, combination: str) -> str:
+    if isinstance(error, BadInput):
+        return one_line(error)
+    return f"{combination} cannot be lowered: {' '.join(str(error).split())}"
 
 
 if __name__ == "__main__":

@@ -22,27 +22,37 @@ def staging(out: Path, name: str) -> Iterator[Path]:
     when ``out`` cannot hold one, or when one of the names that ``publish`` and ``reject`` replace
     is something other than a bundle.
     """
+    check_names(out, name)
     created: list[Path] = []
     try:
-        for path in (out / name, *_kept(out / name)):
-            if os.path.lexists(path) and not (path / MANIFEST).is_file():
-                raise BadInput(
-                    f"{path} exists and is not a bundle: move it away or give another --out"
-                )
         created = [p for p in (out, *out.parents) if not p.exists()]
         out.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=out))
     except OSError as error:
         _remove_empty(created)
-        raise BadInput(
-            f"--out {out} cannot be written ({error.strerror}): give a folder that can"
-        ) from None
+        raise _unwritable(out, error) from None
     try:
         folder.chmod(0o755)  # mkdtemp makes private folders
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         _remove_empty(created)
+
+
+def check_names(out: Path, name: str) -> None:
+    """Refuse, before any work, a bundle of which a name in ``out`` is taken by something else."""
+    try:
+        for path in (out / name, *_kept(out / name)):
+            if os.path.lexists(path) and not (path / MANIFEST).is_file():
+                raise BadInput(
+                    f"{path} exists and is not a bundle: move it away or give another --out"
+                )
+    except OSError as error:
+        raise _unwritable(out, error) from None
+
+
+def _unwritable(out: Path, error: OSError) -> BadInput:
+    return BadInput(f"--out {out} cannot be written ({error.strerror}): give a folder that can")
 
 
 def _kept(final: Path) -> tuple[Path, Path]:

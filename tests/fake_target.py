@@ -14,6 +14,7 @@ from helpers import make_model
 from torch.utils.data import Dataset
 
 from core import checkpoint
+from core.errors import BadInput
 from core.model import VideoClassifier
 from mobile_export.graph import graph_of
 from mobile_export.targets import Lowered, LoweringError
@@ -65,19 +66,19 @@ def install(
     *,
     noise: float = 0.0,
     change: Change | None = None,
-    refuse: str | None = None,
+    refuse: str | BadInput | None = None,
     unloadable: Exception | None = None,
     target: str = "xnnpack",
 ) -> None:
     """Put a fake in the place of a target's lowering and of ExecuTorch's runtime.
 
-    ``noise`` is added to every logit; ``refuse`` is the message of a ``LoweringError``;
-    ``unloadable`` is raised when the artifact is opened.
+    ``noise`` is added to every logit; ``refuse`` is what lowering raises, or the message of its
+    ``LoweringError``; ``unloadable`` is raised when the artifact is opened.
     """
 
     def lower(model, form, precision, calibration, out, *, labels, allow_partial=False) -> Lowered:
         if refuse:
-            raise LoweringError(refuse)
+            raise refuse if isinstance(refuse, BadInput) else LoweringError(refuse)
         assert bool(calibration) == (precision == "int8")
         checkpoint.save(out / "model.pte", model, labels)
         return Lowered(out / "model.pte", graph_of(model, form), {"delegate_calls": 1})

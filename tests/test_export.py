@@ -209,6 +209,33 @@ def test_all_goes_on_after_a_target_that_fails(tiny: Path, monkeypatch, capsys) 
     assert [p.name for p in (tiny.parent / "out").iterdir()] == [NAME]
 
 
+@pytest.mark.parametrize(("noise", "status"), [(0.0, BAD_INPUT), (100.0, GATE_FAILED)])
+def test_all_goes_on_after_bad_input_and_a_failed_gate_outranks_it(
+    noise: float, status: int, tiny: Path, monkeypatch, capsys
+) -> None:
+    install(monkeypatch, noise=noise)
+    for target in ("coreml", "vulkan"):
+        # As a DataLoader's worker wraps it.
+        error = BadInput("Traceback ...\ncore.errors.BadInput: the clips are gone: give others\n")
+        install(monkeypatch, noise=noise, target=target, refuse=error)
+    figures = tiny.parent / "figures.json"
+    argv = ["--target", "all", *options(tiny), "--json", str(figures)]
+    assert export_cli.main(argv) == status
+    assert capsys.readouterr().err == "error: the clips are gone: give others\n"  # said once
+    (report,) = json.loads(figures.read_text())
+    assert bool(report["failures"]) == (status == GATE_FAILED)
+
+
+def test_all_checks_every_name_before_the_first_export(tiny: Path, monkeypatch) -> None:
+    for target in combinations.TARGETS:
+        install(monkeypatch, target=target)
+    taken = tiny.parent / "out" / NAME.replace("xnnpack", "vulkan")
+    taken.mkdir(parents=True)
+    with pytest.raises(BadInput, match="vulkan-int8 exists and is not a bundle"):
+        export_cli.main(["--target", "all", *options(tiny)])
+    assert list((tiny.parent / "out").iterdir()) == [taken]
+
+
 def test_all_says_what_it_skips(tiny: Path, monkeypatch, capsys) -> None:
     install(monkeypatch)
     for target in ("coreml", "vulkan"):
