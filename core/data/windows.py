@@ -49,16 +49,23 @@ class SyntheticWindows(Dataset):
         first = int(rng.integers(WINDOW - self.frames + 1))
         cut = slice(first, first + self.frames)
         clip_label, start, end, _ = self.arrays["meta"][index].tolist()
-        seen = min(end, first + self.frames - 1) - max(start, first)
-        # Rest and other motion last longer than any window: they may fill it.
-        if seen < COVERED * min(end - start, self.frames - 1):
-            clip_label = IGNORE
+        shown = covered(start, end, first, self.frames)
         return (
             torch.from_numpy(self.arrays["frames"][index, cut].copy()),
             torch.from_numpy(self.arrays["labels"][index, cut].copy()),
-            int(clip_label),
+            int(clip_label) if shown else IGNORE,
             torch.from_numpy(self.arrays["poses"][index, cut].copy()),
         )
+
+
+def covered(start: float, end: float, first: int, frames: int) -> bool:
+    """Whether a cut of ``frames`` frames from ``first`` shows enough of a gesture to be named so.
+
+    ``start`` and ``end`` are the gesture's, in frames. Most of the gesture has to be seen, or it
+    has to fill most of the cut, as rest and other motion do, which last longer than any window.
+    """
+    seen = min(end, first + frames - 1) - max(start, first)
+    return seen >= COVERED * min(end - start, frames - 1)
 
 
 def render_windows(

@@ -1,0 +1,138 @@
+"""Evaluation: what it refuses, and the numbers that it gives where they are known."""
+
+import json
+
+import pytest
+import torch
+from helpers import make_model
+
+import core.evaluate
+from core import checkpoint
+from core.data import synthetic
+from core.data.gestures import LABELS, TIME_PAIRS
+from core.errors import BadInput
+from core.evaluate import by_class, gesture_decisions, pair_accuracy, stream_logits
+from core.evaluate import main as evaluate
+from core.model import ModelConfig
+
+
+def test_evaluation_refuses_what_it_cannot_give(tmp_path):
+    path = tmp_path / "model.safetensors"
+    checkpoint.save(path, make_model(causal=False), ["a", "b", "c", "d", "e"])
+    argv = ["--checkpoint", str(path), "--workers", "0"]
+    for more, reason in (
+        (["--streams", "1"], "no stream form"),
+        (["--data", str(tmp_path), "--streams", "1"], "leave them or --data out"),
+        (["--data", str(tmp_path), "--pairs", "1"], "leave them or --data out"),
+        (["--json", str(tmp_path / "missing" / "report.json")], "folder that exists"),
+    ):
+        with pytest.raises(BadInput, match=reason):
+            evaluate([*argv, *more])
+    with pytest.raises(BadInput, match="-1 is not a whole number"):
+        evaluate([*argv, "--streams", "-1"])
+
+
+def test_evaluation_of_one_clip_by_a_tsn_flagged_bidirectional(tmp_path):
+    """It streams all the same; the one clip is of no static class."""
+    path, report = tmp_path / "model.safetensors", tmp_path / "report.json"
+    model = make_model(temporal="none", causal=False, size=32, num_classes=27)
+    checkpoint.save(path, model, list(LABELS))
+    argv = ["--checkpoint", str(path), "--clips", "1", "--streams", "1", "--workers", "0"]
+    assert evaluate([*argv, "--json", str(report)]) == 0
+    found = json.loads(report.read_text())
+    assert found["static_top1"] is None
+    assert found["stream"]["gestures"] == synthetic.SyntheticStreams.GESTURES
+
+
+def test_stream_decision_averages_the_last_eight_frames():
+    model = make_model()
+    frames = torch.randint(0, 255, (12, 3, 64, 64), dtype=torch.uint8)
+    logits = stream_logits(model, frames)
+    assert logits.shape == (12, 5)
+    decided = gesture_decisions(logits, [11, 3])
+    assert decided.tolist() == [
+        int(logits[4:12].mean(0).argmax()),
+        int(logits[:4].mean(0).argmax()),
+    ]
+
+
+class Shades(torch.utils.data.Dataset):
+    """Clips of a pair in the place of rendered ones: of one grey each, the number of the class."""
+
+    def __init__(self, split, count, *, frames, size, frame_rate, difficulty, seed, only):
+        assert (split, difficulty) == ("test", "hard")
+        self.count, self.shape, self.only = count, (frames, 3, size, size), only
+        self.seed = seed
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        if index >= self.count:
+            raise IndexError(index)
+        label = LABELS.index(self.only[index % 2])
+        return torch.full(self.shape, label, dtype=torch.uint8), label
+
+
+class Answers(torch.nn.Module):
+    """A model that reads the class off the grey and answers what ``answer(name, times)`` says.
+
+    ``times`` counts the clips of that class before. A third class always has the largest logit.
+    """
+
+    def __init__(self, answer):
+        super().__init__()
+        self.config = ModelConfig(frames=2, size=32)
+        self.answer, self.shown = answer, []
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, x):
+        mean, std = (torch.tensor(v).view(3, 1, 1) for v in (self.config.mean, self.config.std))
+        out = torch.zeros(len(x), len(LABELS))
+        out[:, LABELS.index("Stop Sign")] = 9.0
+        for logits, clip in zip(out, x, strict=True):
+            name = LABELS[round(float((clip * std + mean).mean()) * 255)]
+            logits[LABELS.index(self.answer(name, self.shown.count(name)))] = 1.0
+            self.shown.append(name)
+        return out
+
+
+OTHER_OF_PAIR = {a: b for pair in TIME_PAIRS for a, b in (pair, pair[::-1])}
+FIRST = {name: pair[0] for pair in TIME_PAIRS for name in pair}
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (lambda name, times: name, 100.0),
+        (lambda name, times: OTHER_OF_PAIR[name], 0.0),
+        (lambda name, times: FIRST[name], 50.0),
+        # Of four clips a class, three of the first and one of the second are right.
+        (lambda name, times: FIRST[name] if times < 3 else OTHER_OF_PAIR[FIRST[name]], 50.0),
+        (lambda name, times: name if times < 3 else OTHER_OF_PAIR[name], 75.0),
+        (lambda name, times: name if name == FIRST[name] or times == 0 else FIRST[name], 62.5),
+    ],
+    ids=["right", "swapped", "always the first", "three to one", "three of four", "five of eight"],
+)
+def test_pair_accuracy_of_known_answers(answer, expected, monkeypatch):
+    made = []
+
+    def shades(*args, **settings):
+        made.append(Shades(*args, **settings))
+        return made[-1]
+
+    monkeypatch.setattr(core.evaluate, "SyntheticClips", shades)
+    model = Answers(answer)
+    found = pair_accuracy(model, 8, "hard", workers=0)
+    assert found == {" / ".join(pair): expected for pair in TIME_PAIRS}
+    assert model.shown == [name for pair in TIME_PAIRS for _ in range(4) for name in pair]
+    seeds = {clips.seed for clips in made} | {0}  # 0 is that of the clips that --clips asks for
+    assert len(seeds) == 1 + len(TIME_PAIRS), "scenes are used twice"
+
+
+def test_top1_by_class():
+    says = torch.tensor([0, 1, 0, 2, 2, 0, 2])
+    labels = torch.tensor([0, 0, 0, 2, 2, 2, 2])
+    logits = torch.nn.functional.one_hot(says, 3).float()
+    found = by_class(logits, labels, ["a", "b", "c"])
+    assert found == {"a": 66.67, "c": 75.0}, "b has no clip and is left out"
