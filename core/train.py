@@ -28,7 +28,7 @@ from tqdm import tqdm
 from core import checkpoint
 from core.data import open_clips, open_windows
 from core.data.scenes import IGNORE
-from core.errors import run_main
+from core.errors import BadInput, run_main
 from core.evaluate import pass_size
 from core.model import BACKBONES, LEAST_SIZE, ModelConfig, VideoClassifier
 from core.options import MOST_SEED, Parser, check_folder, number, positive, whole
@@ -153,18 +153,32 @@ def start_run(args: argparse.Namespace, config: ModelConfig, labels: list[str], 
     run = Run(trainee, average, optimizer, labels, settings)
     if (args.out / STATE).exists():
         run.restore(args.out / STATE)
-        trim_log(args.out / LOG, run.step)
         print(f"resumed {args.out} at step {run.step} of {args.steps}")
+    # Without a state as well: a run that starts over in its folder starts its log over.
+    trim_log(args.out / LOG, run.step)
     return run
 
 
 def trim_log(path: Path, step: int) -> None:
-    """Drop the records past ``step``: those of validations after the last saved state."""
-    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-    kept = [line for line in lines if json.loads(line)["step"] <= step]
-    if len(kept) < len(lines):
+    """Drop the records past ``step``, of validations after the last saved state, and half a line.
+
+    Only the last line can be half-written. Raises ``BadInput`` when an earlier one is no record.
+    """
+    text = path.read_text(errors="replace") if path.exists() else ""
+    lines = text.splitlines()
+    kept = ""
+    for place, line in enumerate(lines, 1):
+        try:
+            kept += line + "\n" if json.loads(line)["step"] <= step else ""
+        except (KeyError, TypeError, ValueError):  # not JSON, or not a record
+            if place < len(lines):
+                raise BadInput(
+                    f"{path} is damaged in line {place}: remove it, and the run goes on without "
+                    "its records, or give another --out"
+                ) from None
+    if kept != text:
         temporary = path.with_suffix(".tmp")
-        temporary.write_text("".join(kept))
+        temporary.write_text(kept)
         os.replace(temporary, path)
 
 

@@ -18,6 +18,7 @@ CLIP_NORM = 5.0
 EMA_DECAY = 0.998
 STATEFUL = ("trainee", "average", "optimizer")
 PLAIN = ("settings", "labels", "step", "best", "best_size", "smoothed", "seconds")
+NEEDED = {*STATEFUL, "settings", "step"}  # states of old may lack the others
 
 
 @dataclass
@@ -57,8 +58,12 @@ class Run:
             temporary.unlink(missing_ok=True)  # there only if writing failed
 
     def restore(self, path: Path) -> None:
-        """Raises ``BadInput`` when the state is of a run with other settings, classes or model."""
-        state = torch.load(path, map_location=self.device, weights_only=True)
+        """Go on where a saved state is.
+
+        Raises ``BadInput`` when the file is damaged or of a run with other settings, classes or
+        model.
+        """
+        state = read_state(path)
         saved = state["settings"]
         # An option that is younger than the state was not given, which is False for a flag.
         names = saved.keys() | self.settings.keys()
@@ -68,7 +73,7 @@ class Run:
                 f"{path.parent} holds a run with other settings ({', '.join(differ)}): give "
                 "another --out, or the same command"
             )
-        labels = state.get("labels", self.labels)  # states of old have none
+        labels = state.get("labels", self.labels)
         if labels != self.labels:
             other = sorted(set(labels) ^ set(self.labels)) or labels
             raise BadInput(
@@ -83,8 +88,33 @@ class Run:
             raise BadInput(
                 f"{path.parent} holds a run of another model ({reason}): give another --out"
             ) from None
+        except (AttributeError, KeyError, TypeError):  # no state dicts at all
+            raise damaged(path) from None
         for name in PLAIN:
             setattr(self, name, state.get(name, getattr(self, name)))
+
+
+def read_state(path: Path) -> dict:
+    """What ``Run.save`` wrote, on the CPU; raises ``BadInput`` when the file is damaged or foreign.
+
+    Half a file, an empty one and flipped bits end in a dozen kinds of errors, all of one meaning.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        whole = state.keys() >= NEEDED and isinstance(state["settings"], dict)
+    except Exception:
+        whole = False
+    if not whole:
+        raise damaged(path)
+    return state
+
+
+def damaged(path: Path) -> BadInput:
+    """The error for a state that ``Run.save`` did not write, or not to the end."""
+    return BadInput(
+        f"{path} is damaged or not a state of core.train: remove it to start over, or give "
+        "another --out"
+    )
 
 
 def train_step(

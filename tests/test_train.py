@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 from helpers import make_model
+from runs import TINY, write_own_clips
 
 from benchmarks.model_card import command
 from core import checkpoint
@@ -17,7 +18,6 @@ from core.data.gestures import LABELS
 from core.data.hand import KEYPOINTS
 from core.data.scenes import IGNORE, POSE_TARGETS, POSE_VALUES
 from core.errors import BadInput
-from core.evaluate import gesture_decisions, stream_logits
 from core.evaluate import main as evaluate
 from core.model import VideoClassifier
 from core.strided import replace_strided_depthwise
@@ -26,10 +26,6 @@ from core.train import _families, learning_rate, model_config, parse, size_at, s
 from core.train import main as run
 
 ROUNDING = 1e-5  # float32 sums in another order, relative to values of order 1
-TINY = [
-    "--width", "0.25", "--size", "32", "--frames", "4", "--clips", "27", "--steps", "4",
-    "--batch", "3", "--every", "2", "--val-clips", "5", "--workers", "0", "--cpu", "--fp32",
-]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -55,74 +51,6 @@ def test_trains_on_synthetic_gestures_and_evaluates(tmp_path):
     assert set(found["by_class"]) == set(LABELS)
     assert found["stream"]["gestures"] == synthetic.SyntheticStreams.GESTURES
     assert len(found["pairs"]) == 10
-
-
-def test_killed_and_resumed_equals_never_killed(tmp_path):
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    run([*TINY, "--out", str(whole)])
-    run([*TINY, "--out", str(parts), "--stop", "2"])
-    log = parts / "log.jsonl"
-    with log.open("a") as file:
-        file.write('{"step": 3}\n')  # validated, and killed before the state was saved
-    run([*TINY, "--out", str(parts)])
-    logs = [[json.loads(r) for r in (p / "log.jsonl").open()] for p in (whole, parts)]
-    seconds = [[r.pop("seconds") for r in records] for records in logs]
-    assert logs[0] == logs[1]
-    assert seconds[1] == sorted(seconds[1]), "time does not run on"
-    states = [torch.load(p / "state.pt", weights_only=True) for p in (whole, parts)]
-    assert states[0]["step"] == states[1]["step"] == 4
-    assert states[0]["smoothed"] == states[1]["smoothed"]
-    assert states[1]["seconds"] > 0
-    for name in ("trainee", "average"):
-        for key, value in states[0][name].items():
-            assert torch.equal(value, states[1][name][key]), key
-
-
-def test_resuming_with_other_settings_is_refused(tmp_path):
-    out = tmp_path / "run"
-    run([*TINY, "--out", str(out), "--stop", "2"])
-    with pytest.raises(BadInput, match="other settings"):
-        run([*TINY, "--out", str(out), "--lr", "0.5"])
-
-
-def test_state_of_before_its_labels_were_kept_still_resumes(tmp_path):
-    out = tmp_path / "run"
-    run([*TINY, "--out", str(out), "--stop", "2"])
-    state = torch.load(out / "state.pt", weights_only=True)
-    for name in ("labels", "smoothed", "seconds"):
-        del state[name]
-    del state["settings"]["causal"]
-    torch.save(state, out / "state.pt")
-    assert run([*TINY, "--out", str(out)]) == 0
-    state["trainee"]["model.classifier.bias"] = torch.zeros(3)
-    torch.save(state, out / "state.pt")
-    with pytest.raises(BadInput, match="another model") as caught:
-        run([*TINY, "--out", str(out)])
-    assert "\n" not in str(caught.value)
-
-
-def test_terminated_while_saving_leaves_the_old_state(tmp_path, monkeypatch):
-    out = tmp_path / "run"
-    run([*TINY, "--out", str(out), "--stop", "2"])
-    before = (out / "state.pt").read_bytes()
-
-    def terminated(_state, path):
-        path.write_bytes(b"half")
-        raise SystemExit(143)
-
-    monkeypatch.setattr(torch, "save", terminated)
-    with pytest.raises(SystemExit):
-        run([*TINY, "--out", str(out)])
-    assert (out / "state.pt").read_bytes() == before
-    assert not list(out.glob("*.tmp"))
-
-
-def test_resuming_with_a_renamed_class_is_refused(tmp_path, own_clips):
-    argv = [*TINY, "--data", str(own_clips), "--out", str(tmp_path / "run")]
-    run([*argv, "--stop", "2"])
-    (own_clips / "like").rename(own_clips / "love")
-    with pytest.raises(BadInput, match=r"other classes \(like, love\)"):
-        run(argv)
 
 
 @pytest.mark.parametrize(
@@ -155,12 +83,7 @@ def test_refused_before_anything_is_rendered_or_made(tmp_path):
 
 @pytest.fixture
 def own_clips(tmp_path):
-    """Clips of three gestures under names of one's own, as videos in class folders."""
-    root = tmp_path / "own"
-    names = ["Thumb Up=like", "Thumb Down=dislike", "Swiping Left=next"]
-    argv = [text for name in names for text in ("--class", name)]
-    synthetic.main(["--write", str(root), "--count", "18", "--size", "48", *argv])
-    return root
+    return write_own_clips(tmp_path / "own")
 
 
 def test_fine_tunes_to_other_labels_from_a_folder(tmp_path, own_clips):
@@ -207,34 +130,6 @@ def test_model_card_prints_the_command_of_a_run():
     args = parse([*argv, "--out", "runs/mine"])
     settings = json.loads(json.dumps(vars(args), default=str))
     assert parse(shlex.split(command(settings, "mine"))[3:]) == args
-
-
-def test_evaluation_refuses_what_it_cannot_give(tmp_path):
-    path = tmp_path / "model.safetensors"
-    checkpoint.save(path, make_model(causal=False), ["a", "b", "c", "d", "e"])
-    argv = ["--checkpoint", str(path), "--workers", "0"]
-    for more, reason in (
-        (["--streams", "1"], "no stream form"),
-        (["--data", str(tmp_path), "--streams", "1"], "leave them or --data out"),
-        (["--data", str(tmp_path), "--pairs", "1"], "leave them or --data out"),
-        (["--json", str(tmp_path / "missing" / "report.json")], "folder that exists"),
-    ):
-        with pytest.raises(BadInput, match=reason):
-            evaluate([*argv, *more])
-    with pytest.raises(BadInput, match="-1 is not a whole number"):
-        evaluate([*argv, "--streams", "-1"])
-
-
-def test_evaluation_of_one_clip_by_a_tsn_flagged_bidirectional(tmp_path):
-    """It streams all the same; the one clip is of no static class."""
-    path, report = tmp_path / "model.safetensors", tmp_path / "report.json"
-    model = make_model(temporal="none", causal=False, size=32, num_classes=27)
-    checkpoint.save(path, model, list(LABELS))
-    argv = ["--checkpoint", str(path), "--clips", "1", "--streams", "1", "--workers", "0"]
-    assert evaluate([*argv, "--json", str(report)]) == 0
-    found = json.loads(report.read_text())
-    assert found["static_top1"] is None
-    assert found["stream"]["gestures"] == synthetic.SyntheticStreams.GESTURES
 
 
 def test_losses_ignore_what_cannot_be_known():
@@ -322,18 +217,6 @@ def test_strided_depthwise_at_stride_one_computes_the_same():
         replace_strided_depthwise(model)
         got = model.folded_logits(x, 6)
     assert (got - expected).abs().max() < ROUNDING * expected.abs().max().clamp(min=1)
-
-
-def test_stream_decision_averages_the_last_eight_frames():
-    model = make_model()
-    frames = torch.randint(0, 255, (12, 3, 64, 64), dtype=torch.uint8)
-    logits = stream_logits(model, frames)
-    assert logits.shape == (12, 5)
-    decided = gesture_decisions(logits, [11, 3])
-    assert decided.tolist() == [
-        int(logits[4:12].mean(0).argmax()),
-        int(logits[:4].mean(0).argmax()),
-    ]
 
 
 def test_keypoint_loss_is_least_in_the_right_cell():

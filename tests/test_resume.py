@@ -1,0 +1,187 @@
+"""A run that was killed goes on as if it had not been; a folder that cannot go on says why."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from runs import TINY, write_own_clips
+
+from core.errors import BadInput
+from core.train import main as run
+from core.train import trim_log
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """The command of a run on a folder of clips, without ``--out``, and its folder at step 2."""
+    root = tmp_path_factory.mktemp("stopped")
+    argv = [*TINY, "--data", str(write_own_clips(root / "own"))]
+    run([*argv, "--out", str(root / "run"), "--stop", "2"])
+    return argv, root / "run"
+
+
+@pytest.fixture
+def resume(stopped, tmp_path):
+    """A copy of the stopped run to damage, as its folder and the call that goes on with it."""
+    argv, folder = stopped
+    out = tmp_path / "run"
+    shutil.copytree(folder, out)
+    return out, lambda *more: run([*argv, *more, "--out", str(out)])
+
+
+def contents(folder):
+    return {p.name: p.read_bytes() for p in folder.iterdir()}
+
+
+def steps(folder):
+    return [json.loads(line)["step"] for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def refused(out, go_on, said):
+    """Going on raises a one-line ``BadInput`` and leaves the folder as it is."""
+    before = contents(out)
+    with pytest.raises(BadInput, match=said) as caught:
+        go_on()
+    assert "\n" not in str(caught.value)
+    assert contents(out) == before
+
+
+def test_killed_and_resumed_equals_never_killed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # rendered windows go below it
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    run([*TINY, "--out", str(whole)])
+    run([*TINY, "--out", str(parts), "--stop", "2"])
+    with (parts / "log.jsonl").open("a") as file:
+        file.write('{"step": 3}\n{"step": 4, "accu')  # killed before the state was saved
+    run([*TINY, "--out", str(parts)])
+    logs = [[json.loads(r) for r in (p / "log.jsonl").open()] for p in (whole, parts)]
+    seconds = [[r.pop("seconds") for r in records] for records in logs]
+    assert logs[0] == logs[1]
+    assert seconds[1] == sorted(seconds[1]), "time does not run on"
+    states = [torch.load(p / "state.pt", weights_only=True) for p in (whole, parts)]
+    assert states[0]["step"] == states[1]["step"] == 4
+    assert states[0]["smoothed"] == states[1]["smoothed"]
+    assert states[1]["seconds"] > 0
+    for name in ("trainee", "average"):
+        for key, value in states[0][name].items():
+            assert torch.equal(value, states[1][name][key]), key
+
+
+def test_resuming_with_other_settings_is_refused(resume):
+    out, go_on = resume
+    refused(out, lambda: go_on("--lr", "0.5"), "other settings")
+
+
+def test_resuming_with_a_renamed_class_is_refused(resume, tmp_path, stopped):
+    out, _ = resume
+    own = stopped[1].parent / "own"
+    (own / "like").rename(own / "love")
+    try:
+        refused(out, resume[1], r"other classes \(like, love\)")
+    finally:
+        (own / "love").rename(own / "like")
+
+
+def test_state_of_before_its_labels_were_kept_still_resumes(resume):
+    out, go_on = resume
+    state = torch.load(out / "state.pt", weights_only=True)
+    for name in ("labels", "smoothed", "seconds"):
+        del state[name]
+    del state["settings"]["causal"]
+    torch.save(state, out / "state.pt")
+    assert go_on() == 0
+    state["trainee"]["model.classifier.bias"] = torch.zeros(4)
+    torch.save(state, out / "state.pt")
+    refused(out, go_on, "another model")
+
+
+def test_terminated_while_saving_leaves_the_old_state(resume, monkeypatch):
+    out, go_on = resume
+    before = (out / "state.pt").read_bytes()
+
+    def terminated(_state, path):
+        path.write_bytes(b"half")
+        raise SystemExit(143)
+
+    monkeypatch.setattr(torch, "save", terminated)
+    with pytest.raises(SystemExit):
+        go_on()
+    assert (out / "state.pt").read_bytes() == before
+    assert not list(out.glob("*.tmp"))
+
+
+@pytest.mark.parametrize("part", [0.0, 0.001, 0.5, 0.999])
+def test_truncated_state_is_refused(resume, part):
+    out, go_on = resume
+    data = (out / "state.pt").read_bytes()
+    (out / "state.pt").write_bytes(data[: int(part * len(data))])
+    refused(out, go_on, r"state\.pt is damaged .*: remove it to start over, or give another --out")
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        {"a": 1},
+        torch.zeros(2),
+        {"settings": 0, "step": 0, "trainee": {}, "average": {}, "optimizer": {}},
+        "trainee",
+        "optimizer",
+    ],
+    ids=["dictionary", "tensor", "names alone", "trainee", "optimizer"],
+)
+def test_foreign_state_is_refused(resume, foreign):
+    out, go_on = resume
+    if isinstance(foreign, str):  # a state in which this part is something else
+        foreign = torch.load(out / "state.pt", weights_only=True) | {foreign: [1, 2]}
+    torch.save(foreign, out / "state.pt")
+    refused(out, go_on, r"state\.pt is damaged or not a state of core\.train: remove it")
+
+
+def test_text_in_the_place_of_a_state_is_refused(resume):
+    out, go_on = resume
+    (out / "state.pt").write_text("not a state\n")
+    refused(out, go_on, r"state\.pt is damaged or not a state")
+
+
+def test_starting_over_without_the_damaged_state_starts_the_log_over(resume):
+    out, go_on = resume
+    (out / "state.pt").unlink()
+    assert go_on() == 0
+    assert steps(out) == [2, 4]
+
+
+def test_half_written_last_line_is_dropped(resume):
+    out, go_on = resume
+    with (out / "log.jsonl").open("a") as log:
+        log.write('{"step": 4, "accu')
+    assert go_on() == 0
+    assert steps(out) == [2, 4]
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("", ""),
+        ('{"step": 2}\n{"step": 4}\n', '{"step": 2}\n'),
+        ('{"step": 2}\n{"ste', '{"step": 2}\n'),
+        ('{"step": 2}\n\0\0\0', '{"step": 2}\n'),  # after a loss of power
+        ('{"step": 2}\n{"other": 1}\n', '{"step": 2}\n'),
+        ('{"step": 1}\n{"step": 2}', '{"step": 1}\n{"step": 2}\n'),  # the next gets its own line
+        ('{"ste', ""),
+    ],
+)
+def test_log_is_cut_to_whole_records_up_to_the_step(tmp_path, text, kept):
+    log = tmp_path / "log.jsonl"
+    log.write_text(text)
+    trim_log(log, 2)
+    assert log.read_text() == kept
+    assert [p.name for p in tmp_path.iterdir()] == ["log.jsonl"]
+
+
+@pytest.mark.parametrize("line", [b'{"step": 1, "accu', b"", b"[]", b'{"step": "two"}', b"\xff"])
+def test_damage_in_an_earlier_line_of_the_log_is_refused(resume, line):
+    out, go_on = resume
+    log = out / "log.jsonl"
+    log.write_bytes(line + b"\n" + log.read_bytes())
+    refused(out, go_on, r"log\.jsonl is damaged in line 1: remove it, .* or give another --out")
