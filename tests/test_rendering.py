@@ -9,7 +9,7 @@ from core.data.camera import render
 from core.data.gestures import LABELS, NO_GESTURE, STATIC_LABELS, segment
 from core.data.hand import capsules
 from core.data.scenes import DIFFICULTY, clip_scene, make_scene
-from core.data.synthetic import SyntheticClips
+from core.data.synthetic import SyntheticClips, training_window
 
 SMALL = {"frames": 6, "size": 48, "frame_rate": 10.0}
 CHANGED = 8  # levels of 255 by which a pixel has to differ to count
@@ -76,6 +76,28 @@ def test_difficulty_scales_the_variation():
         for name in ("easy", "default", "hard")
     ]
     assert spread[0] < 0.7 * spread[1] < 0.7 * spread[2]
+
+
+def test_easy_and_hard_clips_are_whole_pictures_of_their_own(monkeypatch):
+    """Finite before they are rounded to bytes, where they could not be anything else."""
+    compressed, compress = [], camera.compress
+    monkeypatch.setattr(
+        camera, "compress", lambda x, quality: compressed.append(x) or compress(x, quality)
+    )
+    shown = {}
+    for name in ("easy", "default", "hard"):
+        clips = SyntheticClips("test", 5, difficulty=name, **SMALL)
+        shown[name] = torch.stack([clips[i][0] for i in range(5)])
+        assert torch.equal(shown[name][2], clips[2][0]), "another picture the second time"
+        assert shown[name].float().std((1, 2, 3, 4)).min() > 5, "a picture is flat"
+        assert len(shown[name].flatten(1).unique(dim=0)) == 5
+        window = training_window(0, 3, 48, DIFFICULTY[name], 10.0)
+        assert np.isfinite(window.poses).all()
+        assert window.frames.float().std() > 5
+    for a, b in (("easy", "default"), ("default", "hard"), ("easy", "hard")):
+        assert all(changed(x, y).any() for x, y in zip(shown[a], shown[b], strict=True))
+    assert len(compressed) > 5
+    assert all(x.isfinite().all() for x in compressed)
 
 
 def test_rendering_is_the_same_in_a_batch_of_times_and_alone():
