@@ -212,16 +212,19 @@ def test_what_stays_outside_is_named_and_nothing_is_written(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_deployed_model_forgets_its_past(tmp_path_factory):
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_the_deployed_model_forgets_its_past_to_the_last_bit(precision, tmp_path_factory):
     """All ten slots, which hold 30 frames together, with the weights of the package."""
     model = load(bundled_path()).model
-    runner = open_pte(lower(model, "stream", "fp32", tmp_path_factory)[1].artifact)
+    runner = open_pte(lower(model, "stream", precision, tmp_path_factory)[1].artifact)
     pasts, common = clips_for(model, 2), clips_for(model, 2, seed=3)
     common = torch.cat(common)[:MEMORY]
     assert len(common) == MEMORY
     ends = [play(runner, model, common, play(runner, model, past).state) for past in pasts]
     assert relative(ends[0].logits[0], ends[1].logits[0]) > FP32
-    assert relative(ends[0].logits[-1], ends[1].logits[-1]) < FP32
+    assert torch.equal(ends[0].logits[-1], ends[1].logits[-1])
+    for a, b in zip(ends[0].state, ends[1].state, strict=True):
+        assert torch.equal(a, b)
 
 
 @pytest.mark.slow
