@@ -14,9 +14,9 @@ import sys
 from pathlib import Path
 
 from core.errors import BAD_INPUT, GATE_FAILED, BadInput, one_line, run_main
-from core.options import Parser
+from core.options import Parser, whole
 from mobile_export import combinations
-from mobile_export.console import Steps, check_json_path, points, whole_clips
+from mobile_export.console import Steps, check_json_path, points
 from mobile_export.errors import LoweringError
 
 EXAMPLES = """
@@ -78,7 +78,7 @@ def make_parser() -> Parser:
     )
     add(
         "--clips",
-        type=whole_clips,
+        type=whole(1),
         metavar="N",
         help="held-out clips of the check (default: what fits into a minute, at most 400)",
     )

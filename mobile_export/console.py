@@ -51,17 +51,6 @@ def quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def whole_clips(text: str) -> int:
-    """An argparse type: a whole number of at least 1."""
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
-    return value
-
-
 def points(text: str) -> float:
     """An argparse type: percentage points, 0 to 100."""
     try:

@@ -23,8 +23,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from core.errors import GATE_FAILED, BadInput, run_main
-from core.options import Parser
-from mobile_export.console import Steps, check_json_path, points, quiet, whole_clips
+from core.options import Parser, whole
+from mobile_export.console import Steps, check_json_path, points, quiet
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
@@ -279,7 +279,7 @@ def make_parser() -> Parser:
     )
     add = parser.add_argument
     add("bundle", type=Path, metavar="BUNDLE", help="folder of an export")
-    add("--clips", type=whole_clips, help=f"held-out clips (default {CLIPS}; a folder's all)")
+    add("--clips", type=whole(1), help=f"held-out clips (default {CLIPS}; a folder's all)")
     add("--data", type=Path, metavar="DIR", help="own clips, a sub-folder a class, not synthetic")
     add("--checkpoint", type=Path, metavar="FILE", help="when it is not the bundled one")
     add("--difficulty", choices=DIFFICULTIES, default="default", help="of the synthetic clips")
