@@ -117,8 +117,9 @@ def test_batched_stream_equals_loop_of_singles():
     close(together, torch.cat(alone), FP16_TOLERANCE)
 
 
-def test_clip_package_equals_eager():
-    model, made = lowered("clip", "fp16")
+@pytest.mark.parametrize("causal", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_clip_package_equals_eager(causal):
+    model, made = lowered("clip", "fp16", causal=causal)
     clips = pixel_clips(2, model.config)
     runner = runner_of(model, made.artifact, "clip")
     assert runner.batch == model.config.frames
