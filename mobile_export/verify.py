@@ -3,10 +3,13 @@
     python -m mobile_export.verify artifacts/mobilenet_v2-action-stream-xnnpack-int8
     python -m mobile_export.verify BUNDLE --clips 2700 --json report.json
     python -m mobile_export.verify BUNDLE --data my_clips --checkpoint my_model.safetensors
+    python -m mobile_export.verify BUNDLE --arm64 --clips 20
 
 Checks every file against the manifest's hashes, replays the golden clip, and measures the top-1
 accuracy of checkpoint and artifact on the same held-out clips. Where no runtime exists on this
 machine (Vulkan) the converted graph is evaluated instead, and the report calls that a proxy.
+--arm64 also executes an XNNPACK program by the kernels that a phone has, on emulated Arm cores, and
+compares it with this machine; it compiles a small runner once, for which it names what is missing.
 
 Exit status: 0 when all is well; 2 for input that cannot be used, a changed file among it; 3 when
 the drop is larger than --max-drop, the golden clip is not reproduced, or the logits are further
@@ -284,6 +287,10 @@ def make_parser() -> Parser:
     add("--checkpoint", type=Path, metavar="FILE", help="when it is not the bundled one")
     add("--difficulty", choices=DIFFICULTIES, default="default", help="of the synthetic clips")
     add("--max-drop", type=points, default=MAX_DROP, metavar="POINTS", help="default %(default)s")
+    add(
+        "--arm64", action="store_true",
+        help="also run an XNNPACK bundle through Arm's kernels, on emulated cores",
+    )  # fmt: skip
     add("--json", type=Path, metavar="FILE", help="write the figures")
     return parser
 
@@ -305,12 +312,24 @@ def main(argv: list[str] | None = None) -> int:
     unopened = count_unopened(dataset)
     with quiet():
         runner = open_runner(bundle)
+    cores = []
+    if args.arm64:
+        from mobile_export import arm64
+
+        step("arm64", f"{len(dataset)} held-out clips on emulated {' and '.join(arm64.CORES)}")
+        cores = arm64.check_cores(bundle, dataset)
     step("verify", f"golden clip and {len(dataset)} held-out clips, {runner.name}")
     report = check(bundle, checkpoint, runner, dataset, args.max_drop, unopened)
+    for core in cores:
+        report.failures.extend(core.failures(bundle.manifest["precision"]))
     step("done", "passed" if not report.failures else "; ".join(report.failures))
     print(report.table())
+    figures = report.to_dict()
+    if cores:
+        print(arm64.table(cores))
+        figures["arm64"] = [core.to_dict() for core in cores]
     if args.json:
-        args.json.write_text(json.dumps(report.to_dict(), indent=2) + "\n")
+        args.json.write_text(json.dumps(figures, indent=2) + "\n")
     return GATE_FAILED if report.failures else 0
 
 

@@ -1,0 +1,75 @@
+"""The native runner as a ``runtime.Runner``: a process that answers calls over its streams."""
+
+import contextlib
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.errors import BadInput
+from mobile_export.graph import Port
+from mobile_export.runtime.executorch import check_inputs
+
+
+class Native:
+    """Runs one program in a process of its own; ``close`` or a ``with`` block ends it.
+
+    ``command`` is ``build.host_command()`` or ``build.arm64_command(core)``; ``inputs`` and
+    ``outputs`` are the bundle's ports.
+    """
+
+    proxy = False
+    batch = 1
+
+    def __init__(
+        self, command: list[str], artifact: Path, inputs: list[Port], outputs: list[Port], name: str
+    ) -> None:
+        self.name = name
+        self.inputs, self.outputs = inputs, outputs
+        self._artifact = artifact
+        # A file: nobody empties a pipe, and a full one would stop the process.
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115
+        self._process = subprocess.Popen(
+            [*command, str(artifact), "serve", "--threads", "1"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+        )
+
+    def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """One call. Raises ``BadInput`` for inputs of other shapes and when the process ends."""
+        check_inputs(inputs, [port.shape for port in self.inputs])
+        call = b"".join(x.contiguous().numpy().tobytes() for x in inputs)
+        with contextlib.suppress(BrokenPipeError):  # then the answer is missing as well
+            self._process.stdin.write(call)
+            self._process.stdin.flush()
+        return [self._answer(port.shape) for port in self.outputs]
+
+    def _answer(self, shape: tuple[int, ...]) -> Tensor:
+        size = 4 * int(np.prod(shape))
+        data = self._process.stdout.read(size)
+        if len(data) < size:
+            status = self._process.wait()
+            self._errors.seek(0)
+            lines = self._errors.read().decode(errors="replace").strip().splitlines()
+            line = lines[-1] if lines else f"exit status {status}"
+            raise BadInput(f"{self._artifact}: the native runner stopped ({line}); export it again")
+        return torch.from_numpy(np.frombuffer(data, "<f4").reshape(shape).copy())
+
+    def close(self) -> None:
+        """End the process."""
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+        self._errors.close()
+
+    def __enter__(self) -> "Native":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,100 @@
+"""The runner in C++, for this machine and for emulated Arm cores, beside the Python runtime."""
+
+import shutil
+import subprocess
+
+import pytest
+import torch
+from short_models import clips_for, make_short, play, relative
+
+from core.errors import BadInput
+from mobile_export import arm64
+from mobile_export.graph import input_ports, output_ports
+from mobile_export.runtime.executorch import open_pte
+from mobile_export.runtime.native import build
+from mobile_export.runtime.native.process import Native
+from mobile_export.targets import xnnpack
+
+EMULATOR = ("aarch64-linux-gnu-g++", "qemu-aarch64-static")
+# Sums of floats (gates, classifier) in another order; what is int8 is the same to the bit.
+ROUNDING = 1e-4
+
+needs_emulator = pytest.mark.skipif(
+    any(shutil.which(name) is None for name in EMULATOR),
+    reason="needs g++-aarch64-linux-gnu and qemu-user-static",
+)
+needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
+
+
+@pytest.fixture(scope="module", params=["fp32", "int8"])
+def stream(request, tmp_path_factory):
+    model = make_short()
+    out = tmp_path_factory.mktemp(request.param)
+    lowered = xnnpack.lower(
+        model, "stream", request.param, clips_for(model), out, labels=list("abcde")
+    )
+    return model, lowered.artifact
+
+
+def native(command: list[str], model, artifact) -> Native:
+    ports = input_ports(model, "stream"), output_ports(model, "stream")
+    return Native(command, artifact, *ports, "native")
+
+
+@needs_compiler
+def test_host_runner_is_the_python_runtime_to_the_bit(stream):
+    model, artifact = stream
+    clip = clips_for(model, seed=1)[0]
+    expected = play(open_pte(artifact), model, clip)
+    with native(build.host_command(), model, artifact) as runner:
+        got = play(runner, model, clip)
+        with pytest.raises(BadInput, match=r"1 inputs: the program takes"):
+            runner([clip[:1]])
+    assert torch.equal(got.logits, expected.logits)
+    assert all(torch.equal(a, b) for a, b in zip(got.state, expected.state, strict=True))
+
+
+@needs_emulator
+@pytest.mark.parametrize("core", arm64.CORES)
+def test_arm_kernels_agree_with_this_machine(stream, core):
+    model, artifact = stream
+    clip = clips_for(model, seed=1)[0][:4]
+    expected = play(open_pte(artifact), model, clip)
+    with native(build.arm64_command(core), model, artifact) as runner:
+        got = play(runner, model, clip)
+    assert relative(got.logits, expected.logits) < ROUNDING
+    for a, b in zip(got.state, expected.state, strict=True):
+        assert relative(a, b) < ROUNDING
+
+
+@needs_compiler
+def test_a_file_that_is_no_program_ends_in_one_line(tmp_path):
+    model = make_short()
+    broken = tmp_path / "model.pte"
+    broken.write_bytes(b"not a program at all")
+    inputs = [torch.zeros(port.shape) for port in input_ports(model, "stream")]
+    with (
+        native(build.host_command(), model, broken) as runner,
+        pytest.raises(BadInput, match=r"native runner stopped .*loading.* failed") as error,
+    ):
+        runner(inputs)
+    assert "\n" not in str(error.value)
+
+
+@needs_compiler
+def test_the_benchmark_times_every_call(stream):
+    _, artifact = stream
+    command = [*build.host_command(), str(artifact), "bench", "1", "3", "--threads", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.count(",") == 4  # load_ms, first_ms and three calls
+    done = subprocess.run([*command[:-4], "x", "3"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "is not a count" in done.stderr
+
+
+def test_missing_packages_are_named_in_one_line(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(BadInput, match=r"apt-get install g\+\+-aarch64-linux-gnu qemu-user-static"):
+        build.arm64_command(arm64.CORES[0])
+    with pytest.raises(BadInput, match=r"apt-get install g\+\+$"):
+        build.host_command()
