@@ -18,7 +18,6 @@ from core.errors import BadInput
 from mobile_export.accuracy import relative_deviation
 from mobile_export.bundle import Bundle
 from mobile_export.feed import run_form
-from mobile_export.graph import Port
 from mobile_export.runtime.native.build import CORES, arm64_command, host_command
 from mobile_export.runtime.native.process import Native
 
@@ -61,7 +60,10 @@ def check_cores(
             f"--arm64 is for XNNPACK bundles, {bundle.path} is for {bundle.manifest['target']}"
         )
     commands = {"this machine": host_command()} | {core: arm64_command(core) for core in cores}
-    runners = {name: _native(bundle, command, name) for name, command in commands.items()}
+    runners = {
+        name: Native(command, bundle.artifact, bundle.inputs, bundle.outputs, name)
+        for name, command in commands.items()
+    }
     logits: dict[str, list[Tensor]] = {name: [] for name in runners}
     try:
         with (
@@ -83,15 +85,6 @@ def check_cores(
             runner.close()
     here = logits.pop("this machine")
     return [_report(core, here, there) for core, there in logits.items()]
-
-
-def _native(bundle: Bundle, command: list[str], name: str) -> Native:
-    manifest = bundle.manifest
-    first, states = manifest["input"], manifest["state"]
-    inputs = [Port(first["name"], tuple(first["shape"]))]
-    inputs += [Port(state["input"], tuple(state["shape"])) for state in states]
-    outputs = [Port(output["name"], tuple(output["shape"])) for output in manifest["outputs"]]
-    return Native(command, bundle.artifact, inputs, outputs, name)
 
 
 def _logits(bundle: Bundle, runner: Native, pixels: Tensor) -> Tensor:

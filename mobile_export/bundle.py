@@ -52,10 +52,21 @@ class Bundle:
         """Shapes of the state tensors in order, leading axis included."""
         return [state["shape"] for state in self.manifest["state"]]
 
+    @property
+    def inputs(self) -> list[Port]:
+        """What the artifact takes, in order: the frame or clip, then the state."""
+        first, states = self.manifest["input"], self.manifest["state"]
+        held = [Port(state["input"], tuple(state["shape"])) for state in states]
+        return [Port(first["name"], tuple(first["shape"])), *held]
+
+    @property
+    def outputs(self) -> list[Port]:
+        """What the artifact gives, in order: the logits, then the next state."""
+        return [Port(o["name"], tuple(o["shape"])) for o in self.manifest["outputs"]]
+
     def zeros(self) -> list[torch.Tensor]:
         """Inputs of the graph's shapes; the state is as before the first frame."""
-        shapes = [self.manifest["input"]["shape"], *self.state_shapes]
-        return [torch.zeros(shape) for shape in shapes]
+        return [torch.zeros(port.shape) for port in self.inputs]
 
     def golden(self, part: str) -> np.ndarray:
         """``inputs``, ``pixels`` or ``logits`` of the golden clip."""

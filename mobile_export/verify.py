@@ -112,15 +112,9 @@ def open_runner(bundle: "Bundle") -> "Runner":
         if manifest["precision"] == "fp16":  # the delegate rounds, the graph that it took does not
             runner.name += ", in fp32: what fp16 loses is not measured"
         return runner
-    from mobile_export.graph import Port
-
-    first, states = manifest["input"], manifest["state"]
-    inputs = [Port(first["name"], tuple(first["shape"]))]
-    inputs += [Port(state["input"], tuple(state["shape"])) for state in states]
-    outputs = [Port(output["name"], tuple(output["shape"])) for output in manifest["outputs"]]
     config = bundle.config
     opened = _runtime("coreml").open_coreml
-    return opened(bundle.artifact, inputs, outputs, config.mean, config.std)
+    return opened(bundle.artifact, bundle.inputs, bundle.outputs, config.mean, config.std)
 
 
 def _runtime(name: str) -> ModuleType:
