@@ -10,6 +10,7 @@ from core.data.gestures import TIME_PAIRS
 from core.evaluate import main as evaluate
 from core.train import main as train
 
+CLIPS = 2700  # of all classes, 400 of them static
 CLIPS_A_PAIR = 1000  # of TSN, whose guesses have to be told from knowledge
 FEWER_CLIPS_A_PAIR = 200  # of the others
 # Points around 50: three standard deviations of 1,000 guesses are 4.7. A difference between the
@@ -21,24 +22,17 @@ TOLD_APART = 90.0  # per cent of a pair's clips by a model that sees time
 
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory) -> Path:
-    """Where both trainings run, so that they share the rendered windows."""
+    """Where the trainings run and keep their windows."""
     return tmp_path_factory.mktemp("workshop")
 
 
-def trained(temporal: str, folder: Path, monkeypatch, runs: int) -> Path:
-    """A checkpoint that starts from the bundled backbone, so that minutes are enough.
-
-    Every run has windows of its own. A TSN needs two: it loses what the gates told the backbone.
-    """
+def trained(temporal: str, folder: Path, monkeypatch, clips: int, steps: int) -> Path:
+    """A checkpoint that starts from the bundled backbone, so that no hours are needed."""
     monkeypatch.chdir(folder)
-    path = checkpoint.bundled_path()
-    for seed in range(runs):
-        out = folder / f"{temporal}-{seed}"
-        argv = ["--temporal", temporal, "--from", str(path), "--seed", str(seed)]
-        argv += ["--clips", "2000", "--steps", "500", "--batch", "12", "--lr", "0.001"]
-        train([*argv, "--every", "500", "--out", str(out)])
-        path = out / "best.safetensors"
-    return path
+    argv = ["--temporal", temporal, "--from", str(checkpoint.bundled_path()), "--seed", "4"]
+    argv += ["--clips", str(clips), "--steps", str(steps), "--batch", "12", "--lr", "0.001"]
+    train([*argv, "--every", str(steps), "--out", str(folder / temporal)])
+    return folder / temporal / "best.safetensors"
 
 
 def report(path: Path, folder: Path, clips: int, clips_a_pair: int) -> dict:
@@ -53,8 +47,9 @@ def report(path: Path, folder: Path, clips: int, clips_a_pair: int) -> dict:
 
 @pytest.mark.slow
 def test_trained_tsn_guesses_between_the_classes_of_a_pair(workshop, tmp_path, monkeypatch):
-    path = trained("none", workshop, monkeypatch, runs=2)
-    found = report(path, tmp_path, clips=1080, clips_a_pair=CLIPS_A_PAIR)
+    # The model card's recipe: half an hour. 900 steps on fewer windows left the static at 89.8.
+    path = trained("none", workshop, monkeypatch, clips=10000, steps=1200)
+    found = report(path, tmp_path, clips=CLIPS, clips_a_pair=CLIPS_A_PAIR)
     assert found["static_top1"] > STATIC
     for pair, accuracy in found["pairs"].items():
         assert abs(accuracy - 50) <= GUESSING, pair
@@ -62,7 +57,7 @@ def test_trained_tsn_guesses_between_the_classes_of_a_pair(workshop, tmp_path, m
 
 @pytest.mark.slow
 def test_trained_tsm_tells_every_pair_apart(workshop, tmp_path, monkeypatch):
-    path = trained("shift", workshop, monkeypatch, runs=1)
+    path = trained("shift", workshop, monkeypatch, clips=2000, steps=500)
     found = report(path, tmp_path, clips=27, clips_a_pair=FEWER_CLIPS_A_PAIR)
     for pair, accuracy in found["pairs"].items():
         assert accuracy > TOLD_APART, pair
