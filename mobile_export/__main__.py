@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from core.errors import BAD_INPUT, GATE_FAILED, BadInput, one_line, run_main
-from core.options import Parser, whole
+from core.options import Parser, positive, whole
 from mobile_export import combinations
 from mobile_export.console import Steps, check_json_path, points
 from mobile_export.errors import LoweringError
@@ -64,15 +64,25 @@ def make_parser() -> Parser:
         "--precision",
         choices=combinations.PRECISIONS,
         default="int8",
-        help="int8 is post-training quantization on training clips (default %(default)s)",
+        help="default %(default)s",
     )
+    add(
+        "--quantize",
+        choices=("qat", "ptq"),
+        default="qat",
+        help="how int8 is made: qat fine-tunes the quantized graph to give the checkpoint's logits "
+        "(the bundled checkpoint's comes with the package; for your own it takes minutes and is "
+        "kept in runs/qat), ptq calibrates on training clips alone (default %(default)s)",
+    )
+    add("--qat-steps", type=whole(1), metavar="N", help="steps of training, 4 clips each")
+    add("--qat-lr", type=positive, metavar="RATE", help="its learning rate (Adam)")
     add("--checkpoint", type=Path, metavar="FILE", help="a .safetensors file (default: bundled)")
     add("--data", type=Path, metavar="DIR", help="own clips, a sub-folder a class, not synthetic")
     add("--out", type=Path, default=Path("artifacts"), metavar="DIR", help="default %(default)s")
     add(
         "--max-drop",
         type=points,
-        default=2.0,
+        default=1.0,
         metavar="POINTS",
         help="top-1 accuracy that may be lost, in percentage points (default %(default)s)",
     )
@@ -95,6 +105,8 @@ def main(argv: list[str] | None = None) -> int:
     if args.list:
         print(combinations.table())
         return 0
+    if args.quantize == "ptq" and (args.qat_steps or args.qat_lr):
+        parser.error("--qat-steps and --qat-lr are for --quantize qat")
     if args.target is None:
         parser.error("--target is missing: give coreml, xnnpack, vulkan or all")
     targets = _targets(args.target, args.form, args.precision)
@@ -104,6 +116,7 @@ def main(argv: list[str] | None = None) -> int:
     # Heavy imports come after everything that can be refused without them.
     from core.checkpoint import bundled_path, load
     from mobile_export.bundle import bundle_name
+    from mobile_export.request import Request
     from mobile_export.staging import check_names
 
     export = importlib.import_module("mobile_export.export")
@@ -111,9 +124,12 @@ def main(argv: list[str] | None = None) -> int:
     refused = combinations.stream_refusal(checkpoint.config.temporal, checkpoint.config.causal)
     if args.form == "stream" and refused:
         raise BadInput(refused)
-    request = export.Request(
+    request = Request(
         form=args.form,
         precision=args.precision,
+        quantize=args.quantize,
+        qat_steps=args.qat_steps,
+        qat_rate=args.qat_lr,
         data=args.data,
         out=args.out,
         max_drop=args.max_drop,

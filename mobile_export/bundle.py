@@ -19,10 +19,10 @@ import torch
 from core.checkpoint import Checkpoint, file_sha256
 from core.errors import BadInput
 from core.model import ModelConfig
-from mobile_export.graph import Port, input_ports, output_ports
+from mobile_export.graph import Port, deployed, input_ports, output_ports
 from mobile_export.targets import Lowered
 
-SCHEMA = 1
+SCHEMA = 2
 MANIFEST = "manifest.json"
 NONE_LABELS = ("No gesture", "Doing other things")
 # The rule for live video; every implementation of it reads these numbers from the manifest.
@@ -56,24 +56,33 @@ class Bundle:
     def inputs(self) -> list[Port]:
         """What the artifact takes, in order: the frame or clip, then the state."""
         first, states = self.manifest["input"], self.manifest["state"]
-        held = [Port(state["input"], tuple(state["shape"])) for state in states]
-        return [Port(first["name"], tuple(first["shape"])), *held]
+        return [_port(first, "name"), *(_port(state, "input") for state in states)]
 
     @property
     def outputs(self) -> list[Port]:
         """What the artifact gives, in order: the logits, then the next state."""
-        return [Port(o["name"], tuple(o["shape"])) for o in self.manifest["outputs"]]
+        return [_port(output, "name") for output in self.manifest["outputs"]]
 
     def zeros(self) -> list[torch.Tensor]:
         """Inputs of the graph's shapes; the state is as before the first frame."""
-        return [torch.zeros(port.shape) for port in self.inputs]
+        return [port.zeros() for port in self.inputs]
 
     def golden(self, part: str) -> np.ndarray:
-        """``inputs``, ``pixels`` or ``logits`` of the golden clip."""
+        """``inputs``, ``pixels`` or ``logits`` of the golden clip.
+
+        Frames are (T, 3, S, S), in whatever order the file holds them.
+        """
         entry = self.manifest["golden"]["files"][part]
         kind = "<f4" if entry["dtype"] == "float32" else "u1"
         values = np.fromfile(self.path / entry["file"], dtype=kind)
-        return values.astype(values.dtype.newbyteorder("=")).reshape(entry["shape"])
+        values = values.astype(values.dtype.newbyteorder("=")).reshape(entry["shape"])
+        if part == "inputs":
+            values = values.transpose(np.argsort(self.inputs[0].dim_order))
+        return np.ascontiguousarray(values)
+
+
+def _port(entry: dict, name: str) -> Port:
+    return Port(entry[name], tuple(entry["shape"]), tuple(entry["dim_order"]))
 
 
 def bundle_name(config: ModelConfig, form: str, target: str, precision: str) -> str:
@@ -85,12 +94,12 @@ def make_manifest(
     checkpoint: Checkpoint,
     lowered: Lowered,
     combination: tuple[str, str, str],
-    calibration_clips: int = 0,
+    training: dict | None = None,
 ) -> dict:
     """All that is known once the artifact is written, before anything is executed.
 
-    ``combination`` is (target, form, precision). The caller adds ``golden``, ``execution`` and
-    ``accuracy``.
+    ``combination`` is (target, form, precision), ``training`` what int8 rests on.
+    The caller adds ``golden``, ``execution`` and ``accuracy``.
     """
     target, form, precision = combination
     config = checkpoint.config
@@ -98,7 +107,7 @@ def make_manifest(
     quantization = None
     if precision == "int8":
         method = details.pop("recipe", "post-training")
-        quantization = {"method": method, "calibration_clips": calibration_clips}
+        quantization = {"method": method} | (training or {})
     return {
         "schema": SCHEMA,
         "name": bundle_name(config, form, target, precision),
@@ -111,7 +120,7 @@ def make_manifest(
             "file": checkpoint.path.name if checkpoint.path else "",
             "sha256": checkpoint.sha256,
         },
-        **_interface(checkpoint, form, details),
+        **_interface(checkpoint, target, form, details),
         "quantization": quantization,
         "lowering": details,
         "decision": DECISION
@@ -120,29 +129,29 @@ def make_manifest(
     }
 
 
-def _interface(checkpoint: Checkpoint, form: str, details: dict) -> dict:
+def _interface(checkpoint: Checkpoint, target: str, form: str, details: dict) -> dict:
     """What follows from the checkpoint, and how the artifact is fed; ``details`` of the lowering.
 
     In the manifest's types, so that a manifest from elsewhere can be compared.
     """
-    config, model = checkpoint.config, checkpoint.model
+    config, model = checkpoint.config, deployed(checkpoint.model, target)
     # Core ML alone has inputs that are pictures; its lowering says so in ``details``.
     kind = "image" if str(details.get("input")).startswith("image") else "tensor"
     number = "float16" if details.get("compute_precision") == "float16" else "float32"
-    first, *states_in = input_ports(model, form)
+    first, *states_in = input_ports(model, form, target)
     outputs = output_ports(model, form)
     return {
         "model": json.loads(json.dumps(config.to_dict())),
         "labels": checkpoint.labels,
         "input": _input_entry(config, form, first, "uint8" if kind == "image" else number),
-        "outputs": [{"name": p.name, "shape": list(p.shape), "dtype": number} for p in outputs],
+        "outputs": [{"name": p.name, "dtype": number} | _layout(p) for p in outputs],
         "state": [
             {
                 "input": a.name,
                 "output": b.name,
-                "shape": list(a.shape),
                 "dtype": number,
             }
+            | _layout(a)
             for a, b in zip(states_in, outputs[1:], strict=True)
         ],
     }
@@ -155,7 +164,8 @@ def require_same(bundle: Bundle, checkpoint: Checkpoint) -> None:
     normalisation a right artifact gives wrong answers.
     """
     manifest = bundle.manifest
-    expected = _interface(checkpoint, manifest["form"], manifest["lowering"])
+    target, form = manifest["target"], manifest["form"]
+    expected = _interface(checkpoint, target, form, manifest["lowering"])
     for key, value in expected.items():
         where = _difference(manifest[key], value, key)
         if where:
@@ -177,6 +187,10 @@ def _difference(found: object, expected: object, where: str) -> str | None:
     return next((place for pair in pairs if (place := _difference(*pair))), None)
 
 
+def _layout(port: Port) -> dict:
+    return {"shape": list(port.shape), "dim_order": list(port.dim_order)}
+
+
 def _input_entry(config: ModelConfig, form: str, port: Port, dtype: str) -> dict:
     low = min((0 - m) / s for m, s in zip(config.mean, config.std, strict=True))
     high = max((1 - m) / s for m, s in zip(config.mean, config.std, strict=True))
@@ -185,9 +199,9 @@ def _input_entry(config: ModelConfig, form: str, port: Port, dtype: str) -> dict
     return {
         "name": port.name,
         "kind": "image" if image else "tensor",
-        "shape": list(port.shape),
         "dtype": dtype,
-        "layout": f"{leading}, channel, row, column",
+        **_layout(port),
+        "axes": f"{leading}, channel, row, column",
         "colour_order": "RGB",
         "range": [0, 255] if image else [low, high],
         "normalisation": {
@@ -220,6 +234,7 @@ def tool_versions() -> dict[str, str]:
 def write_golden(folder: Path, arrays: dict[str, np.ndarray]) -> dict:
     """Write ``inputs``, ``pixels`` and ``logits``, each with frames first; returns their entries.
 
+    ``inputs`` are in the memory order of the artifact's input, so that a device copies the bytes.
     ``logits`` of a clip-form artifact has a single row.
     """
     (folder / "golden").mkdir()
@@ -301,17 +316,24 @@ def _no_number(name: str) -> None:
 
 
 def _check_sense(manifest: dict, file: Path) -> None:
-    """What the schema cannot say: a model that exists, golden files of its shapes."""
+    """What the schema cannot say: a model that exists, orders of axes, golden files' shapes."""
     try:
         config = ModelConfig.from_dict(manifest["model"])
     except (TypeError, ValueError) as error:
         raise BadInput(f"{file} is not a valid manifest ($.model: {error})") from None
+    first = manifest["input"]
+    for entry in (first, *manifest["outputs"], *manifest["state"]):
+        if sorted(entry["dim_order"]) != list(range(len(entry["shape"]))):
+            raise BadInput(
+                f"{file} is not a valid manifest (dim_order {entry['dim_order']} does not order "
+                f"the axes of {entry['shape']})"
+            )
     golden, form = manifest["golden"], manifest["form"]
     frames = golden["frames"]
     rows = 1 if form == "clip" else frames
     picture = [frames, 3, config.size, config.size]
     wanted = {
-        "inputs": ("float32", picture),
+        "inputs": ("float32", [picture[axis] for axis in first["dim_order"]]),
         "pixels": ("uint8", picture),
         "logits": ("float32", [rows, config.num_classes]),
     }

@@ -4,7 +4,6 @@ import copy
 import importlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +27,13 @@ from mobile_export.bundle import (
 )
 from mobile_export.console import Steps, quiet
 from mobile_export.feed import run_form
-from mobile_export.graph import example_inputs
+from mobile_export.graph import deployed, example_inputs
 from mobile_export.proxy import FOLDER, save_proxy
+from mobile_export.request import Request, Training, training_of
 from mobile_export.runtime import Runner
 from mobile_export.staging import publish, reject, staging
 from mobile_export.targets import Lowered, LoweringError
 
-CALIBRATION_CLIPS = 64  # more than two a class of the bundled model, 16 frames each
 VERIFY_SECONDS = 60.0  # budget of the exporter's own check
 FEWEST_CLIPS = 16  # checked even when that takes longer
 GOLDEN_FRAMES = 8  # of a stream; a clip-form artifact needs its whole clip
@@ -55,19 +54,6 @@ LOOSEST = 0.5  # beyond this a golden clip could not tell a right artifact from 
 # that is let pass where it is more, but never as much as logits of zero, which deviate by 1.
 APART = {"fp32": verify.PARITY["fp32"], "fp16": 0.1, "int8": LOOSEST}
 APART_AT_MOST = 0.75
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the command line asks for, whatever the target."""
-
-    form: str = "stream"
-    precision: str = "int8"
-    data: Path | None = None
-    out: Path = Path("artifacts")
-    max_drop: float = verify.MAX_DROP
-    clips: int | None = None
-    allow_partial: bool = False
 
 
 class _Converted:
@@ -98,13 +84,16 @@ def export(checkpoint: Checkpoint, target: str, request: Request, step: Steps) -
         )
         unopened = verify.count_unopened(held_out)
         pixels = _first_readable(held_out)
-        calibration = _calibration(checkpoint, request, step) if precision == "int8" else []
+        training = Training()
+        if precision == "int8":
+            training = training_of(checkpoint, target, request, step)
         step("lower", f"{config.backbone} {config.temporal}, {form}, {precision}, to {target}")
-        lowered = _lower(checkpoint, target, request, calibration, folder)
+        lowered = _lower(checkpoint, target, request, training, folder)
         combination = (target, form, precision)
-        manifest = make_manifest(checkpoint, lowered, combination, len(calibration))
+        manifest = make_manifest(checkpoint, lowered, combination, training.to_dict())
         if target == "vulkan":
-            save_proxy(lowered.converted, example_inputs(checkpoint.model, form), folder / FOLDER)
+            inputs = example_inputs(deployed(checkpoint.model, target), form, target)
+            save_proxy(lowered.converted, inputs, folder / FOLDER)
             manifest["proxy"] = file_entry(folder / FOLDER)
         bundle = Bundle(folder, manifest)
         runner = _started(bundle)
@@ -132,16 +121,8 @@ def export(checkpoint: Checkpoint, target: str, request: Request, step: Steps) -
     return report.to_dict() | {"path": str(final)}
 
 
-def _calibration(checkpoint: Checkpoint, request: Request, step: Steps) -> list[Tensor]:
-    config = checkpoint.config
-    clips = verify.training_clips(request.data, config, checkpoint.labels, CALIBRATION_CLIPS)
-    count = min(len(clips), CALIBRATION_CLIPS)
-    step("quantize", f"calibrating on {count} training clips (post-training quantization)")
-    return [normalise(clips[i][0], config.mean, config.std) for i in range(count)]
-
-
 def _lower(
-    checkpoint: Checkpoint, target: str, request: Request, calibration: list[Tensor], folder: Path
+    checkpoint: Checkpoint, target: str, request: Request, training: Training, folder: Path
 ) -> Lowered:
     with quiet():
         module = importlib.import_module(f"mobile_export.targets.{target}")
@@ -149,9 +130,10 @@ def _lower(
             copy.deepcopy(checkpoint.model),  # lowering may fold what the reference still needs
             request.form,
             request.precision,
-            calibration,
+            training.calibration,
             folder,
             labels=checkpoint.labels,
+            learned=training.learned,
             allow_partial=request.allow_partial,
         )
 
@@ -225,7 +207,8 @@ def _golden(
     tolerance = TOLERANCE[precision]
     if precision != "fp32" and math.isfinite(deviation):
         tolerance = min(LOOSEST, max(tolerance, MARGIN * deviation))
-    arrays = {"inputs": inputs, "pixels": pixels, "logits": logits}
+    in_order = inputs.permute(bundle.inputs[0].dim_order)
+    arrays = {"inputs": in_order, "pixels": pixels, "logits": logits}
     files = write_golden(bundle.path, {k: np.asarray(v) for k, v in arrays.items()})
     golden = {
         "frames": len(pixels),

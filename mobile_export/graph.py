@@ -1,7 +1,11 @@
 """The two graphs that are exported: a model's stream form and clip form, with flat inputs.
 
-Both take and give tensors of at most four dimensions and static shapes. Names and shapes of every
-input and output are listed once here, for the lowering, the manifest and the verifier alike.
+Both take and give tensors of at most four dimensions and static shapes. Names, shapes and memory
+order of every input and output are listed once here, for the lowering, the manifest and the
+verifier alike.
+
+A target runs a model of its own (``deployed``): the checkpoint's with its batch norms folded, and
+for ExecuTorch in the form of ``mobile_export.fused``. XNNPACK works channels-last.
 """
 
 from dataclasses import dataclass
@@ -9,16 +13,35 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.fx import GraphModule
 
 from core.model import VideoClassifier
+from mobile_export.fold import folded
+from mobile_export.fused import fused
+
+FUSED = ("xnnpack", "vulkan")
+CHANNELS_LAST = ("xnnpack",)  # targets that take frames in that memory order
 
 
 @dataclass(frozen=True)
 class Port:
-    """One input or output of an exported graph; ``shape`` includes the leading axis."""
+    """One input or output of an exported graph; ``shape`` includes the leading axis.
+
+    ``dim_order`` lists the axes of ``shape`` from the outermost in memory to the innermost.
+    """
 
     name: str
     shape: tuple[int, ...]
+    dim_order: tuple[int, ...]
+
+    def zeros(self) -> Tensor:
+        """A tensor of this shape whose strides follow ``dim_order``."""
+        return self.ordered(torch.zeros(self.shape))
+
+    def ordered(self, values: Tensor) -> Tensor:
+        """``values`` with strides that follow ``dim_order``; copied where they do not."""
+        inverse = sorted(range(len(self.shape)), key=self.dim_order.__getitem__)
+        return values.permute(self.dim_order).contiguous().permute(inverse)
 
 
 class StreamForm(nn.Module):
@@ -58,28 +81,53 @@ def graph_of(model: VideoClassifier, form: str) -> nn.Module:
     return (StreamForm if form == "stream" else ClipForm)(model).eval()
 
 
-def input_ports(model: VideoClassifier, form: str) -> list[Port]:
-    """Inputs in the order in which the graph takes them."""
+def deployed(model: VideoClassifier, target: str) -> VideoClassifier:
+    """A copy of ``model`` as ``target`` runs it; its ports and state are those of the artifact."""
+    return fused(folded(model)) if target in FUSED else folded(model)
+
+
+def input_ports(model: VideoClassifier, form: str, target: str) -> list[Port]:
+    """Inputs of a deployed model in the order in which its graph takes them."""
     config = model.config
     image = (3, config.size, config.size)
+    order = (0, 2, 3, 1) if target in CHANNELS_LAST else (0, 1, 2, 3)
     if form == "clip":
-        return [Port("clip", (config.frames, *image))]
-    return [Port("frame", (1, *image)), *_state_ports(model, "in")]
+        return [Port("clip", (config.frames, *image), order)]
+    return [Port("frame", (1, *image), order), *_state_ports(model, "in")]
 
 
 def output_ports(model: VideoClassifier, form: str) -> list[Port]:
-    """Outputs in the order in which the graph gives them."""
-    logits = Port("logits", (1, model.config.num_classes))
+    """Outputs of a deployed model in the order in which its graph gives them."""
+    logits = Port("logits", (1, model.config.num_classes), (0, 1))
     return [logits] if form == "clip" else [logits, *_state_ports(model, "out")]
 
 
 def _state_ports(model: VideoClassifier, direction: str) -> list[Port]:
+    # A state has to come out as it goes in, and what comes out is not channels-last.
     return [
-        Port(f"{name.replace('.', '_')}_{direction}", (1, *shape))
-        for name, shape in ((f"state_{key}", s) for key, s in model.state_shapes().items())
+        Port(f"state_{key.replace('.', '_')}_{direction}", (1, *shape), (0, 1, 2, 3))
+        for key, shape in model.state_shapes().items()
     ]
 
 
-def example_inputs(model: VideoClassifier, form: str) -> tuple[Tensor, ...]:
-    """Zeros in the shapes of the inputs."""
-    return tuple(torch.zeros(port.shape) for port in input_ports(model, form))
+def exported(model: VideoClassifier, form: str, target: str, batch: int = 1) -> GraphModule:
+    """The graph of a deployed model as PyTorch's exporter traces it, ready to be quantized.
+
+    A stream graph takes ``batch`` streams side by side, which serves training: deployed is one.
+    For ExecuTorch global average pooling is a mean over rows and columns: an adaptive pooling of
+    channels-last maps decomposes to a copy that no delegate takes.
+    """
+    inputs = example_inputs(model, form, target)
+    if batch > 1:
+        inputs = tuple(torch.cat([x] * batch) for x in inputs)
+    made = torch.export.export(graph_of(model, form), inputs).module()
+    for node in made.graph.nodes if target in FUSED else ():
+        if node.target is torch.ops.aten.adaptive_avg_pool2d.default:
+            node.target, node.args = torch.ops.aten.mean.dim, (node.args[0], [2, 3], True)
+    made.recompile()
+    return made
+
+
+def example_inputs(model: VideoClassifier, form: str, target: str) -> tuple[Tensor, ...]:
+    """Zeros as the inputs of a deployed model."""
+    return tuple(port.zeros() for port in input_ports(model, form, target))

@@ -1,66 +1,106 @@
-"""Post-training quantization with torchao's PT2E flow: export, prepare, calibrate, convert.
+"""Quantization with torchao's PT2E flow: export, prepare, calibrate, perhaps train, convert.
 
-``quantize`` works with any PT2E quantizer. ``DelegateQuantizer`` is the one for XNNPACK and Vulkan:
-int8 weights per output channel, int8 activations per tensor, and only where it pays. The gates of
-STE, CE and ME squeeze to 1 to 10 channels, where eight bits cost accuracy and floats cost nothing:
-inside them only what reads the full map is quantized (channel mean, squeeze, pooling, product).
+A target's ``Scheme`` says which quantizer annotates the graph and what is finished afterwards. Its
+quantizer places fake quantizers. Post-training quantization lets them observe float activations on
+clips and fixes what they saw; quantization-aware training (``mobile_export.qat``) then lets them
+round while the weights learn. Either way the graph that was prepared is the one that is converted.
 
-Source: torchao's PT2E quantization and ExecuTorch's XNNPACKQuantizer, in the pinned versions.
+Source: torchao's PT2E quantization, in the pinned version.
 """
 
-from collections.abc import Sequence
-from itertools import pairwise
-from typing import ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
-from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
-    XNNPACKQuantizer,
-    get_symmetric_quantization_config,
+from torch import Tensor, nn
+from torch.fx import GraphModule
+from torchao.quantization.pt2e import (
+    disable_fake_quant,
+    disable_observer,
+    enable_fake_quant,
+    enable_observer,
+    move_exported_model_to_eval,
 )
-from torch import Tensor
-from torch.fx import GraphModule, Node
-from torchao.quantization.pt2e import MinMaxObserver, move_exported_model_to_eval
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
-from torchao.quantization.pt2e.quantizer import (
-    QuantizationAnnotation,
-    QuantizationConfig,
-    QuantizationSpec,
-    Quantizer,
-    SharedQuantizationSpec,
-)
-from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
+from torchao.quantization.pt2e.quantizer import Quantizer
 
 from core.errors import BadInput
 from core.model import VideoClassifier
 from mobile_export import graph
-from mobile_export.fold import folded
 
-RECIPE = (
-    "post-training, PT2E: weights int8 symmetric per channel, activations int8 affine per tensor, "
-    "min-max over calibration clips; gates' squeezed paths, classifier and state outputs in fp32"
-)
 
-ATEN = torch.ops.aten
-CLAMPS = (ATEN.hardtanh.default, ATEN.hardtanh_.default, ATEN.relu.default, ATEN.relu_.default)
-QUANTIZE = torch.ops.quantized_decomposed.quantize_per_tensor.default
+@dataclass(frozen=True)
+class Scheme:
+    """How a target quantizes: a maker of its quantizer, and what is left to do once converted."""
+
+    target: str
+    quantizer: Callable[[], Quantizer]
+    finish: Callable[[GraphModule], None]
 
 
 def quantize(
-    model: VideoClassifier, form: str, clips: Sequence[Tensor], quantizer: Quantizer
+    model: VideoClassifier,
+    form: str,
+    scheme: Scheme,
+    clips: Sequence[Tensor],
+    learned: Mapping[str, Tensor] | None = None,
 ) -> GraphModule:
-    """The quantized reference graph of one form at batch 1, calibrated on ``clips``.
+    """The quantized reference graph of one form at batch 1.
 
-    ``clips`` are normalised, each ``(T, 3, S, S)``. Raises ``BadInput`` without clips or for a clip
-    that does not fit the model.
+    ``model`` is as the target runs it (``graph.deployed``). ``clips``, normalised, each
+    ``(T, 3, S, S)``, calibrate it. ``learned``, the state of a prepared stream graph, brings
+    weights and their ranges, and for the stream form all others too: then no clips are needed.
+    Raises ``BadInput`` for clips that are missing or do not fit.
     """
-    model = folded(model)
-    exported = torch.export.export(
-        graph.graph_of(model, form), graph.example_inputs(model, form)
-    ).module()
-    prepared = prepare_pt2e(exported, quantizer)
-    calibrate(prepared, model, form, clips)
+    prepared = prepare(model, form, scheme)
+    if learned is None:
+        calibrate(prepared, model, form, clips)
+    elif form == "stream":
+        load_learned(prepared, learned)
+    else:
+        stream = prepare(model, "stream", scheme)
+        load_learned(stream, learned)
+        parameters = dict(prepared.named_parameters())
+        prepared.load_state_dict({k: learned[k] for k in parameters}, strict=False)
+        calibrate(prepared, model, form, clips)
+        ranges = weight_quantizers(stream)
+        for name, quantizer in weight_quantizers(prepared).items():
+            quantizer.load_state_dict(ranges[name].state_dict())
+    return convert(prepared, scheme)
+
+
+def prepare(model: VideoClassifier, form: str, scheme: Scheme, batch: int = 1) -> GraphModule:
+    """The graph with its fake quantizers, which neither observe nor round yet."""
+    prepared = prepare_pt2e(graph.exported(model, form, scheme.target, batch), scheme.quantizer())
+    prepared.apply(disable_observer)
+    prepared.apply(disable_fake_quant)
+    return prepared
+
+
+def load_learned(prepared: GraphModule, learned: Mapping[str, Tensor]) -> None:
+    """Give a prepared graph the weights and ranges of another one of the same model and form.
+
+    The batch may differ: nothing observes afterwards, so both round alike.
+    """
+    prepared.load_state_dict(learned)
+    prepared.apply(disable_observer)
+    prepared.apply(enable_fake_quant)
+
+
+def weight_quantizers(prepared: GraphModule) -> dict[str, nn.Module]:
+    """The fake quantizer of every weight that has one, by the weight's name."""
+    found = {}
+    for node in prepared.graph.nodes:
+        for user in node.users if node.op == "get_attr" else ():
+            if user.op == "call_module":
+                found[node.target] = prepared.get_submodule(user.target)
+    return found
+
+
+def convert(prepared: GraphModule, scheme: Scheme) -> GraphModule:
+    """The graph of quantize and dequantize operators that a delegate takes."""
     converted = convert_pt2e(prepared)
-    drop_clamps(converted)
+    scheme.finish(converted)
     left = [n.name for n in converted.graph.nodes if "batch_norm" in str(n.target)]
     if left:
         raise AssertionError(f"batch norm left in the quantized graph: {', '.join(left)}")
@@ -80,6 +120,8 @@ def calibrate(
         raise BadInput("no calibration clips: int8 needs some, pass --data or another precision")
     for clip in clips:
         _check_clip(clip, config.size, config.frames if form == "clip" else 1)
+    prepared.apply(disable_fake_quant)  # float activations, not those of a half-calibrated graph
+    prepared.apply(enable_observer)
     with torch.no_grad():
         for clip in clips:
             if form == "clip":
@@ -88,6 +130,8 @@ def calibrate(
             state = model.initial_state()
             for frame in clip:
                 _, *state = prepared(frame[None], *state)
+    prepared.apply(disable_observer)
+    prepared.apply(enable_fake_quant)
 
 
 def _check_clip(clip: Tensor, size: int, least: int) -> None:
@@ -96,169 +140,3 @@ def _check_clip(clip: Tensor, size: int, least: int) -> None:
             f"calibration clip of shape {tuple(clip.shape)}: the model takes (T, 3, {size}, {size})"
             f" with at least {least} frames; resize or choose other clips"
         )
-
-
-class DelegateQuantizer(XNNPACKQuantizer):
-    """XNNPACK's quantizer with what it does not annotate, and without what should stay in fp32."""
-
-    # Matching the patterns with batch norm takes seconds, and there is none left.
-    SUPPORTED_PATTERNS: ClassVar = [
-        pattern
-        for pattern in XNNPACKQuantizer.SUPPORTED_PATTERNS
-        if "bn" not in pattern.name and "transpose" not in pattern.name
-    ]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.set_global(_int8())
-
-    def annotate(self, model: GraphModule) -> GraphModule:
-        """Annotate own cases first: ExecuTorch's annotators leave an annotated node alone."""
-        squeezed = _squeezed_nodes(model)
-        for node in model.graph.nodes:
-            if node in squeezed or _leads_to_classifier(node):
-                _set(node)
-        for node in model.graph.nodes:
-            _annotate_clamped_convolution(node, self.global_config)
-            _annotate_pooling(node, self.global_config)
-        # The shift moves values without changing them: slice, pad and concatenation all share the
-        # parameters of the map that they read. XNNPACK's static slice takes nothing else.
-        for node in model.graph.nodes:
-            if node.target is ATEN.cat.default and not _annotated(node):
-                _annotate_shift(node)
-        return super().annotate(model)
-
-
-def _int8() -> QuantizationConfig:
-    """XNNPACK's static int8 recipe, per channel, with min-max instead of histogram observers.
-
-    The maps inside the blocks are bounded by ReLU6, and sharing an observer between a map and its
-    slices is exact for a union of ranges alone.
-    """
-    base = get_symmetric_quantization_config(is_per_channel=True)
-    activation = QuantizationSpec(
-        dtype=torch.int8,
-        quant_min=-128,
-        quant_max=127,
-        qscheme=torch.per_tensor_affine,
-        observer_or_fake_quant_ctr=MinMaxObserver.with_args(eps=2**-12),
-    )
-    return QuantizationConfig(activation, activation, base.weight, base.bias)
-
-
-def _set(node: Node, inputs: dict | None = None, output: object = None) -> None:
-    node.meta[Q_ANNOTATION_KEY] = QuantizationAnnotation(
-        input_qspec_map=inputs or {}, output_qspec=output, _annotated=True
-    )
-
-
-def _annotated(node: Node) -> bool:
-    return Q_ANNOTATION_KEY in node.meta and node.meta[Q_ANNOTATION_KEY]._annotated
-
-
-def _squeezed_nodes(model: GraphModule) -> set[Node]:
-    """What the gates compute between the map that they gate and its product with them.
-
-    Found by the flow of data, which stream and clip form have in common: everything from which the
-    second factor of a product with a sigmoid is computed, back to the first factor, without the
-    convolutions and poolings that read the map itself.
-    """
-    squeezed: set[Node] = set()
-    for product in model.graph.nodes:
-        if product.target is not ATEN.mul.Tensor:
-            continue
-        gated, gate = product.args
-        seen: set[Node] = set()
-        waiting = [gate]
-        while waiting:
-            node = waiting.pop()
-            if node is not gated and node not in seen and node.op == "call_function":
-                seen.add(node)
-                waiting += node.all_input_nodes
-        if any(node.target is ATEN.sigmoid.default for node in seen):
-            squeezed |= {node for node in seen if not _reads(node, gated)}
-    return squeezed
-
-
-def _reads(node: Node, gated: Node) -> bool:
-    full = (ATEN.conv2d.default, ATEN.adaptive_avg_pool2d.default)
-    return node.target in full and node.args[0] is gated
-
-
-def _leads_to_classifier(node: Node) -> bool:
-    moves = (ATEN.adaptive_avg_pool2d.default, ATEN.permute.default, ATEN.flatten.using_ints)
-    while node.target in moves and len(node.users) == 1:
-        node = next(iter(node.users))
-    return node.target is ATEN.linear.default
-
-
-def _annotate_clamped_convolution(node: Node, config: QuantizationConfig) -> None:
-    """Convolution and ReLU6 as one: observe what is left after the clamp, not before.
-
-    XNNPACK's own annotator knows ReLU alone, and would spend the eight bits on values that the
-    clamp throws away.
-    """
-    if node.target not in CLAMPS or _annotated(node):
-        return
-    conv = node.args[0]
-    if conv.target is not ATEN.conv2d.default or len(conv.users) > 1 or _annotated(conv):
-        return
-    _set(conv, {conv.args[0]: config.input_activation, conv.args[1]: config.weight})
-    _set(node, output=config.output_activation)
-
-
-def _annotate_pooling(node: Node, config: QuantizationConfig) -> None:
-    """A pooled map spans less than the map: it gets parameters of its own."""
-    if node.target is ATEN.adaptive_avg_pool2d.default and not _annotated(node):
-        _set(node, {node.args[0]: config.input_activation}, config.output_activation)
-
-
-def _annotate_shift(cat: Node) -> None:
-    """Give a temporal shift (slices, pads, one concatenation) the parameters of its map.
-
-    One of the concatenated tensors is a slice of the map; the others are slices too, padded in the
-    clip form, or the state of the stream form.
-    """
-    chains = [_chain(part) for part in cat.args[0]]
-    source = next((chain[-1] for chain in chains if chain[-1].op != "placeholder"), None)
-    if source is None:
-        return
-    shared = SharedQuantizationSpec(source)
-    for chain in chains:
-        for node, read in pairwise(chain):
-            _set(node, {read: shared}, shared)
-    _set(cat, dict.fromkeys(cat.args[0], shared), shared)
-
-
-def _chain(node: Node) -> list[Node]:
-    """From a concatenated tensor back through slices and pads to what they read."""
-    chain = [node]
-    while chain[-1].target in (ATEN.slice.Tensor, ATEN.pad.default, ATEN.constant_pad_nd.default):
-        chain.append(chain[-1].args[0])
-    return chain
-
-
-def drop_clamps(converted: GraphModule) -> None:
-    """Remove a clamp whose result is quantized to a range inside the clamp: the rounding saturates.
-
-    Exact, and without it Vulkan does not fuse convolution, ReLU6 and rounding into one operator.
-    """
-    for node in list(converted.graph.nodes):
-        if node.target not in CLAMPS or not node.users:
-            continue
-        low, high = (0.0, float("inf"))
-        if "hardtanh" in str(node.target):
-            given = node.args[1:3]
-            low, high = (*given, *(-1.0, 1.0)[len(given) :])
-        if all(_range_inside(user, low, high) for user in node.users):
-            node.replace_all_uses_with(node.args[0])
-            converted.graph.erase_node(node)
-    converted.recompile()
-
-
-def _range_inside(user: Node, low: float, high: float) -> bool:
-    if user.target is not QUANTIZE:
-        return False
-    scale, zero, least, most = user.args[1:5]
-    slack = scale * 1e-3  # the top of the range is 255 * scale, itself rounded
-    return (least - zero) * scale >= low - slack and (most - zero) * scale <= high + slack

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from core import checkpoint
 from core.errors import BadInput
 from core.model import VideoClassifier
-from mobile_export.graph import graph_of
+from mobile_export.graph import deployed, graph_of
 from mobile_export.targets import Lowered, LoweringError
 
 Change = Callable[[list[torch.Tensor]], list[torch.Tensor]]
@@ -76,17 +76,21 @@ def install(
     ``LoweringError``; ``unloadable`` is raised when the artifact is opened.
     """
 
-    def lower(model, form, precision, calibration, out, *, labels, allow_partial=False) -> Lowered:
+    def lower(
+        model, form, precision, calibration, out, *, labels, learned=None, allow_partial=False
+    ) -> Lowered:
         if refuse:
             raise refuse if isinstance(refuse, BadInput) else LoweringError(refuse)
         assert bool(calibration) == (precision == "int8")
         checkpoint.save(out / "model.pte", model, labels)
-        return Lowered(out / "model.pte", graph_of(model, form), {"delegate_calls": 1})
+        graph = graph_of(deployed(model, target), form)
+        return Lowered(out / "model.pte", graph, {"delegate_calls": 1})
 
-    def open_pte(path: Path) -> FakeRunner:
+    def open_pte(path: Path, _inputs: list) -> FakeRunner:
         if unloadable:
             raise unloadable
-        return FakeRunner(graph_of(checkpoint.load(path).model, "stream"), noise, change)
+        model = deployed(checkpoint.load(path).model, target)
+        return FakeRunner(graph_of(model, "stream"), noise, change)
 
     _module(monkeypatch, f"mobile_export.targets.{target}", lower=lower)
     _module(monkeypatch, "mobile_export.runtime.executorch", open_pte=open_pte)

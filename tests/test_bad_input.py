@@ -58,6 +58,10 @@ def tiny(tmp_path: Path, monkeypatch) -> Path:
         (["--target", "coreml", "--max-drop", "nan"], "nan is not a number of points"),
         (["--target", "coreml", "--max-drop", "-1"], "-1 is not a number of points"),
         (["--target", "coreml", "--json", "/no/such/folder/x.json"], "--json"),
+        (["--target", "coreml", "--quantize", "awq"], "awq"),
+        (["--target", "coreml", "--qat-steps", "0"], "0 is not a whole number of at least 1"),
+        (["--target", "coreml", "--qat-lr", "inf"], "inf is not a"),
+        (["--target", "coreml", "--quantize", "ptq", "--qat-lr", "1"], "are for --quantize qat"),
         (["--target", "coreml", "--unknown"], "--unknown"),
     ],
 )
@@ -174,15 +178,14 @@ def test_json_is_tried_and_left_as_it_was(tmp_path: Path) -> None:
 
 
 def test_names_that_are_too_long(tiny: Path, tmp_path: Path) -> None:
-    argv = ["--target", "xnnpack", "--out", str(tmp_path / "out"), "--checkpoint"]
+    argv = ["--target", "xnnpack", "--quantize", "ptq", "--out", str(tmp_path / "out")]
+    argv.append("--checkpoint")
     refused(export_cli.main, [*argv, str(tmp_path / LONG)], tmp_path, "cannot be read")
     argv += [str(tiny), "--data", str(tmp_path / LONG)]
     refused(export_cli.main, argv, tmp_path, "is not a folder")
     refused(verify.main, [str(tmp_path / LONG)], tmp_path, "cannot be read")
     out = tmp_path / "out"
-    assert (
-        export_cli.main(["--target", "xnnpack", "--checkpoint", str(tiny), "--out", str(out)]) == 0
-    )
+    assert export_cli.main([*argv[:-2]]) == 0
     (made,) = out.iterdir()
     argv = [str(made), "--checkpoint", str(tmp_path / LONG)]
     refused(verify.main, argv, tmp_path, "cannot be read")
@@ -191,6 +194,7 @@ def test_names_that_are_too_long(tiny: Path, tmp_path: Path) -> None:
 def test_operator_outside_the_delegate(tiny: Path, tmp_path: Path, monkeypatch) -> None:
     install(monkeypatch, refuse="aten.conv3d.default\nstays outside the delegate")
     argv = ["--target", "xnnpack", "--checkpoint", str(tiny), "--out", str(tmp_path / "out")]
+    argv += ["--quantize", "ptq"]
     refused(export_cli.main, argv, tmp_path, r"cannot be lowered: aten\.conv3d\.default stays")
 
 

@@ -17,7 +17,7 @@ from helpers import make_model
 from core.checkpoint import load as load_checkpoint
 from core.errors import BadInput
 from mobile_export import bundle, combinations, staging
-from mobile_export.graph import example_inputs, graph_of
+from mobile_export.graph import deployed, example_inputs, graph_of
 from mobile_export.proxy import GRAPH, open_proxy, save_proxy
 from mobile_export.targets import Lowered, LoweringError
 
@@ -30,10 +30,11 @@ def make_bundle(folder: Path, form: str = "stream") -> bundle.Bundle:
     checkpoint = load_checkpoint(make_checkpoint(folder.parent))
     folder.mkdir()
     (folder / "model.pte").write_bytes(b"artifact")
-    lowered = Lowered(folder / "model.pte", graph_of(checkpoint.model, form), {"calls": 1})
+    graph = graph_of(deployed(checkpoint.model, "xnnpack"), form)
+    lowered = Lowered(folder / "model.pte", graph, {"calls": 1})
     manifest = bundle.make_manifest(checkpoint, lowered, ("xnnpack", form, "fp32"))
     arrays = {
-        "inputs": np.random.default_rng(0).random((2, 3, 64, 64), dtype=np.float32),
+        "inputs": np.random.default_rng(0).random((2, 64, 64, 3), dtype=np.float32),
         "pixels": np.zeros((2, 3, 64, 64), np.uint8),
         "logits": np.arange(10, dtype=np.float32).reshape(2, 5),
     }
@@ -69,14 +70,20 @@ def test_written_bundle_is_read_back(made: bundle.Bundle) -> None:
 def test_manifest_says_how_to_feed_the_artifact(made: bundle.Bundle) -> None:
     manifest = made.manifest
     assert manifest["input"]["shape"] == [1, 3, 64, 64]
+    assert manifest["input"]["dim_order"] == [0, 2, 3, 1]
     assert manifest["input"]["range"] == [-1.0, 1.0]
     assert manifest["decision"]["none_labels"] == ["No gesture", "Doing other things"]
     assert manifest["labels"] == LABELS
-    model = make_model()
+    model = deployed(make_model(), "xnnpack")
     assert [tuple(s["shape"][1:]) for s in manifest["state"]] == list(model.state_shapes().values())
     # A state goes back in where it came out: both lists are in the order of the graph.
     assert [s["output"] for s in manifest["state"]] == [o["name"] for o in manifest["outputs"][1:]]
-    assert [z.shape for z in made.zeros()] == [x.shape for x in example_inputs(model, "stream")]
+    expected = example_inputs(model, "stream", "xnnpack")
+    assert [z.stride() for z in made.zeros()] == [x.stride() for x in expected]
+    assert [z.shape for z in made.zeros()] == [x.shape for x in expected]
+    # The golden frames lie in the file as the artifact takes them, and are read as the shape says.
+    stored = np.fromfile(made.path / "golden" / "inputs.f32", "<f4").reshape(2, 64, 64, 3)
+    np.testing.assert_array_equal(made.golden("inputs"), stored.transpose(0, 3, 1, 2))
 
 
 def test_clip_form_has_no_state(tmp_path: Path) -> None:
@@ -89,7 +96,8 @@ def test_golden_files_are_raw_little_endian(made: bundle.Bundle) -> None:
     entry = made.manifest["golden"]["files"]["inputs"]
     raw = (made.path / entry["file"]).read_bytes()
     assert entry["bytes_a_frame"] == 3 * 64 * 64 * 4
-    second = np.frombuffer(raw, "<f4", offset=entry["bytes_a_frame"]).reshape(3, 64, 64)
+    second = np.frombuffer(raw, "<f4", offset=entry["bytes_a_frame"]).reshape(64, 64, 3)
+    second = second.transpose(2, 0, 1)  # the artifact takes channels last
     np.testing.assert_array_equal(second, made.golden("inputs")[1])
 
 
@@ -102,7 +110,7 @@ def test_schema_under_docs_is_the_packaged_one() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "named"),
     [
-        (("schema",), 2, "schema"),
+        (("schema",), 3, "schema"),
         (("target",), "tflite", "target"),
         (("artifact", "file"), "../model.pte", "artifact.file"),
         (("artifact", "sha256"), "0", "artifact.sha256"),
@@ -277,7 +285,7 @@ def test_readme_holds_the_table_of_combinations() -> None:
 @pytest.mark.parametrize("form", ["stream", "clip"])
 def test_proxy_graph_computes_what_was_stored(tmp_path: Path, form: str) -> None:
     model = make_model()
-    zeros = example_inputs(model, form)
+    zeros = example_inputs(model, form, "vulkan")
     save_proxy(graph_of(model, form), zeros, tmp_path / "proxy")
     runner = open_proxy(tmp_path / "proxy", zeros)
     inputs = [torch.randn_like(x) for x in zeros]

@@ -12,11 +12,12 @@ from helpers import make_model
 
 from core.errors import BadInput
 from core.temporal import TEMPORAL
-from mobile_export.graph import graph_of, input_ports, output_ports
+from mobile_export.graph import deployed, graph_of, input_ports, output_ports
+from mobile_export.quantize import quantize
 from mobile_export.runtime.coreml import open_coreml
 from mobile_export.runtime.mil import load_spec
 from mobile_export.targets import LoweringError, coreml
-from mobile_export.targets.coreml_int8 import quantize
+from mobile_export.targets.coreml_int8 import SCHEME
 
 # Shares of the largest logit of a model with random weights, which magnifies a perturbation.
 FP32_TOLERANCE = 1e-4  # float32 sums in another order
@@ -56,7 +57,7 @@ def lowered(form, precision, **settings):
 
 def runner_of(model, artifact, form="stream"):
     config = model.config
-    ports = input_ports(model, form), output_ports(model, form)
+    ports = input_ports(model, form, "coreml"), output_ports(model, form)
     return open_coreml(artifact, *ports, config.mean, config.std)
 
 
@@ -177,7 +178,7 @@ def test_int8_ranges_hold_the_largest_calibration_value():
     model = make_model(temporal="none")
     clip = torch.full((FRAMES, 3, 64, 64), 0.1)
     clip[2] = 1.0  # neither the first nor the last
-    converted = quantize(graph_of(model, "stream"), model, [clip])
+    converted = quantize(deployed(model, "coreml"), "stream", SCHEME, [clip])
     nodes = converted.graph.nodes
     frame = next(n for n in nodes if n.op == "placeholder")
     rounding = next(n for n in frame.users if "quantize_per_tensor" in str(n.target))
@@ -208,11 +209,12 @@ def test_interface_labels_and_metadata():
     model, made = lowered("stream", "fp16", temporal="action")
     spec = load_spec(made.artifact)
     described = spec.description
-    assert [i.name for i in described.input] == [p.name for p in input_ports(model, "stream")]
-    assert [o.name for o in described.output] == [p.name for p in output_ports(model, "stream")]
+    inputs, outputs = input_ports(model, "stream", "coreml"), output_ports(model, "stream")
+    assert [i.name for i in described.input] == [p.name for p in inputs]
+    assert [o.name for o in described.output] == [p.name for p in outputs]
     frame = described.input[0].type.imageType
     assert (frame.width, frame.height) == (model.config.size, model.config.size)
-    for port, value in zip(input_ports(model, "stream")[1:], described.input[1:], strict=True):
+    for port, value in zip(inputs[1:], described.input[1:], strict=True):
         assert tuple(value.type.multiArrayType.shape) == port.shape
     meta = described.metadata
     assert meta.author
@@ -237,7 +239,7 @@ def test_impossible_requests(tmp_path):
     model = make_model()
     with pytest.raises(BadInput, match="no int8 clip export"):
         coreml.lower(model, "clip", "int8", [], tmp_path, labels=LABELS)
-    with pytest.raises(BadInput, match="0 calibration clips"):
+    with pytest.raises(BadInput, match="no calibration clips"):
         coreml.lower(model, "stream", "int8", [], tmp_path, labels=LABELS)
     assert list(tmp_path.iterdir()) == []
 
@@ -290,7 +292,9 @@ def test_annotations_equal_coremlquantizers():
 
     def annotations(quantizer):
         model = make_model()
-        graph = torch.export.export(graph_of(model, "stream"), example_inputs(model, "stream"))
+        graph = torch.export.export(
+            graph_of(model, "stream"), example_inputs(model, "stream", "coreml")
+        )
         graph = quantizer(recipe()).annotate(graph.run_decompositions({}).module())
         found = Counter()
         for node in graph.graph.nodes:

@@ -27,7 +27,9 @@ def tiny(tmp_path: Path, monkeypatch) -> Path:
 
 
 def options(tiny: Path, *more: str) -> list[str]:
-    return ["--checkpoint", str(tiny), "--out", str(tiny.parent / "out"), *more]
+    """Post-training quantization: training has tests of its own."""
+    out = ["--out", str(tiny.parent / "out"), "--quantize", "ptq"]
+    return ["--checkpoint", str(tiny), *out, *more]
 
 
 def test_a_bundle_is_written_with_its_proof(tiny: Path, monkeypatch, capsys) -> None:

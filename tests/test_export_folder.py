@@ -51,7 +51,9 @@ def export(data: Path, monkeypatch, *more: str) -> tuple[int, Path, list[str]]:
     install(monkeypatch)
     out = data.parent / "out"
     options = ["--checkpoint", str(path), "--data", str(data)]
-    status = export_cli.main(["--target", "xnnpack", *options, "--out", str(out), *more])
+    status = export_cli.main(
+        ["--target", "xnnpack", "--quantize", "ptq", *options, "--out", str(out), *more]
+    )
     return status, next(out.iterdir()), options
 
 

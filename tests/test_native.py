@@ -9,7 +9,7 @@ from short_models import clips_for, make_short, play, relative
 
 from core.errors import BadInput
 from mobile_export import arm64
-from mobile_export.graph import input_ports, output_ports
+from mobile_export.graph import deployed, input_ports, output_ports
 from mobile_export.runtime.executorch import open_pte
 from mobile_export.runtime.native import build
 from mobile_export.runtime.native.process import Native
@@ -33,11 +33,11 @@ def stream(request, tmp_path_factory):
     lowered = xnnpack.lower(
         model, "stream", request.param, clips_for(model), out, labels=list("abcde")
     )
-    return model, lowered.artifact
+    return deployed(model, "xnnpack"), lowered.artifact
 
 
 def native(command: list[str], model, artifact) -> Native:
-    ports = input_ports(model, "stream"), output_ports(model, "stream")
+    ports = input_ports(model, "stream", "xnnpack"), output_ports(model, "stream")
     return Native(command, artifact, *ports, "native")
 
 
@@ -45,7 +45,7 @@ def native(command: list[str], model, artifact) -> Native:
 def test_host_runner_is_the_python_runtime_to_the_bit(stream):
     model, artifact = stream
     clip = clips_for(model, seed=1)[0]
-    expected = play(open_pte(artifact), model, clip)
+    expected = play(open_pte(artifact, input_ports(model, "stream", "xnnpack")), model, clip)
     with native(build.host_command(), model, artifact) as runner:
         got = play(runner, model, clip)
         with pytest.raises(BadInput, match=r"1 inputs: the program takes"):
@@ -69,7 +69,7 @@ def arm_command(core: str) -> list[str]:
 def test_arm_kernels_agree_with_this_machine(stream, core):
     model, artifact = stream
     clip = clips_for(model, seed=1)[0][:4]
-    expected = play(open_pte(artifact), model, clip)
+    expected = play(open_pte(artifact, input_ports(model, "stream", "xnnpack")), model, clip)
     with native(arm_command(core), model, artifact) as runner:
         got = play(runner, model, clip)
     assert relative(got.logits, expected.logits) < ROUNDING
@@ -79,10 +79,10 @@ def test_arm_kernels_agree_with_this_machine(stream, core):
 
 @needs_compiler
 def test_a_file_that_is_no_program_ends_in_one_line(tmp_path):
-    model = make_short()
+    model = deployed(make_short(), "xnnpack")
     broken = tmp_path / "model.pte"
     broken.write_bytes(b"not a program at all")
-    inputs = [torch.zeros(port.shape) for port in input_ports(model, "stream")]
+    inputs = [port.zeros() for port in input_ports(model, "stream", "xnnpack")]
     with (
         native(build.host_command(), model, broken) as runner,
         pytest.raises(BadInput, match=r"native runner stopped .*loading.* failed") as error,

@@ -7,14 +7,9 @@ from short_models import SLOTS, clips_for, eager, make_short, play, relative
 from core.errors import BadInput
 from mobile_export import graph
 from mobile_export.fold import folded
-from mobile_export.quantize import (
-    CLAMPS,
-    QUANTIZE,
-    DelegateQuantizer,
-    _range_inside,
-    drop_clamps,
-    quantize,
-)
+from mobile_export.quantize import quantize
+from mobile_export.quantizer import CLAMPS, MOVES, QUANTIZE, _range_inside, drop_clamps
+from mobile_export.targets import xnnpack
 
 ATEN = torch.ops.aten
 # Folding a batch norm scales the weights: another rounding in each layer.
@@ -25,8 +20,9 @@ INT8_TO_FP32 = 0.15
 
 @pytest.fixture(scope="module")
 def stream():
-    model = make_short()
-    return model, quantize(model, "stream", clips_for(model), DelegateQuantizer())
+    model = graph.deployed(make_short(), "xnnpack")
+    clips = clips_for(model)
+    return model, quantize(model, "stream", xnnpack.SCHEME, clips)
 
 
 def nodes(module, target):
@@ -58,11 +54,13 @@ def test_full_maps_are_int8_and_squeezed_paths_float(stream):
     _, converted = stream
     convolutions = nodes(converted, ATEN.conv2d.default)
     left = [node for node in convolutions if not dequantized(node.args[1])]
-    # Each slot keeps six in fp32: STE's 3x3, CE's three, ME's depthwise and expansion.
-    assert len(left) == 6 * SLOTS
+    # Each slot keeps four in fp32: CE's three and ME's expansion.
+    assert len(left) == 4 * SLOTS
     assert all(dequantized(node.args[0]) for node in convolutions if node not in left)
-    assert len(nodes(converted, ATEN.mul.Tensor)) == SLOTS
-    assert all(dequantized(a) for n in nodes(converted, ATEN.mul.Tensor) for a in n.args)
+    # Two products a slot: the map with its gate in int8, ME's coverage of the squeezed map in fp32.
+    products = [n for n in nodes(converted, ATEN.mul.Tensor) if all(map(dequantized, n.args))]
+    assert len(products) == SLOTS
+    assert len(nodes(converted, ATEN.mul.Tensor)) == 2 * SLOTS
     assert not dequantized(nodes(converted, ATEN.linear.default)[0].args[0])
     assert not any("batch_norm" in str(node.target) for node in converted.graph.nodes)
 
@@ -72,17 +70,18 @@ def test_a_shift_keeps_the_parameters_of_its_map(form, stream):
     """XNNPACK refuses to load a slice or pad between two scales."""
     model, converted = stream
     if form == "clip":
-        converted = quantize(model, "clip", clips_for(model), DelegateQuantizer())
+        converted = quantize(model, "clip", xnnpack.SCHEME, clips_for(model))
     moved = []
-    for target in (ATEN.slice.Tensor, ATEN.pad.default, ATEN.cat.default):
+    for target in (*MOVES, ATEN.cat.default):
         for node in nodes(converted, target):
             if any(user.target is QUANTIZE for user in node.users):
                 (after,) = {user.args[1:3] for user in node.users}
                 assert {source.args[1:3] for source in node.all_input_nodes} == {after}
                 moved.append(node)
-    # Two slices and a concatenation; the clip form delays by another slice and a pad, and the
-    # stream form hands out the slice that is the next state.
-    assert len(moved) == {"stream": 3, "clip": 5}[form] * SLOTS
+    # The shift: two slices and a concatenation; STE's window: a slice, a permutation and a
+    # concatenation. The clip form delays once and twice by another slice and a pad, the stream form
+    # hands out a slice of each that is the next state.
+    assert len(moved) == {"stream": 3 + 4, "clip": 5 + 7}[form] * SLOTS
 
 
 def test_clamps_are_gone_where_rounding_saturates(stream):
@@ -152,7 +151,7 @@ def test_calibration_follows_the_stream(stream):
 
 
 def test_unfit_calibration_clips_are_refused():
-    model = make_short("shift")
+    model = graph.deployed(make_short("shift"), "xnnpack")
     fit = clips_for(model)[0]
     for form, clips, reason in (
         ("stream", [], "no calibration clips"),
@@ -160,5 +159,5 @@ def test_unfit_calibration_clips_are_refused():
         ("clip", [fit[:3]], "at least 6 frames"),
     ):
         with pytest.raises(BadInput, match=reason) as caught:
-            quantize(model, form, clips, DelegateQuantizer())
+            quantize(model, form, xnnpack.SCHEME, clips)
         assert "\n" not in str(caught.value)

@@ -176,7 +176,10 @@ def exported(tmp_path: Path, monkeypatch) -> tuple[Path, list[str]]:
     use_noise_clips(monkeypatch, path)
     options = ["--checkpoint", str(path)]
     out = tmp_path / "out"
-    assert export_cli.main(["--target", "xnnpack", *options, "--out", str(out)]) == 0
+    assert (
+        export_cli.main(["--target", "xnnpack", "--quantize", "ptq", *options, "--out", str(out)])
+        == 0
+    )
     return next(out.iterdir()), options
 
 

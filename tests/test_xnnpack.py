@@ -9,6 +9,7 @@ from short_models import clips_for, eager, make_short, play, relative
 
 from core.checkpoint import bundled_path, load
 from core.errors import BadInput
+from mobile_export.graph import deployed, input_ports
 from mobile_export.runtime.executorch import open_pte
 from mobile_export.targets import LoweringError, delegation, xnnpack
 
@@ -28,7 +29,7 @@ def lower(model, form, precision, tmp_path_factory):
     out = tmp_path_factory.mktemp(f"{model.config.temporal}-{form}-{precision}")
     calibration = clips_for(model) if precision == "int8" else []
     lowered = xnnpack.lower(model, form, precision, calibration, out, labels=list("abcde"))
-    return model, lowered
+    return deployed(model, "xnnpack"), lowered
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,10 @@ def clip_fp32(tmp_path_factory):
     return lower(make_short(), "clip", "fp32", tmp_path_factory)
 
 
+def open_program(model, lowered, form="stream"):
+    return open_pte(lowered.artifact, input_ports(model, form, "xnnpack"))
+
+
 def whole(lowered):
     return lowered.details["delegate_calls"] == 1 and not lowered.details["operators_outside"]
 
@@ -54,7 +59,7 @@ def assert_fp32_stream(model, lowered):
     assert whole(lowered)
     clip = clips_for(model, seed=1)[0]
     reference = play(lambda inputs: step(model, inputs), model, clip)
-    played = play(open_pte(lowered.artifact), model, clip)
+    played = play(open_program(model, lowered), model, clip)
     assert relative(played.logits, reference.logits) < FP32
     for given, expected in zip(played.state, reference.state, strict=True):
         assert relative(given, expected) < FP32
@@ -82,10 +87,10 @@ def test_fp32_clip_is_the_model_and_the_mean_of_the_stream(clip_fp32, stream_fp3
     model, lowered = clip_fp32
     assert whole(lowered)
     clip = clips_for(model, seed=1)[0]
-    (logits,) = open_pte(lowered.artifact)([clip])
+    (logits,) = open_program(model, lowered, "clip")([clip])
     with torch.no_grad():
         assert relative(logits, model(clip[None])) < FP32
-    stream = play(open_pte(stream_fp32[1].artifact), model, clip)
+    stream = play(open_program(*stream_fp32), model, clip)
     assert relative(logits[0], stream.logits.mean(0)) < FP32
 
 
@@ -95,14 +100,14 @@ def test_fp32_clip_of_a_bidirectional_model(tmp_path_factory):
     assert whole(lowered)
     clip = clips_for(model, seed=1)[0]
     with torch.no_grad():
-        assert relative(open_pte(lowered.artifact)([clip])[0], model(clip[None])) < FP32
+        assert relative(open_program(model, lowered, "clip")([clip])[0], model(clip[None])) < FP32
 
 
 def assert_int8_stream(model, lowered):
     assert whole(lowered)
     assert "int8" in lowered.details["recipe"]
     clip = clips_for(model, seed=1)[0]
-    played = play(open_pte(lowered.artifact), model, clip)
+    played = play(open_program(model, lowered), model, clip)
     reference = play(eager(lowered.converted), model, clip)
     assert relative(played.logits, reference.logits) < INT8_FLIPS
     # The first slot lies behind five layers: flips have hardly added up there.
@@ -128,7 +133,7 @@ def test_int8_clip_matches_its_graph(causal, tmp_path_factory):
     model, lowered = lower(make_short(causal=causal), "clip", "int8", tmp_path_factory)
     assert whole(lowered)
     clip = clips_for(model, seed=1)[0]
-    (logits,) = open_pte(lowered.artifact)([clip])
+    (logits,) = open_program(model, lowered, "clip")([clip])
     with torch.no_grad():
         assert relative(logits, lowered.converted(clip)[0]) < INT8_FLIPS
         assert relative(logits, model(clip[None])) < INT8_TO_FP32
@@ -137,7 +142,7 @@ def test_int8_clip_matches_its_graph(causal, tmp_path_factory):
 @pytest.mark.parametrize("lowered_stream", ["stream_fp32", "stream_int8"])
 def test_streams_with_different_pasts_agree_to_the_last_bit(lowered_stream, request):
     model, lowered = request.getfixturevalue(lowered_stream)
-    runner = open_pte(lowered.artifact)
+    runner = open_program(model, lowered)
     torch.manual_seed(3)
     config = model.config
     pasts = random_clip(2, config).clamp(-1, 1)
@@ -154,7 +159,7 @@ def test_streams_with_different_pasts_agree_to_the_last_bit(lowered_stream, requ
 
 def test_outputs_belong_to_the_caller(stream_fp32):
     model, lowered = stream_fp32
-    runner = open_pte(lowered.artifact)
+    runner = open_program(model, lowered)
     clip = clips_for(model, seed=1)[0]
     first = runner([clip[:1], *model.initial_state()])
     kept = [output.clone() for output in first]
@@ -178,18 +183,18 @@ def test_a_damaged_program_is_refused_in_one_line(damage, stream_fp32, tmp_path)
     path = tmp_path / "model.pte"
     path.write_bytes(damage(stream_fp32[1].artifact.read_bytes()))
     with pytest.raises(BadInput, match=r"model\.pte.*export it again") as caught:
-        open_pte(path)
+        open_pte(path, input_ports(stream_fp32[0], "stream", "xnnpack"))
     assert "\n" not in str(caught.value)
 
 
 def test_a_missing_program_is_refused(tmp_path):
     with pytest.raises(BadInput, match="No such file"):
-        open_pte(tmp_path / "none.pte")
+        open_pte(tmp_path / "none.pte", [])
 
 
 def test_unfit_inputs_never_reach_native_code(stream_fp32):
     model, lowered = stream_fp32
-    runner = open_pte(lowered.artifact)
+    runner = open_program(model, lowered)
     frame, state = torch.zeros(1, 3, 64, 64), model.initial_state()
     nan = frame.clone()
     nan[0, 1, 2, 3] = math.nan
@@ -231,7 +236,7 @@ def test_what_stays_outside_is_named_and_nothing_is_written(tmp_path):
 def test_the_deployed_model_forgets_its_past_to_the_last_bit(precision, tmp_path_factory):
     """All ten slots, which hold 30 frames together, with the weights of the package."""
     model = load(bundled_path()).model
-    runner = open_pte(lower(model, "stream", precision, tmp_path_factory)[1].artifact)
+    runner = open_program(*lower(model, "stream", precision, tmp_path_factory))
     pasts, common = clips_for(model, 2), clips_for(model, 2, seed=3)
     common = torch.cat(common)[:MEMORY]
     assert len(common) == MEMORY
@@ -252,7 +257,9 @@ def test_the_whole_depth_lowers_in_one_call(form, tmp_path_factory):
         assert_fp32_stream(model, lowered)
     else:
         with torch.no_grad():
-            assert relative(open_pte(lowered.artifact)([clip])[0], model(clip[None])) < FP32
+            assert (
+                relative(open_program(model, lowered, "clip")([clip])[0], model(clip[None])) < FP32
+            )
 
 
 @pytest.mark.slow
@@ -260,12 +267,6 @@ def test_the_whole_depth_lowers_in_one_call(form, tmp_path_factory):
 def test_the_whole_depth_in_int8(form, tmp_path_factory):
     model, lowered = lower(make_model(), form, "int8", tmp_path_factory)
     assert whole(lowered)
-    runner = open_pte(lowered.artifact)  # loading is what a wrong slice fails at
-    outputs = runner([torch.zeros(meta.shape) for meta in ports(model, form)])
+    runner = open_program(model, lowered)  # loading is what a wrong slice fails at
+    outputs = runner([port.zeros() for port in input_ports(model, form, "xnnpack")])
     assert all(bool(torch.isfinite(output).all()) for output in outputs)
-
-
-def ports(model, form):
-    from mobile_export.graph import input_ports
-
-    return input_ports(model, form)

@@ -123,16 +123,23 @@ class MobileNetV2(nn.Module):
         layers = [self.features[6], self.features[13]]
         return [(layer, layer.conv[-1].num_features) for layer in layers]
 
-    def state_shapes(self, height: int, width: int) -> dict[str, Shape]:
-        """Names (``<feature index>.<path>``) and (C, H, W) shapes of the stream's state."""
-        shapes: dict[str, Shape] = {}
+    def slots(self, height: int, width: int) -> list[tuple[int, InvertedResidual, tuple[int, int]]]:
+        """Feature index, layer and map size (H, W) of every temporal slot for a picture's size."""
+        found = []
         for index, layer in enumerate(self.features):
             if isinstance(layer, InvertedResidual) and layer.temporal is not None:
-                for name, shape in layer.temporal.state_shapes(height, width).items():
-                    shapes[f"{index}.{name}"] = shape
+                found.append((index, layer, (height, width)))
             if _stride(layer) == 2:
                 height, width = (height + 1) // 2, (width + 1) // 2
-        return shapes
+        return found
+
+    def state_shapes(self, height: int, width: int) -> dict[str, Shape]:
+        """Names (``<feature index>.<path>``) and (C, H, W) shapes of the stream's state."""
+        return {
+            f"{index}.{name}": shape
+            for index, layer, size in self.slots(height, width)
+            for name, shape in layer.temporal.state_shapes(*size).items()
+        }
 
 
 def _stride(layer: nn.Module) -> int:

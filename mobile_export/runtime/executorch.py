@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from core.errors import BadInput
+from mobile_export.graph import Port
 
 IDENTIFIER = b"ET12"  # the flatbuffer identifier of an ExecuTorch program, at byte 4
 _FLOAT = 6  # ExecuTorch's number for 32-bit floats (c10's ScalarType)
@@ -22,7 +23,7 @@ class Executorch:
     proxy = False
     batch = 1
 
-    def __init__(self, artifact: Path) -> None:
+    def __init__(self, artifact: Path, inputs: Sequence[Port]) -> None:
         from executorch.runtime import Runtime, Verification
 
         _check_file(artifact)
@@ -35,25 +36,32 @@ class Executorch:
             raise BadInput(_unusable(artifact, _first_line(error))) from error
         self._artifact = artifact
         meta = self._method.metadata
-        self._inputs = [meta.input_tensor_meta(i) for i in range(meta.num_inputs())]
+        shapes = [tuple(meta.input_tensor_meta(i).sizes()) for i in range(meta.num_inputs())]
+        if shapes != [port.shape for port in inputs]:
+            raise BadInput(_unusable(artifact, "its inputs have other shapes than the bundle's"))
+        self._inputs = inputs
         self.name = f"ExecuTorch runtime on {artifact.name}"
 
     def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """One call. Raises ``BadInput`` for inputs that the program was not compiled for, and for a
         program that loads and does not run.
         """
-        check_inputs(inputs, [tuple(meta.sizes()) for meta in self._inputs])
-        # XNNPACK reads plain rows: a channels-last or sliced tensor would be refused or misread.
+        check_inputs(inputs, [port.shape for port in self._inputs])
+        # The runtime reads memory as the program declares it, whatever the tensor's strides.
+        ordered = [p.ordered(tensor) for p, tensor in zip(self._inputs, inputs, strict=True)]
         try:
-            outputs = self._method.execute([tensor.contiguous() for tensor in inputs])
+            outputs = self._method.execute(ordered)
         except RuntimeError as error:
             raise BadInput(_unusable(self._artifact, _first_line(error))) from error
         return [output.clone() for output in outputs]
 
 
-def open_pte(artifact: Path) -> Executorch:
-    """Load a program whose backends are in the wheel. Raises ``BadInput`` when it cannot."""
-    return Executorch(artifact)
+def open_pte(artifact: Path, inputs: Sequence[Port]) -> Executorch:
+    """Load a program whose backends are in the wheel; ``inputs`` are the bundle's ports.
+
+    Raises ``BadInput`` when it cannot.
+    """
+    return Executorch(artifact, inputs)
 
 
 def check_inputs(inputs: Sequence[Tensor], shapes: Sequence[tuple[int, ...]]) -> None:

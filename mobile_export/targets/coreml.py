@@ -11,13 +11,14 @@ user-defined metadata.
 """
 
 import contextlib
+import copy
 import io
 import json
 import logging
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from torch import Tensor, nn
 
 from core.errors import BadInput
 from core.model import ModelConfig, VideoClassifier
-from mobile_export.graph import example_inputs, graph_of, input_ports, output_ports
+from mobile_export.graph import deployed, example_inputs, graph_of, input_ports, output_ports
 from mobile_export.targets import Lowered, LoweringError
 
 ARTIFACT = "model.mlpackage"
@@ -71,6 +72,7 @@ def lower(
     out: Path,
     *,
     labels: list[str],
+    learned: Mapping[str, Tensor] | None = None,
     allow_partial: bool = False,
 ) -> Lowered:
     """Write ``out/model.mlpackage``; the contract is in ``mobile_export.targets``.
@@ -84,16 +86,18 @@ def lower(
             f"Core ML has no {precision} {form} export: int8 is for the stream form, choose "
             "stream, or clip with fp16 or fp32"
         )
+    model = deployed(model, "coreml")
     config = model.config
     factor = torch.ones(3)
-    graph = graph_of(model, form)
     if form == "stream" and len(set(config.std)) > 1:
-        folded, factor = _fold_std(model)
-        graph = graph_of(folded, form)
+        model, factor = _fold_std(model)
+    graph = graph_of(model, form)
     if precision == "int8":
-        from mobile_export.targets.coreml_int8 import quantize
+        from mobile_export.quantize import quantize
+        from mobile_export.targets.coreml_int8 import SCHEME
 
-        graph = quantize(graph, model, [clip * factor.view(1, 3, 1, 1) for clip in calibration])
+        clips = [clip * factor.view(1, 3, 1, 1) for clip in calibration]
+        graph = quantize(model, form, SCHEME, clips, learned)
     package = _convert(graph, model, form, precision)
     _describe(package, config, form, precision, labels)
     spec = package.get_spec()
@@ -113,8 +117,7 @@ def _fold_std(model: VideoClassifier) -> tuple[VideoClassifier, Tensor]:
     """
     std = torch.tensor(model.config.std)
     factor = std / std[0]
-    folded = VideoClassifier(model.config).eval()
-    folded.load_state_dict(model.state_dict())
+    folded = copy.deepcopy(model)
     stem = next(m for m in folded.modules() if isinstance(m, nn.Conv2d) and m.in_channels == 3)
     with torch.no_grad():
         stem.weight /= factor.view(1, 3, 1, 1)
@@ -124,11 +127,11 @@ def _fold_std(model: VideoClassifier) -> tuple[VideoClassifier, Tensor]:
 def _convert(graph: nn.Module, model: VideoClassifier, form: str, precision: str):
     """Export and convert; an ``MLModel`` that is not loaded."""
     ct = _coremltools()
-    exported = torch.export.export(graph, example_inputs(model, form))
+    exported = torch.export.export(graph, example_inputs(model, form, "coreml"))
     exported = exported.run_decompositions({})  # the dialect that the converter takes
     half = precision != "fp32"
     number = np.float16 if half else np.float32
-    ports = input_ports(model, form)
+    ports = input_ports(model, form, "coreml")
     inputs = [ct.TensorType(name=p.name, shape=p.shape, dtype=number) for p in ports]
     if form == "stream":
         config = model.config

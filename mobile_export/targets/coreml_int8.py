@@ -1,18 +1,14 @@
-"""Post-training W8A8 quantization of a streaming graph for Core ML."""
+"""W8A8 quantization of a streaming graph for Core ML."""
 
 import torch
 import torch.nn.functional as F
 from executorch.backends.apple.coreml.quantizer import CoreMLQuantizer
 from executorch.backends.apple.coreml.quantizer import _coreml_quantizer as annotators
 from executorch.backends.apple.coreml.quantizer import _coreml_quantizer_utils as patterns
-from torch import Tensor, fx, nn
-from torchao.quantization.pt2e import disable_fake_quant
-from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+from torch import fx
 from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
-from core.errors import BadInput
-from core.model import VideoClassifier
-from mobile_export.graph import example_inputs
+from mobile_export.quantize import Scheme
 
 # Whole pixels (p - 127.5) / 127.5 over the step 1/127.5 are all ties, which half-precision noise
 # would decide. A frame's step that is this much smaller, 1/128 here, rounds them all outwards.
@@ -84,27 +80,6 @@ def recipe():
     )
 
 
-def quantize(graph: nn.Module, model: VideoClassifier, clips: list[Tensor]) -> fx.GraphModule:
-    """Calibrate ``graph``, the stream form of ``model``, on ``clips`` (T, 3, S, S); convert it.
-
-    Each clip is streamed from a zero state and hands its state on, so that the observers see the
-    states that a phone will. Raises ``BadInput`` without clips.
-    """
-    if not clips:
-        raise BadInput("int8 export with 0 calibration clips: give at least one, or use fp16")
-    exported = torch.export.export(graph, example_inputs(model, "stream")).module()
-    prepared = prepare_pt2e(exported, StreamQuantizer(recipe()))
-    prepared.apply(disable_fake_quant)  # observe the float activations, not half-calibrated ones
-    with torch.no_grad():
-        for clip in clips:
-            state = model.initial_state()
-            for frame in clip:
-                _, *state = prepared(frame[None], *state)
-    converted = convert_pt2e(prepared)
-    _round_scales(converted)
-    return converted
-
-
 def _round_scales(graph: fx.GraphModule) -> None:
     """Round every scale to half precision: a Core ML program in fp16 holds it so."""
     frame = next(node for node in graph.graph.nodes if node.op == "placeholder")
@@ -120,3 +95,6 @@ def _round_scales(graph: fx.GraphModule) -> None:
             scales = getattr(graph.get_submodule(owner), leaf)
             scales.copy_(scales.half().float().clamp_min(SMALLEST_SCALE))
     graph.recompile()
+
+
+SCHEME = Scheme("coreml", lambda: StreamQuantizer(recipe()), _round_scales)

@@ -10,7 +10,7 @@ and the proxy stay in fp32.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -19,14 +19,15 @@ from torch.fx import Graph, Node
 
 from core.model import VideoClassifier
 from mobile_export import graph
-from mobile_export.fold import folded
-from mobile_export.quantize import RECIPE, DelegateQuantizer, quantize
-from mobile_export.targets import Lowered, LoweringError
+from mobile_export.quantize import Scheme, quantize
+from mobile_export.quantizer import DelegateQuantizer, drop_clamps
+from mobile_export.targets import Lowered, LoweringError, xnnpack
 from mobile_export.targets.delegation import lower_whole, quick_provenance
 
+SCHEME = Scheme("vulkan", DelegateQuantizer, drop_clamps)
 PRECISIONS = ("int8", "fp16", "fp32")
 RECIPES = {
-    "int8": RECIPE,
+    "int8": xnnpack.RECIPE,
     "fp16": "none: the delegate holds and computes everything in fp16",
     "fp32": "none: weights and activations in fp32",
 }
@@ -44,6 +45,7 @@ def lower(
     out: Path,
     *,
     labels: Sequence[str],
+    learned: Mapping[str, Tensor] | None = None,
     allow_partial: bool = False,
 ) -> Lowered:
     """Write ``out/model.pte``; see ``mobile_export.targets`` for the arguments.
@@ -60,14 +62,13 @@ def lower(
         raise LoweringError(
             f"precision {precision} is not offered for vulkan: choose {', '.join(PRECISIONS)}"
         )
-    model = folded(model)
-    inputs = graph.example_inputs(model, form)
+    model = graph.deployed(model, "vulkan")
     with quick_provenance():
         if precision == "int8":
-            converted = quantize(model, form, calibration, DelegateQuantizer())
+            converted = quantize(model, form, SCHEME, calibration, learned)
         else:
-            converted = torch.export.export(graph.graph_of(model, form), inputs).module()
-        program = torch.export.export(converted, inputs)
+            converted = graph.exported(model, form, "vulkan")
+        program = torch.export.export(converted, graph.example_inputs(model, form, "vulkan"))
     check_structure(program.graph)
     partitioner = _partitioner({"force_fp16": True} if precision == "fp16" else {})
     artifact, details = lower_whole(program, partitioner, out, allow_partial)

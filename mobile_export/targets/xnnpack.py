@@ -1,6 +1,6 @@
 """XNNPACK through ExecuTorch: stream and clip form, fp32 and int8, on every phone's CPU."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -8,12 +8,17 @@ from torch import Tensor
 
 from core.model import VideoClassifier
 from mobile_export import graph
-from mobile_export.fold import folded
-from mobile_export.quantize import RECIPE, DelegateQuantizer, quantize
+from mobile_export.quantize import Scheme, quantize
+from mobile_export.quantizer import DelegateQuantizer, drop_clamps
 from mobile_export.targets import Lowered, LoweringError
 from mobile_export.targets.delegation import lower_whole, quick_provenance
 
 PRECISIONS = ("int8", "fp32")
+RECIPE = (
+    "PT2E: weights int8 symmetric per channel, activations int8 affine per tensor, min-max over "
+    "clips; vectors of the gates, classifier, input and outputs in fp32"
+)
+SCHEME = Scheme("xnnpack", DelegateQuantizer, drop_clamps)
 
 
 def lower(
@@ -24,6 +29,7 @@ def lower(
     out: Path,
     *,
     labels: Sequence[str],
+    learned: Mapping[str, Tensor] | None = None,
     allow_partial: bool = False,
 ) -> Lowered:
     """Write ``out/model.pte``; see ``mobile_export.targets`` for the arguments.
@@ -37,15 +43,14 @@ def lower(
         raise LoweringError(
             f"precision {precision} is not offered for xnnpack: choose {' or '.join(PRECISIONS)}"
         )
-    model = folded(model)
-    inputs = graph.example_inputs(model, form)
+    model = graph.deployed(model, "xnnpack")
     recipe = "none: weights and activations in fp32"
     with quick_provenance():
         if precision == "int8":
-            converted = quantize(model, form, calibration, DelegateQuantizer())
+            converted = quantize(model, form, SCHEME, calibration, learned)
             recipe = RECIPE
         else:
-            converted = torch.export.export(graph.graph_of(model, form), inputs).module()
-        program = torch.export.export(converted, inputs)
+            converted = graph.exported(model, form, "xnnpack")
+        program = torch.export.export(converted, graph.example_inputs(model, form, "xnnpack"))
     artifact, details = lower_whole(program, XnnpackPartitioner(), out, allow_partial)
     return Lowered(artifact, converted, {"backend": "XNNPACK", "recipe": recipe, **details})

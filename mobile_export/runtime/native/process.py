@@ -43,14 +43,15 @@ class Native:
     def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """One call. Raises ``BadInput`` for inputs of other shapes and when the process ends."""
         check_inputs(inputs, [port.shape for port in self.inputs])
-        call = b"".join(x.contiguous().numpy().tobytes() for x in inputs)
+        ordered = (x.permute(p.dim_order) for x, p in zip(inputs, self.inputs, strict=True))
+        call = b"".join(x.contiguous().numpy().tobytes() for x in ordered)
         with contextlib.suppress(BrokenPipeError):  # then the answer is missing as well
             self._process.stdin.write(call)
             self._process.stdin.flush()
-        return [self._answer(port.shape) for port in self.outputs]
+        return [self._answer(port) for port in self.outputs]
 
-    def _answer(self, shape: tuple[int, ...]) -> Tensor:
-        size = 4 * int(np.prod(shape))
+    def _answer(self, port: Port) -> Tensor:
+        size = 4 * int(np.prod(port.shape))
         data = self._process.stdout.read(size)
         if len(data) < size:
             status = self._process.wait()
@@ -58,7 +59,8 @@ class Native:
             lines = self._errors.read().decode(errors="replace").strip().splitlines()
             line = lines[-1] if lines else f"exit status {status}"
             raise BadInput(f"{self._artifact}: the native runner stopped ({line}); export it again")
-        return torch.from_numpy(np.frombuffer(data, "<f4").reshape(shape).copy())
+        values = np.frombuffer(data, "<f4").reshape([port.shape[axis] for axis in port.dim_order])
+        return torch.from_numpy(values.transpose(np.argsort(port.dim_order)).copy())
 
     def close(self) -> None:
         """End the process."""

@@ -1,0 +1,164 @@
+"""What an export is asked for, and what its int8 rests on: calibration clips, perhaps training."""
+
+import hashlib
+import importlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from core.checkpoint import Checkpoint
+from core.data.transforms import normalise
+from mobile_export import verify
+from mobile_export.console import Steps, quiet
+
+if TYPE_CHECKING:
+    from mobile_export.quantize import Scheme
+
+CALIBRATION_CLIPS = 64  # more than two a class of the bundled model, 16 frames each
+# Half of the synthetic training clips are hard: there the checkpoint is less sure of itself, and
+# rounding decides more often. With clips from a folder there is nothing to choose.
+DIFFICULTIES = ("default", "hard")
+SCHEMES = {"xnnpack": "xnnpack", "vulkan": "vulkan", "coreml": "coreml_int8"}  # module of each
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for, whatever the target."""
+
+    form: str = "stream"
+    precision: str = "int8"
+    quantize: str = "qat"
+    qat_steps: int | None = None
+    qat_rate: float | None = None
+    data: Path | None = None
+    out: Path = Path("artifacts")
+    max_drop: float = verify.MAX_DROP
+    clips: int | None = None
+    allow_partial: bool = False
+
+
+@dataclass(frozen=True)
+class Training:
+    """What the ranges and weights of an int8 artifact come from.
+
+    ``learned`` is the state of a prepared stream graph, ``steps`` what it took to learn it.
+    """
+
+    calibration: list[Tensor] = field(default_factory=list)
+    calibration_clips: int = 0
+    learned: Mapping[str, Tensor] | None = None
+    steps: int = 0
+
+    def to_dict(self) -> dict:
+        """What the manifest says about it."""
+        return {"calibration_clips": self.calibration_clips, "training_steps": self.steps}
+
+
+class _Turns(Dataset):
+    """Clips of several data sets in turn."""
+
+    def __init__(self, parts: list[Dataset]) -> None:
+        self.parts = parts
+
+    def __len__(self) -> int:
+        return len(self.parts) * min(len(part) for part in self.parts)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.parts[index % len(self.parts)][index // len(self.parts)]
+
+
+def training_of(checkpoint: Checkpoint, target: str, request: Request, step: Steps) -> Training:
+    """Calibration clips, and what quantization-aware training learned or has to learn first.
+
+    The bundled checkpoint's is in the package, unless training on other terms is asked for; a
+    model of one's own is trained here, and what it learned is kept under ``runs/qat``. A
+    bidirectional model, which has no stream form to train, is calibrated only.
+    """
+    if request.quantize == "ptq" or not checkpoint.config.can_stream:
+        calibration = _calibration(checkpoint, request, step)
+        return Training(calibration, len(calibration))
+    from mobile_export import learned
+
+    family = learned.FAMILY[target]
+    scheme = scheme_of(target)
+    own = request.data is not None or request.qat_steps or request.qat_rate
+    path = None if own else learned.bundled(checkpoint.sha256, family)
+    calibration = []
+    if path is None or request.form == "clip":
+        calibration = _calibration(checkpoint, request, step)
+    if path is None:
+        path = _trained(checkpoint, scheme, request, calibration, step)
+    settings = learned.settings_of(path)
+    with quiet():
+        state = learned.load(path, _prepared(checkpoint, scheme))
+    step("quantize", f"with what {settings.steps} steps of quantization-aware training learned")
+    clips = len(calibration) or settings.calibration_clips
+    return Training(calibration, clips, state, settings.steps)
+
+
+def scheme_of(target: str) -> "Scheme":
+    """How ``target`` quantizes."""
+    with quiet():
+        return importlib.import_module(f"mobile_export.targets.{SCHEMES[target]}").SCHEME
+
+
+def calibration_clips(checkpoint: Checkpoint, data: Path | None) -> list[Tensor]:
+    """Normalised training clips that every exporter of this checkpoint calibrates on."""
+    config = checkpoint.config
+    clips = verify.training_clips(data, config, checkpoint.labels, CALIBRATION_CLIPS)
+    count = min(len(clips), CALIBRATION_CLIPS)
+    return [normalise(clips[i][0], config.mean, config.std) for i in range(count)]
+
+
+def _calibration(checkpoint: Checkpoint, request: Request, step: Steps) -> list[Tensor]:
+    clips = calibration_clips(checkpoint, request.data)
+    step("quantize", f"calibrating on {len(clips)} training clips")
+    return clips
+
+
+def _trained(
+    checkpoint: Checkpoint,
+    scheme: "Scheme",
+    request: Request,
+    calibration: list[Tensor],
+    step: Steps,
+) -> Path:
+    """The file that this training wrote, now or before."""
+    from mobile_export import learned, qat
+
+    family = learned.FAMILY[scheme.target]
+    settings = qat.Settings(
+        checkpoint=checkpoint.sha256,
+        family=family,
+        data=str(request.data.resolve()) if request.data else "synthetic",
+        calibration_clips=len(calibration),
+        steps=request.qat_steps or qat.STEPS,
+        rate=request.qat_rate or qat.RATE,
+    )
+    key = hashlib.sha256(json.dumps(asdict(settings)).encode()).hexdigest()[:12]
+    path = learned.RUNS / f"{family}-{key}.safetensors"
+    if learned.settings_of(path) == settings:
+        return path
+    step("train", f"{settings.steps} steps of quantization-aware training, kept in {path}")
+    count = settings.steps * qat.BATCH // len(DIFFICULTIES) + 1
+    labels, config = checkpoint.labels, checkpoint.config
+    kinds = DIFFICULTIES if request.data is None else DIFFICULTIES[:1]
+    clips = [verify.training_clips(request.data, config, labels, count, kind) for kind in kinds]
+    saved = path.with_suffix(".state")
+    state = qat.learn(checkpoint, scheme, settings, calibration, _Turns(clips), saved)
+    with quiet():
+        learned.save(path, state, _prepared(checkpoint, scheme), settings)
+    saved.unlink(missing_ok=True)
+    return path
+
+
+def _prepared(checkpoint: Checkpoint, scheme: "Scheme"):
+    from mobile_export import graph
+    from mobile_export.quantize import prepare
+
+    return prepare(graph.deployed(checkpoint.model, scheme.target), "stream", scheme)

@@ -1,0 +1,87 @@
+"""Where an int8 graph loses accuracy: the tool finds a place that was broken on purpose."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from fake_target import make_checkpoint, use_noise_clips
+from short_models import clips_for, make_short
+
+from core.errors import BadInput
+from mobile_export import __main__ as export_cli
+from mobile_export import diagnose, graph
+from mobile_export.quantize import calibrate, load_learned, prepare
+from mobile_export.targets import xnnpack
+
+BROKEN = 8  # times a range: three bits fewer
+
+
+@pytest.fixture(scope="module")
+def prepared():
+    model = graph.deployed(make_short(), "xnnpack")
+    exact = prepare(model, "stream", xnnpack.SCHEME)
+    calibrate(exact, model, "stream", clips_for(model))
+    state = {key: value.clone() for key, value in exact.state_dict().items()}
+    return model, prepare(model, "stream", xnnpack.SCHEME), state
+
+
+def measured(prepared, change=None):
+    model, exact, state = prepared
+    rounded = prepare(model, "stream", xnnpack.SCHEME)
+    state = {key: value.clone() for key, value in state.items()}
+    if change:
+        change(state)
+    load_learned(rounded, state)
+    return diagnose.measure(exact, rounded, model, clips_for(model, 2, seed=5))
+
+
+def test_every_rounded_value_is_there_with_a_sane_ratio(prepared):
+    found = measured(prepared)
+    assert [n.own_db for n in found] == sorted(n.own_db for n in found)
+    assert {"conv2d", "mul"} <= {n.operator for n in found}
+    # Eight bits over the range of a noisy map: 20 to 60 dB; what has gathered is more noise.
+    assert all(15 < n.own_db < 70 for n in found)
+    assert sum(n.reached_db <= n.own_db + 1 for n in found) > 0.9 * len(found)
+    assert diagnose.table(found).count("\n") == 1 + min(len(found), diagnose.SHOWN)
+
+
+def test_a_value_with_a_range_too_wide_is_the_one_that_loses(prepared):
+    before = {n.name: n for n in measured(prepared)}
+    # The product with the gates: its quantizer is its own, that of a shift is shared.
+    victim = [n for n in before.values() if n.operator == "mul"][-1].name
+
+    def widen(state):
+        state[f"{victim}.scale"].mul_(BROKEN)
+
+    after = {n.name: n for n in measured(prepared, widen)}
+    lost = {name: n.own_db - after[name].own_db for name, n in before.items()}
+    assert lost.pop(victim) == pytest.approx(20 * math.log10(BROKEN), abs=2)
+    assert all(abs(db) < 1e-3 for db in lost.values())
+
+
+def test_ratios():
+    assert diagnose.decibels(100.0, 1.0) == pytest.approx(20.0)
+    assert diagnose.decibels(1.0, 0.0) == math.inf
+    assert diagnose.decibels(0.0, 1.0) == -math.inf
+
+
+@pytest.mark.slow
+def test_a_bundle_is_diagnosed(tmp_path: Path, monkeypatch, capsys):
+    path = make_checkpoint(tmp_path)
+    use_noise_clips(monkeypatch, path)
+    out, options = tmp_path / "out", ["--checkpoint", str(path)]
+    argv = ["--target", "xnnpack", *options, "--out", str(out), "--max-drop", "100"]
+    assert export_cli.main([*argv, "--quantize", "ptq"]) == 0
+    (folder,) = out.iterdir()
+    files = {name: tmp_path / f"noise.{name}" for name in ("png", "json")}
+    argv = [str(folder), *options, "--clips", "1"]
+    argv += [f"--{name}={file}" for name, file in files.items()]
+    assert diagnose.main(argv) == 0
+    assert "| own dB |" in capsys.readouterr().out
+    assert len(json.loads(files["json"].read_text())) > 50
+    assert files["png"].read_bytes().startswith(b"\x89PNG")
+    assert export_cli.main([*options, "--target=xnnpack", "--precision=fp32", f"--out={out}"]) == 0
+    floating = out / folder.name.replace("int8", "fp32")
+    with pytest.raises(BadInput, match="is not an int8 bundle"):
+        diagnose.main([str(floating), *options])
