@@ -1,0 +1,91 @@
+"""Where a frame's time goes inside XNNPACK: microseconds and number of operators by kind.
+
+    python benchmarks/operators.py tsm/model.pte action/model.pte --json operators.json
+
+Runs each program by the native runner on one thread, with XNNPACK's own profiling switched on by a
+preloaded library (``operators.c``, compiled at each call). Needs Linux and gcc. Timing every
+operator costs some itself: compare kinds, and take whole calls from ``peers.py``.
+"""
+
+import json
+import os
+import subprocess
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+from core.errors import BadInput, run_main
+from core.options import Parser, check_file, whole
+from mobile_export.runtime.native.build import host_command
+
+SOURCE = Path(__file__).with_suffix(".c")
+UNCOUNTED = 50  # calls before any is counted: WARMUP in operators.c
+Kinds = dict[str, tuple[float, int]]
+
+
+def profile(program: Path, calls: int, library: Path) -> Kinds:
+    """Microseconds a call and count of each kind of operator. Raises ``BadInput``."""
+    with tempfile.NamedTemporaryFile("r", suffix=".txt") as file:
+        command = [*host_command(), str(program), "bench", str(UNCOUNTED), str(calls)]
+        done = subprocess.run(
+            [*command, "--threads", "1"],
+            env=os.environ | {"LD_PRELOAD": str(library), "OPERATORS_OUT": file.name},
+            capture_output=True,
+            text=True,
+        )
+        lines = file.read().splitlines()
+    if done.returncode != 0 or not lines:
+        last = (done.stderr.strip().splitlines() or ["it calls no XNNPACK delegate"])[-1]
+        raise BadInput(f"{program} cannot be profiled ({last}): give an XNNPACK program")
+    return by_kind(lines)
+
+
+def by_kind(lines: list[str]) -> Kinds:
+    """From lines of ``microseconds name``; costliest kind first."""
+    found: dict[str, tuple[float, int]] = defaultdict(lambda: (0.0, 0))
+    for line in lines:
+        time, _, name = line.partition(" ")
+        micro, count = found[name.strip()]
+        found[name.strip()] = (micro + float(time), count + 1)
+    return dict(sorted(found.items(), key=lambda kind: -kind[1][0]))
+
+
+def table(profiles: dict[str, Kinds]) -> str:
+    """Kinds of operator down, programs across, as Markdown."""
+    kinds = sorted(
+        {kind for found in profiles.values() for kind in found},
+        key=lambda kind: -max(found.get(kind, (0.0, 0))[0] for found in profiles.values()),
+    )
+    lines = ["| us (operators) | " + " | ".join(profiles) + " |"]
+    lines.append("| --- |" + " ---: |" * len(profiles))
+    for kind in kinds:
+        cells = (found.get(kind, (0.0, 0)) for found in profiles.values())
+        lines.append(f"| {kind} | " + " | ".join(f"{t:.1f} ({n})" for t, n in cells) + " |")
+    sums = (
+        (sum(t for t, _ in found.values()), sum(n for _, n in found.values()))
+        for found in profiles.values()
+    )
+    return "\n".join([*lines, "| all | " + " | ".join(f"{t:.1f} ({n})" for t, n in sums) + " |"])
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point; returns the exit status."""
+    parser = Parser(description=__doc__.splitlines()[0])
+    parser.add_argument("programs", type=Path, nargs="+", metavar="MODEL.pte")
+    parser.add_argument("--calls", type=whole(1), default=300, help="counted (default %(default)s)")
+    parser.add_argument("--json", type=Path, help="kinds by program")
+    args = parser.parse_args(argv)
+    check_file("--json", args.json)
+    with tempfile.TemporaryDirectory() as folder:
+        library = Path(folder, "operators.so")
+        build = ["gcc", "-shared", "-fPIC", "-O2", str(SOURCE), "-o", str(library), "-ldl"]
+        subprocess.run(build, check=True)
+        profiles = {str(p): profile(p, args.calls, library) for p in args.programs}
+    print(table(profiles))
+    if args.json:
+        args.json.write_text(json.dumps(profiles, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    run_main(main)

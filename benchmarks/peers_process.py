@@ -1,0 +1,71 @@
+"""Processes of ``peers.py``: started, limited in time, waited for, with their peak memory."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass
+
+from core.errors import BadInput
+
+LIMIT = 3600.0  # seconds, of preparing or visiting one contender: a hang would stop all others
+RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes; getrusage(2) of either system
+REASON = 300  # characters
+
+
+class Failed(BadInput):
+    """A contender that cannot be made or run, with the reason in one line."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """``answer`` is the last line that a process printed, as JSON, or None; ``peak`` is bytes."""
+
+    answer: object
+    peak: int
+
+
+def run(command: list[str], environment: dict[str, str]) -> Done:
+    """Run a command to its end; raises ``Failed`` when that is not success.
+
+    Linux counts the memory of whoever starts a process as the process's own: nothing heavy is
+    imported before, so that those are the few MiB of an interpreter.
+    """
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(
+            command, stdout=output, stderr=errors, env={**os.environ, **environment}
+        )
+        timer = threading.Timer(LIMIT, process.kill)
+        timer.start()
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)  # it has been waited for
+        except BaseException:  # interrupted: leave nothing running
+            process.kill()
+            process.wait()
+            raise
+        finally:
+            timer.cancel()
+        output.seek(0)
+        errors.seek(0)
+        if process.returncode != 0:
+            raise Failed(reason(process.returncode, errors.read()))
+        lines = output.read().strip().splitlines()
+    try:
+        answer = json.loads(lines[-1]) if lines else None
+    except ValueError:
+        raise Failed(f"no JSON in its last line ({lines[-1][:80]})") from None
+    return Done(answer, usage.ru_maxrss * RSS_UNIT)
+
+
+def reason(status: int, errors: str) -> str:
+    """Why a process failed, in one line: what it said last, after ExecuTorch's first complaint."""
+    lines = [line.strip() for line in errors.strip().splitlines() if line.strip()]
+    last = lines[-1].removeprefix("error: ") if lines else f"exit status {status}"
+    if status < 0:
+        last = f"ended by signal {-status}" + (f" after: {last}" if lines else "")
+    checks = [line.split("] ", 1)[-1] for line in lines if line.startswith("E 00:")]
+    text = f"{checks[0]} ({last})" if checks else last
+    return text if len(text) <= REASON else text[: REASON - 3] + "..."

@@ -1,0 +1,41 @@
+"""The sums and the table of benchmarks/operators.py, and one real profile."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from short_models import clips_for, make_short
+
+from mobile_export.targets import xnnpack
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import operators  # noqa: E402
+
+LINES = ["1.5 Add (ND)", "2.0 Convolution (NHWC, QC8) IGEMM", "0.5 Add (ND)"]
+
+
+def test_operators_are_summed_by_kind_and_shown_side_by_side():
+    found = operators.by_kind(LINES)
+    assert found == {"Add (ND)": (2.0, 2), "Convolution (NHWC, QC8) IGEMM": (2.0, 1)}
+    lines = operators.table({"a": found, "b": {"Add (ND)": (1.0, 1)}}).splitlines()
+    assert lines[-1] == "| all | 4.0 (3) | 1.0 (1) |"
+    assert "| Convolution (NHWC, QC8) IGEMM | 2.0 (1) | 0.0 (0) |" in lines
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not shutil.which("gcc") or not shutil.which("g++"),
+    reason="needs Linux and gcc",
+)
+def test_a_program_is_profiled(tmp_path):
+    model = make_short("shift")
+    lowered = xnnpack.lower(model, "stream", "int8", clips_for(model), tmp_path, labels=list("ab"))
+    command = [sys.executable, str(ROOT / "benchmarks" / "operators.py"), "--calls", "3"]
+    done = subprocess.run([*command, str(lowered.artifact)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "DWConv" in done.stdout
+    done = subprocess.run([*command, str(tmp_path / "none.pte")], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
