@@ -41,7 +41,7 @@ class Noise:
 
     name: str  # of the graph's node
     operator: str
-    layer: str  # path of the module that it came from
+    layer: str  # path of the module that it came from, or "after" the last one before it
     values: int  # in a frame
     own_db: float
     reached_db: float
@@ -67,6 +67,7 @@ def measure(
     quantizers = {name: rounded.get_submodule(node.target) for name, node in nodes.items()}
     powers = {name: [0.0, 0.0, 0.0] for name in nodes}
     sizes: dict[str, int] = {}
+    layers = _layers(exact)
     with torch.no_grad():
         for clip in clips:
             states = [model.initial_state(), model.initial_state()]
@@ -81,8 +82,15 @@ def measure(
                     power[1] += float((quantizer(x) - x).square().sum())
                     power[2] += float((quantizer(after[name]) - x).square().sum())
     found = [
-        Noise(name, *_origin(nodes[name]), sizes[name], decibels(s, own), decibels(s, reached))
-        for name, (s, own, reached) in powers.items()
+        Noise(
+            name=name,
+            operator=str(nodes[name].args[0].target).removeprefix("aten.").split(".")[0],
+            layer=layers[nodes[name].args[0].name],
+            values=sizes[name],
+            own_db=decibels(signal, own),
+            reached_db=decibels(signal, reached),
+        )
+        for name, (signal, own, reached) in powers.items()
     ]
     return sorted(found, key=lambda noise: noise.own_db)
 
@@ -109,12 +117,19 @@ def _values(graph: "GraphModule", nodes: "dict[str, Node]", inputs: list) -> tup
     return {name: kept[node.target] for name, node in nodes.items()}, outputs
 
 
-def _origin(node: "Node") -> tuple[str, str]:
-    source = node.args[0]
-    stack = source.meta.get("nn_module_stack") or {}
-    path = list(stack.values())[-1][0] if stack else ""
-    operator = str(source.target).removeprefix("aten.").split(".")[0]
-    return operator, str(path).removeprefix("model.") or "input"
+def _layers(graph: "GraphModule") -> dict[str, str]:
+    """Of every node the layer that computes it, or the last one before it.
+
+    What a module does outside its ``forward``, which a stream's ``step`` is, carries no name.
+    """
+    found, last = {}, "input"
+    for node in graph.graph.nodes:
+        stack = node.meta.get("nn_module_stack") or {}
+        path = list(stack.values())[-1][0] if stack else ""
+        if path:
+            last = path.removeprefix("model.")
+        found[node.name] = last if path or last == "input" else f"after {last}"
+    return found
 
 
 def table(found: list[Noise]) -> str:
@@ -158,8 +173,9 @@ def graphs(
 
     Raises ``BadInput`` when what the bundle was made with is not to be had.
     """
-    from mobile_export import graph, learned, quantize
-    from mobile_export.request import calibration_clips, scheme_of
+    with quiet():  # what these import has remarks to make
+        from mobile_export import graph, learned, quantize
+        from mobile_export.request import calibration_clips, scheme_of
 
     manifest = bundle.manifest
     target, made = manifest["target"], manifest["quantization"]

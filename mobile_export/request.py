@@ -82,7 +82,8 @@ def training_of(checkpoint: Checkpoint, target: str, request: Request, step: Ste
     if request.quantize == "ptq" or not checkpoint.config.can_stream:
         calibration = _calibration(checkpoint, request, step)
         return Training(calibration, len(calibration))
-    from mobile_export import learned
+    with quiet():  # what this imports has remarks to make
+        from mobile_export import learned
 
     family = learned.FAMILY[target]
     scheme = scheme_of(target)
