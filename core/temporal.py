@@ -46,6 +46,19 @@ def delay(x: Tensor, frames: int, by: int) -> Tensor:
     return F.pad(x[rows:], (0, 0, 0, 0, 0, 0, 0, rows))
 
 
+def difference(filtered: Tensor, pooled: Tensor, frames: int, causal: bool) -> Tensor:
+    """ME's motion from pool(K*z) and pool(z), time-major stacks ``(frames * N, r, 1, 1)``.
+
+    Causal: the filtered frame minus the one before it; else the filtered next frame minus this one.
+    """
+    if causal:
+        return filtered - delay(pooled, frames, 1)
+    batch = filtered.shape[0] // frames
+    # The last frame has no successor: its whole difference is zero, not -z.
+    motion = filtered[batch:] - pooled[: filtered.shape[0] - batch]
+    return F.pad(motion, (0, 0, 0, 0, 0, 0, 0, batch))
+
+
 class TemporalModule(nn.Module):
     """What every temporal module offers; the identity, which makes TSN, is this class itself."""
 
@@ -231,14 +244,7 @@ class MotionExcitation(_Excitation):
 
     def gate(self, s: Tensor, frames: int) -> Tensor:
         filtered, pooled = self._pooled(s)
-        if self.causal:
-            motion = filtered - delay(pooled, frames, 1)
-        else:
-            batch = s.shape[0] // frames
-            # The last frame has no successor: its whole difference is zero, not -z.
-            motion = filtered[batch:] - pooled[: s.shape[0] - batch]
-            motion = F.pad(motion, (0, 0, 0, 0, 0, 0, 0, batch))
-        return torch.sigmoid(self.expand(motion))
+        return torch.sigmoid(self.expand(difference(filtered, pooled, frames, self.causal)))
 
     def gate_step(self, s: Tensor, state: State) -> tuple[Tensor, State]:
         (past,) = state  # (N, r, 1, 1): pool(z) of frame t-1

@@ -18,6 +18,7 @@ from core.options import Parser, positive, whole
 from mobile_export import combinations
 from mobile_export.console import Steps, check_json_path, points
 from mobile_export.errors import LoweringError
+from mobile_export.verify import MAX_DROP
 
 EXAMPLES = """
 examples:
@@ -82,7 +83,7 @@ def make_parser() -> Parser:
     add(
         "--max-drop",
         type=points,
-        default=1.0,
+        default=MAX_DROP,
         metavar="POINTS",
         help="top-1 accuracy that may be lost, in percentage points (default %(default)s)",
     )

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.model import VideoClassifier
-from core.temporal import Action, Shape, State, TemporalModule, delay
+from core.temporal import Action, Shape, State, TemporalModule, delay, difference
 
 TAPS = 3  # frames of STE and CE
 
@@ -84,13 +84,7 @@ class FusedAction(TemporalModule):
         mean = self._rows(z)
         ahead = 0 if self.causal else 1  # frames that the window looks into the future
         window = [delay(mean, frames, by - ahead) for by in (2, 1, 0)]
-        filtered, pooled = self._pooled(z)
-        if self.causal:
-            motion = filtered - delay(pooled, frames, 1)
-        else:
-            batch = s.shape[0] // frames
-            motion = filtered[batch:] - pooled[: s.shape[0] - batch]
-            motion = F.pad(motion, (0, 0, 0, 0, 0, 0, 0, batch))
+        motion = difference(*self._pooled(z), frames, self.causal)
         return self._excite(s, torch.cat(window, dim=1), self.ce.logits(s, frames), motion)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
