@@ -12,13 +12,15 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialise
 from torch import Tensor
 from torch.fx import GraphModule
 
 from core.errors import BadInput
 from mobile_export.qat import Settings
 from mobile_export.quantize import weight_quantizers
+from mobile_export.targets.delegation import write_bytes
 
 FAMILY = {"xnnpack": "executorch", "vulkan": "executorch", "coreml": "coreml"}
 SETTINGS = "settings"  # key in the file's header
@@ -34,14 +36,8 @@ def save(
         rounds = prepared.get_submodule(quantizer)
         steps = (state[name] / _of_channels(state[f"{quantizer}.scale"], state[name])).round()
         tensors[name] = steps.clamp(rounds.quant_min, rounds.quant_max).to(torch.int8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        save_file(tensors, temporary, metadata={SETTINGS: json.dumps(asdict(settings))})
-        temporary.chmod(0o644)  # safetensors writes private files
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    header = {SETTINGS: json.dumps(asdict(settings))}
+    write_bytes(path, serialise(tensors, metadata=header))
 
 
 def load(path: Path, prepared: GraphModule) -> dict[str, Tensor]:

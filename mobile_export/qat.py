@@ -10,7 +10,7 @@ graph, goes into the same graph prepared for one stream, which is converted.
 ``docs/quantization.md`` has the figures behind the constants.
 """
 
-import os
+import io
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ from core.data.transforms import normalise
 from core.errors import BadInput
 from mobile_export import graph
 from mobile_export.quantize import Scheme, calibrate, prepare
+from mobile_export.targets.delegation import write_bytes
 
 BATCH = 4  # streams side by side
 STEPS = 80
@@ -157,13 +158,9 @@ def _keep(saved: Path, settings: Settings, step: int, student, optimizer, schedu
         "optimizer": optimizer.state_dict(),
         "schedule": schedule.state_dict(),
     }
-    saved.parent.mkdir(parents=True, exist_ok=True)
-    temporary = saved.with_name(f".{saved.name}.{os.getpid()}")
-    try:
-        torch.save(state, temporary)
-        temporary.replace(saved)
-    finally:
-        temporary.unlink(missing_ok=True)
+    content = io.BytesIO()
+    torch.save(state, content)
+    write_bytes(saved, content.getvalue())
 
 
 def _resume(saved: Path, settings: Settings, student, optimizer, schedule) -> int:
