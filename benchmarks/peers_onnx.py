@@ -5,8 +5,8 @@ places after every call, so that nothing is copied or allocated in Python. The n
 ExecuTorch contenders does copy the state back, within the time that is counted.
 
 int8 is static quantization in QDQ form with weights per channel. Which types and which nodes are
-fastest depends on the processor, so every recipe of ``RECIPES`` is made, timed on one thread, and
-the fastest is kept; the row in the JSON lists all of them.
+fastest depends on the processor, so every recipe of ``RECIPES`` is made of every graph that it is
+given, timed on one thread, and the fastest is kept; the row in the JSON lists all of them.
 """
 
 import statistics
@@ -28,6 +28,7 @@ RECIPES = {
     "U8U8, gates fp32": ("QUInt8", "QUInt8", False, True),
     "S8S8, gates fp32": ("QInt8", "QInt8", False, True),
 }
+VECTORS = ([1, 1], [2, 1], [3, 1])  # height and width: of one, two and three frames or gates
 TRIES, CALLS = 4, 25  # of each recipe, in turns
 
 
@@ -85,22 +86,43 @@ def export(model: object, form: str, inputs: list, path: Path) -> None:
     program.save(str(path))
 
 
-def quantize(source: Path, clips: list[np.ndarray], path: Path) -> dict:
-    """Write the fastest int8 form of a stream's fp32 graph; says which one and what it tried."""
+def quantize(sources: dict[str, Path], clips: list[np.ndarray], path: Path) -> dict:
+    """Write the fastest int8 form of a stream; says which one and what it tried.
+
+    ``sources`` are fp32 graphs of the stream by name, ``clips`` calibrate them.
+    """
+    made = {}
+    for graph_name, source in sources.items():
+        made |= _recipes(graph_name, source, clips)
+    return keep_fastest(made, path)
+
+
+def keep_fastest(made: dict[str, Path], path: Path) -> dict:
+    """Move the fastest of some files to ``path`` and remove the others; what was found."""
+    times = _race(made)
+    best = min(times, key=times.__getitem__)
+    made[best].replace(path)
+    for file in made.values():
+        file.unlink(missing_ok=True)
+    return {"recipe": best, "recipes_ms": times}
+
+
+def _recipes(graph_name: str, source: Path, clips: list[np.ndarray]) -> dict[str, Path]:
+    """One fp32 graph quantized in every way."""
     import onnx
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    prepared = path.with_name("prepared.onnx")
+    prepared = source.with_name(f"prepared-{source.name}")
     # Its symbolic shapes are for sizes that vary, these are fixed.
     quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
     gates = _gate_nodes(onnx.shape_inference.infer_shapes(onnx.load(prepared)))
     made = {}
     for index, (name, (activation, weight, reduced, floats)) in enumerate(RECIPES.items()):
-        made[name] = path.with_name(f"recipe{index}.onnx")
+        target = source.with_name(f"recipe{index}-{source.name}")
         quantize_static(
             prepared,
-            made[name],
+            target,
             _Streams(source, clips),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
@@ -109,24 +131,21 @@ def quantize(source: Path, clips: list[np.ndarray], path: Path) -> dict:
             reduce_range=reduced,
             nodes_to_exclude=gates if floats else [],
         )
-    times = _race(made)
-    best = min(times, key=times.__getitem__)
-    made[best].replace(path)
-    for file in (prepared, *made.values()):
-        file.unlink(missing_ok=True)
-    return {"recipe": best, "recipes_ms": times}
+        made[f"{name}, {graph_name}"] = target
+    prepared.unlink()
+    return made
 
 
 def _gate_nodes(model: object) -> list[str]:
-    """Nodes whose result is one pixel a channel, and all sigmoids: the gates but for what reads
-    the map that they gate.
+    """Nodes whose result is a vector, or a few below each other, and all sigmoids: the gates but
+    for what reads the map that they gate.
     """
     known = [*model.graph.value_info, *model.graph.output]
     shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in known}
     return [
         node.name
         for node in model.graph.node
-        if node.op_type == "Sigmoid" or shapes.get(node.output[0], [])[2:] == [1, 1]
+        if node.op_type == "Sigmoid" or shapes.get(node.output[0], [])[2:] in VECTORS
     ]
 
 

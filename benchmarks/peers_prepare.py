@@ -57,17 +57,27 @@ def _executorch(loaded: Checkpoint, form: str, precision: str, runtime: str, out
 
 
 def _onnx(model: object, form: str, precision: str, out: Path) -> dict:
+    """The faster of the graph as it was trained and the one that ExecuTorch gets."""
     import peers_onnx  # here: the other contenders do without ONNX Runtime
 
-    path, floats = out / "model.onnx", out / "floats.onnx"
-    exported = path if precision == "fp32" else floats
-    peers_onnx.export(folded(model), form, peers_models.inputs_of(model, form), exported)
+    from mobile_export import graph
+
+    sources, bytes_of_state = {}, {}
+    for name, variant in (("trained", folded(model)), ("fused", graph.deployed(model, "xnnpack"))):
+        inputs = peers_models.inputs_of(variant, form)
+        sources[name] = out / f"{name}.onnx"
+        peers_onnx.export(variant, form, inputs, sources[name])
+        bytes_of_state[name] = sum(x.nbytes for x in inputs[1:])
+    path = out / "model.onnx"
     if precision == "fp32":
-        return {"file": path.name}
-    clips = [clip.numpy() for clip in peers_models.random_clips(model)]
-    found = peers_onnx.quantize(floats, clips, path)
-    floats.unlink()
-    return {"file": path.name, **found}
+        found = peers_onnx.keep_fastest(sources, path)
+    else:
+        clips = [clip.numpy() for clip in peers_models.random_clips(model)]
+        found = peers_onnx.quantize(sources, clips, path)
+        for source in sources.values():
+            source.unlink()
+    used = found["recipe"].rpartition(", ")[2]
+    return {"file": path.name, "state_bytes": bytes_of_state[used], **found}
 
 
 def _state_bytes(artifact: Path) -> int:

@@ -2,6 +2,7 @@
 
     python -m mobile_export.diagnose artifacts/mobilenet_v2-action-stream-xnnpack-int8
     python -m mobile_export.diagnose BUNDLE --clips 16 --png noise.png --json noise.json
+    python -m mobile_export.diagnose BUNDLE --arm64 --clips 2
 
 Computes, for every value that is rounded to eight bits, the signal-to-quantization-noise ratio in
 decibels on held-out clips, worst first: "own" is what this rounding alone adds to exact input,
@@ -9,12 +10,16 @@ decibels on held-out clips, worst first: "own" is what this rounding alone adds 
 the signal. The graph is the one that the bundle was lowered from, made again from the checkpoint;
 that it is the same is checked against the golden clip.
 
+--arm64 looks for another loss: on emulated Arm cores, as ``verify --arm64`` runs them, it names the
+first value of each clip that is not this machine's to the bit. XNNPACK bundles alone.
+
 Exit status: 0; 2 for input that cannot be used, a bundle that is not int8 among it.
 """
 
 import argparse
 import json
 import math
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -232,6 +237,7 @@ def make_parser() -> Parser:
     add("--clips", type=whole(1), default=CLIPS, help="held-out clips (default %(default)s)")
     add("--data", type=Path, metavar="DIR", help="own clips that the export was calibrated on")
     add("--checkpoint", type=Path, metavar="FILE", help="when it is not the bundled one")
+    add("--arm64", action="store_true", help="what emulated Arm cores compute otherwise, instead")
     add("--png", type=Path, metavar="FILE", help="draw all values in order of computation")
     add("--json", type=Path, metavar="FILE", help="write all values")
     return parser
@@ -240,6 +246,8 @@ def make_parser() -> Parser:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     args = make_parser().parse_args(argv)
+    if args.arm64 and args.png:
+        raise BadInput("--arm64 draws nothing: leave --png out")
     check_json_path(args.json)
     check_file("--png", args.png)
     step = Steps()
@@ -259,12 +267,42 @@ def main(argv: list[str] | None = None) -> int:
     count = min(args.clips, len(held_out))
     step("measure", f"{count} held-out clips")
     clips = [normalise(held_out[i][0], config.mean, config.std) for i in range(count)]
+    if args.arm64:
+        return _arm64(bundle, rounded, model, clips, args.json)
     found = measure(exact, rounded, model, clips)
     print(table(found))
     if args.png:
         picture(found, [node.name for node in exact.graph.nodes], args.png)
     if args.json:
         args.json.write_text(json.dumps([_finite(noise) for noise in found], indent=2) + "\n")
+    return 0
+
+
+def _arm64(
+    bundle: "Bundle",
+    rounded: "GraphModule",
+    model: "VideoClassifier",
+    clips: "list[Tensor]",
+    path: Path | None,
+) -> int:
+    """Print, and write to ``path``, where emulated Arm cores first differ on each clip."""
+    if bundle.manifest["target"] != "xnnpack":
+        raise BadInput(f"--arm64 is for XNNPACK bundles, {bundle.path} is none")
+    with quiet():
+        from mobile_export import divergence
+        from mobile_export.quantize import convert
+        from mobile_export.request import scheme_of
+        from mobile_export.runtime.native.build import CORES
+
+        layers = _layers(rounded)
+        converted = convert(rounded, scheme_of("xnnpack"))
+    with tempfile.TemporaryDirectory() as folder:
+        traced = divergence.Traced(converted, model, Path(folder))
+        pairs = [(core, clip) for core in CORES for clip in clips]
+        found = [divergence.first_difference(traced, layers, clip, core) for core, clip in pairs]
+    print(divergence.table([core for core, _ in pairs], found))
+    if path:
+        path.write_text(json.dumps([d and d.to_dict() for d in found], indent=2) + "\n")
     return 0
 
 

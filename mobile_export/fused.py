@@ -7,11 +7,15 @@ need (``docs/performance.md`` has the effect of each):
   ``1 + r`` outputs;
 * ME convolves only to pool afterwards. With zero padding ``pool(K * z)`` is the mean of ``z`` times
   what each pixel contributes to the sum (``coverage``), a constant map: a product in place of a
-  depthwise convolution;
+  depthwise convolution. And ``pool(z)`` is the squeeze of the pooled map that CE has already;
 * STE convolves maps of one channel, and a kernel that works on channels leaves all lanes but one
   idle. Its rows are therefore taken as channels: a 3x3x3 convolution of one channel is a 3x1
   convolution of ``3 * W`` channels to ``W`` with banded weights, and its three frames are
-  concatenated row by row instead of pixel by pixel.
+  concatenated row by row instead of pixel by pixel;
+* the vectors of CE and ME are one: three frames of it stand one below the other, a 3x1 convolution
+  weighs them, a transposed 2x1 convolution gives the two gates below each other, and their sum
+  with the constant 3 is a depthwise convolution of ones. ME's motion has no ReLU, CE's hidden
+  vector has: the motion goes through it twice, once with each sign.
 
 Source of the formulas: ACTION-Net, arXiv 2103.07372, section 3; ``core.temporal`` is the reference.
 """
@@ -23,7 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.model import VideoClassifier
-from core.temporal import Action, Shape, State, TemporalModule, delay, difference
+from core.temporal import Action, Shape, State, TemporalModule, delay
 
 TAPS = 3  # frames of STE and CE
 
@@ -56,64 +60,94 @@ def banded(kernel: Tensor, width: int) -> Tensor:
 class FusedAction(TemporalModule):
     """ACTION on maps ``(C, height, width)`` of one size; made from ``Action`` without batch norm.
 
-    The state is that of ``Action`` but for two shapes: "ste" holds rows, ``(2 * W, H, 1)``, and
-    "me" the mean of the map beside the means of the squeezed one, ``(1 + r, 1, 1)``.
+    State beside the shift's: "ste", the channel means of two frames as rows, ``(2 * W, H, 1)``, and
+    "squeezed", the vectors of two frames, ``(3 * r, 2, 1)``. A vector is CE's squeezed map, ME's,
+    and ME's filtered one, all pooled.
     """
 
     def __init__(self, action: Action, height: int, width: int) -> None:
         super().__init__(action.channels, action.causal)
-        self.shift, self.ce = action.shift, action.ce
-        ste, me = action.ste, action.me
-        self.squeezed, self.width = me.squeezed, width
-        self.squeeze = nn.Conv2d(self.channels, 1 + me.squeezed, 1)
+        r, channels = action.me.squeezed, action.channels
+        self.shift, self.squeezed, self.width = action.shift, r, width
+        self.squeeze = nn.Conv2d(channels, 1 + r, 1)
         self.rows = nn.Conv2d(TAPS * width, width, (TAPS, 1), padding=(1, 0), bias=False)
-        self.expand = nn.Conv2d(1 + me.squeezed, self.channels, 1, bias=False)
-        with torch.no_grad():
-            self.squeeze.weight.copy_(torch.cat([ste.mean_weight, me.squeeze.weight]))
-            self.squeeze.bias.copy_(F.pad(me.squeeze.bias, (1, 0)))
-            self.rows.weight.copy_(banded(ste.conv.weight, width))
-            # Channel 0 is the mean: ME does not see it.
-            self.expand.weight.copy_(F.pad(me.expand.weight, (0, 0, 0, 0, 1, 0)))
-            cover = F.pad(coverage(me.conv.weight, height, width), (0, 0, 0, 0, 1, 0))
+        self.pooled = nn.Conv2d(channels + 1 + r, 3 * r, 1)
+        self.window = nn.Conv2d(3 * r, 3 * r, (TAPS, 1), bias=False)
+        self.expand = nn.ConvTranspose2d(3 * r, channels, (2, 1), bias=False)
+        cover = F.pad(coverage(action.me.conv.weight.detach(), height, width), (0, 0, 0, 0, 1, 0))
         # In the order in which XNNPACK works, or it would be transposed in every frame.
         self.register_buffer("cover", cover.contiguous(memory_format=torch.channels_last))
+        self.register_buffer("ones", torch.ones(channels, 1, 2, 1))
+        self.register_buffer("three", torch.full((channels,), 3.0))
+        with torch.no_grad():
+            self._fill(action)
+
+    def _fill(self, action: Action) -> None:
+        ste, ce, me = action.ste, action.ce, action.me
+        r, channels = self.squeezed, self.channels
+        self.squeeze.weight.copy_(torch.cat([ste.mean_weight, me.squeeze.weight]))
+        self.squeeze.bias.copy_(F.pad(me.squeeze.bias, (1, 0)))
+        self.rows.weight.copy_(banded(ste.conv.weight, self.width))
+        for layer in (self.pooled, self.window, self.expand):
+            layer.weight.zero_()
+        of_ce, of_me, filtered = (slice(i * r, (i + 1) * r) for i in range(3))
+        one = torch.eye(r)
+        self.pooled.weight[of_ce, :channels] = ce.squeeze.weight
+        self.pooled.weight[of_me, :channels] = me.squeeze.weight
+        self.pooled.weight[filtered, channels + 1 :, 0, 0] = one  # channel 0 is STE's mean
+        self.pooled.bias.copy_(F.pad(me.squeeze.bias, (r, r)))
+        by_tap = ce.conv.weight[:, :, 0, 0].view(r, TAPS, r).transpose(1, 2)  # (to, from, tap)
+        self.window.weight[of_ce, of_ce, :, 0] = by_tap
+        # The newest frame, filtered, minus the one before it.
+        for motion, sign in ((of_me, 1.0), (filtered, -1.0)):
+            self.window.weight[motion, filtered, 2, 0] = sign * one
+            self.window.weight[motion, of_me, 1, 0] = -sign * one
+            self.expand.weight[motion, :, 1, 0] = sign * me.expand.weight[:, :, 0, 0].T
+        self.expand.weight[of_ce, :, 0, 0] = ce.expand.weight[:, :, 0, 0].T
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
         s = self.shift(x, frames)
-        z = self.squeeze(s)
-        mean = self._rows(z)
+        mean, vector = self._squeezed(s)
         ahead = 0 if self.causal else 1  # frames that the window looks into the future
-        window = [delay(mean, frames, by - ahead) for by in (2, 1, 0)]
-        motion = difference(*self._pooled(z), frames, self.causal)
-        return self._excite(s, torch.cat(window, dim=1), self.ce.logits(s, frames), motion)
+        taps = [by - ahead for by in (2, 1, 0)]
+        rows = torch.cat([delay(mean, frames, by) for by in taps], dim=1)
+        hidden = F.relu(self.window(torch.cat([delay(vector, frames, by) for by in taps], dim=2)))
+        if not self.causal:
+            hidden = self._last_still(hidden, frames)
+        return self._excite(s, rows, hidden)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        held = len(self.shift.state_shapes(1, 1))
-        s, shifted = self.shift.step(x, state[:held])
-        ste, ce, me = state[held:]
+        *shifted, means, vectors = state
+        s, shifted = self.shift.step(x, shifted)
+        mean, vector = self._squeezed(s)
+        rows = torch.cat([means, mean], dim=1)
+        window = torch.cat([vectors, vector], dim=2)
+        y = self._excite(s, rows, F.relu(self.window(window)))
+        return y, [*shifted, rows[:, self.width :], window[:, :, 1:]]
+
+    def _squeezed(self, s: Tensor) -> tuple[Tensor, Tensor]:
+        """The channel mean with its columns as channels, (rows, W, H, 1), and the vector."""
         z = self.squeeze(s)
-        window = torch.cat([ste, self._rows(z)], dim=1)  # (N, 3 W, H, 1)
-        logits, vectors = self.ce.logits_step(s, [ce])
-        filtered, pooled = self._pooled(z)
-        y = self._excite(s, window, logits, filtered - me)
-        return y, [*shifted, window[:, self.width :], *vectors, pooled]
+        pooled = [F.adaptive_avg_pool2d(s, 1), F.adaptive_avg_pool2d(z * self.cover, 1)]
+        # Sliced after it was permuted: rows of W bytes are copied then, not single ones.
+        return z.permute(0, 3, 2, 1)[..., :1], self.pooled(torch.cat(pooled, dim=1))
 
-    def _rows(self, z: Tensor) -> Tensor:
-        """The channel mean with its columns as channels: (rows, W, H, 1)."""
-        return z[:, :1].permute(0, 3, 2, 1)
+    def _last_still(self, hidden: Tensor, frames: int) -> Tensor:
+        """A bidirectional ME has no motion in the last frame, which has no successor."""
+        batch = hidden.shape[0] // frames
+        motion = hidden[: hidden.shape[0] - batch, self.squeezed :]
+        motion = F.pad(motion, (0, 0, 0, 0, 0, 0, 0, batch))
+        return torch.cat([hidden[:, : self.squeezed], motion], dim=1)
 
-    def _pooled(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """pool(K*z) and pool(z), both (rows, 1 + r, 1, 1)."""
-        return F.adaptive_avg_pool2d(z * self.cover, 1), F.adaptive_avg_pool2d(z, 1)
-
-    def _excite(self, s: Tensor, window: Tensor, ce: Tensor, motion: Tensor) -> Tensor:
-        spatial = torch.sigmoid(self.rows(window)).permute(0, 3, 2, 1)  # (rows, 1, H, W)
-        channel = torch.sigmoid(ce) + torch.sigmoid(self.expand(motion)) + 3.0
+    def _excite(self, s: Tensor, rows: Tensor, hidden: Tensor) -> Tensor:
+        spatial = torch.sigmoid(self.rows(rows)).permute(0, 3, 2, 1)  # (rows, 1, H, W)
+        gates = torch.sigmoid(self.expand(hidden))  # (rows, C, 2, 1): CE's, ME's
+        channel = F.conv2d(gates, self.ones, self.three, groups=self.channels)
         return s * (spatial + channel)
 
     def state_shapes(self, height: int, width: int) -> dict[str, Shape]:
         shapes = self.shift.state_shapes(height, width) | {"ste": (2 * width, height, 1)}
-        return shapes | self.ce.gate_shapes(height, width) | {"me": (1 + self.squeezed, 1, 1)}
+        return shapes | {"squeezed": (3 * self.squeezed, 2, 1)}
 
 
 def fused(model: VideoClassifier) -> VideoClassifier:

@@ -135,8 +135,8 @@ def _squeezed_nodes(model: GraphModule) -> set[Node]:
 
 
 def _spatial(squeezed: set[Node]) -> set[Node]:
-    """Convolutions over rows and columns, and what leads to them: STE's window."""
-    waiting = [n for n in squeezed if n.target is ATEN.conv2d.default and _is_spatial(n)]
+    """Convolutions of maps, STE's or a plain ME's, and what leads to them."""
+    waiting = [n for n in squeezed if n.target is ATEN.conv2d.default and _convolves_maps(n)]
     found: set[Node] = set()
     while waiting:
         node = waiting.pop()
@@ -146,8 +146,16 @@ def _spatial(squeezed: set[Node]) -> set[Node]:
     return found
 
 
-def _is_spatial(conv: Node) -> bool:
-    return conv.args[1].meta["val"].shape[2] > 1
+def _convolves_maps(conv: Node) -> bool:
+    """A kernel of rows and columns, or one over rows whose columns were permuted to channels.
+
+    Vectors of several frames below each other are convolved as well, along one axis.
+    """
+    if min(conv.args[1].meta["val"].shape[2:]) > 1:
+        return True
+    window = conv.args[0]
+    parts = window.args[0] if window.target is ATEN.cat.default else [window]
+    return any(n.target is ATEN.permute.default for part in parts for n in _chain(part))
 
 
 def _reads(node: Node, gated: Node) -> bool:

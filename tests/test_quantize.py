@@ -54,8 +54,11 @@ def test_full_maps_are_int8_and_squeezed_paths_float(stream):
     _, converted = stream
     convolutions = nodes(converted, ATEN.conv2d.default)
     left = [node for node in convolutions if not dequantized(node.args[1])]
-    # Each slot keeps four in fp32: CE's three and ME's expansion.
-    assert len(left) == 4 * SLOTS
+    # Each slot keeps those of its vectors in fp32, and the transposed one that expands them.
+    assert len(left) == 3 * SLOTS
+    expansions = nodes(converted, ATEN.conv_transpose2d.input)
+    assert len(expansions) == SLOTS
+    assert not any(dequantized(argument) for node in expansions for argument in node.args[:2])
     assert all(dequantized(node.args[0]) for node in convolutions if node not in left)
     # Two products a slot: the map with its gate in int8, ME's coverage of the squeezed map in fp32.
     products = [n for n in nodes(converted, ATEN.mul.Tensor) if all(map(dequantized, n.args))]
@@ -78,7 +81,7 @@ def test_a_shift_keeps_the_parameters_of_its_map(form, stream):
                 (after,) = {user.args[1:3] for user in node.users}
                 assert {source.args[1:3] for source in node.all_input_nodes} == {after}
                 moved.append(node)
-    # The shift: two slices and a concatenation; STE's window: a slice, a permutation and a
+    # The shift: two slices and a concatenation; STE's window: a permutation, a slice and a
     # concatenation. The clip form delays once and twice by another slice and a pad, the stream form
     # hands out a slice of each that is the next state.
     assert len(moved) == {"stream": 3 + 4, "clip": 5 + 7}[form] * SLOTS

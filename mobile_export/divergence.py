@@ -1,0 +1,159 @@
+"""Where an emulated Arm core first computes something else than this machine, value by value.
+
+The stream graph of an int8 bundle is lowered once more with every value as an output, so that two
+kernels that round otherwise are found by name and not by their effect on the logits. Outputs do not
+change what is computed before them.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+from torch import Tensor
+from torch.fx import GraphModule, Node
+
+from core.model import VideoClassifier
+from mobile_export import graph
+from mobile_export.graph import Port
+from mobile_export.quantizer import QUANTIZE
+from mobile_export.runtime.native.build import arm64_command, host_command
+from mobile_export.runtime.native.process import Native
+from mobile_export.targets.delegation import lower_whole
+
+DEQUANTIZE = torch.ops.quantized_decomposed.dequantize_per_tensor.default
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first value of a clip that differs, and how much depends on it by that frame's end."""
+
+    core: str
+    frame: int
+    name: str  # of the graph's node
+    operator: str
+    layer: str
+    quantized: bool
+    differing: int  # of its elements
+    elements: int
+    largest: float  # relative to the largest element
+    values_after: int  # values of the same frame that differ as well, of ``values`` in all
+    values: int
+
+    def to_dict(self) -> dict:
+        """JSON-ready."""
+        return asdict(self)
+
+
+class Traced:
+    """A converted stream graph as a program whose outputs are its values, in order."""
+
+    def __init__(self, converted: GraphModule, model: VideoClassifier, folder: Path) -> None:
+        self.nodes = _values(converted)
+        shapes = _expose(converted, self.nodes)
+        inputs = graph.example_inputs(model, "stream", "xnnpack")
+        program = torch.export.export(converted, inputs)
+        self.artifact, _ = lower_whole(program, XnnpackPartitioner(), folder, False)
+        self.inputs = graph.input_ports(model, "stream", "xnnpack")
+        known = graph.output_ports(model, "stream")
+        self.states = len(known) - 1
+        extra = [
+            Port(n.name, s, tuple(range(len(s)))) for n, s in zip(self.nodes, shapes, strict=True)
+        ]
+        self.outputs = [*known, *extra]
+
+    def opened(self, command: list[str], name: str) -> Native:
+        """A process that runs it."""
+        return Native(command, self.artifact, self.inputs, self.outputs, name)
+
+
+def first_difference(
+    traced: Traced, layers: dict[str, str], clip: Tensor, core: str
+) -> Difference | None:
+    """Play ``clip``, normalised (T, 3, S, S), here and on ``core``; None when all is equal."""
+    with (
+        traced.opened(host_command(), "this machine") as here,
+        traced.opened(arm64_command(core), core) as there,
+    ):
+        state = [port.zeros() for port in traced.inputs[1:]]
+        for index, frame in enumerate(clip):
+            # Up to the first difference both have one state.
+            ours, theirs = ([*r([frame[None].contiguous(), *state])] for r in (here, there))
+            first = 1 + traced.states
+            pairs = list(zip(traced.nodes, ours[first:], theirs[first:], strict=True))
+            apart = [(node, a, b) for node, a, b in pairs if not torch.equal(a, b)]
+            if apart:
+                return _described(core, index, apart, len(pairs), layers)
+            state = ours[1:first]
+    return None
+
+
+def table(cores: list[str], found: list[Difference | None]) -> str:
+    """One line a core and clip, as Markdown."""
+    lines = ["| core | frame | first value | operator | layer | kind | differ | largest | after |"]
+    lines.append("| --- | ---: | --- | --- | --- | --- | ---: | ---: | ---: |")
+    for core, d in zip(cores, found, strict=True):
+        if d is None:
+            lines.append(f"| {core} | | none: every value is equal to the bit | | | | | | |")
+            continue
+        kind = "int8" if d.quantized else "fp32"
+        cells = (core, d.frame, d.name, d.operator, d.layer, kind, f"{d.differing}/{d.elements}")
+        cells = (*cells, f"{d.largest:.1e}", f"{d.values_after}/{d.values}")
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines)
+
+
+def _described(
+    core: str,
+    frame: int,
+    apart: list[tuple[Node, Tensor, Tensor]],
+    values: int,
+    layers: dict[str, str],
+) -> Difference:
+    node, a, b = apart[0]
+    quantized = node.target is QUANTIZE
+    source = node.args[0] if quantized else node
+    return Difference(
+        core=core,
+        frame=frame,
+        name=source.name,
+        operator=str(source.target).removeprefix("aten.").split(".")[0],
+        layer=layers.get(source.name, ""),
+        quantized=quantized,
+        differing=int((a != b).sum()),
+        elements=a.numel(),
+        largest=float((a - b).abs().max() / a.abs().max().clamp_min(1e-30)),
+        values_after=len(apart) - 1,
+        values=values,
+    )
+
+
+def _values(converted: GraphModule) -> list[Node]:
+    """Every rounded value, and every float that no rounding follows at once.
+
+    What is rounded at once never exists: the delegate rounds within the operator.
+    """
+    found = []
+    for node in converted.graph.nodes:
+        if node.op != "call_function" or node.target is DEQUANTIZE or not node.users:
+            continue
+        value = node.meta.get("val")
+        rounded = node.target is QUANTIZE
+        to_round = any(user.target is QUANTIZE for user in node.users)
+        if isinstance(value, Tensor) and (rounded or (value.is_floating_point() and not to_round)):
+            found.append(node)
+    return found
+
+
+def _expose(converted: GraphModule, nodes: list[Node]) -> list[tuple[int, ...]]:
+    """Add ``nodes`` to the outputs, rounded ones as floats; their shapes."""
+    (output,) = (n for n in converted.graph.nodes if n.op == "output")
+    exposed = []
+    for node in nodes:
+        if node.target is QUANTIZE:
+            with converted.graph.inserting_before(output):
+                node = converted.graph.call_function(DEQUANTIZE, (node, *node.args[1:]))
+        exposed.append(node)
+    output.args = ((*output.args[0], *exposed),)
+    converted.recompile()
+    return [tuple(node.meta["val"].shape) for node in nodes]
