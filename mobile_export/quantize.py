@@ -28,6 +28,9 @@ from core.errors import BadInput
 from core.model import VideoClassifier
 from mobile_export import graph
 
+# Gives the state that was learned for a prepared stream graph, which it is shown.
+Learned = Callable[[GraphModule], Mapping[str, Tensor]]
+
 
 @dataclass(frozen=True)
 class Scheme:
@@ -43,12 +46,12 @@ def quantize(
     form: str,
     scheme: Scheme,
     clips: Sequence[Tensor],
-    learned: Mapping[str, Tensor] | None = None,
+    learned: Learned | None = None,
 ) -> GraphModule:
     """The quantized reference graph of one form at batch 1.
 
     ``model`` is as the target runs it (``graph.deployed``). ``clips``, normalised, each
-    ``(T, 3, S, S)``, calibrate it. ``learned``, the state of a prepared stream graph, brings
+    ``(T, 3, S, S)``, calibrate it. What was ``learned`` brings
     weights and their ranges, and for the stream form all others too: then no clips are needed.
     Raises ``BadInput`` for clips that are missing or do not fit.
     """
@@ -56,12 +59,13 @@ def quantize(
     if learned is None:
         calibrate(prepared, model, form, clips)
     elif form == "stream":
-        load_learned(prepared, learned)
+        load_learned(prepared, learned(prepared))
     else:
         stream = prepare(model, "stream", scheme)
-        load_learned(stream, learned)
+        state = learned(stream)
+        load_learned(stream, state)
         parameters = dict(prepared.named_parameters())
-        prepared.load_state_dict({k: learned[k] for k in parameters}, strict=False)
+        prepared.load_state_dict({k: state[k] for k in parameters}, strict=False)
         calibrate(prepared, model, form, clips)
         ranges = weight_quantizers(stream)
         for name, quantizer in weight_quantizers(prepared).items():
@@ -77,12 +81,12 @@ def prepare(model: VideoClassifier, form: str, scheme: Scheme, batch: int = 1) -
     return prepared
 
 
-def load_learned(prepared: GraphModule, learned: Mapping[str, Tensor]) -> None:
+def load_learned(prepared: GraphModule, state: Mapping[str, Tensor]) -> None:
     """Give a prepared graph the weights and ranges of another one of the same model and form.
 
     The batch may differ: nothing observes afterwards, so both round alike.
     """
-    prepared.load_state_dict(learned)
+    prepared.load_state_dict(state)
     prepared.apply(disable_observer)
     prepared.apply(enable_fake_quant)
 

@@ -1,9 +1,9 @@
 """What an export is asked for, and what its int8 rests on: calibration clips, perhaps training."""
 
+import functools
 import hashlib
 import importlib
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from mobile_export import verify
 from mobile_export.console import Steps, quiet
 
 if TYPE_CHECKING:
-    from mobile_export.quantize import Scheme
+    from mobile_export.quantize import Learned, Scheme
 
 CALIBRATION_CLIPS = 64  # more than two a class of the bundled model, 16 frames each
 # Half of the synthetic training clips are hard: there the checkpoint is less sure of itself, and
@@ -46,12 +46,12 @@ class Request:
 class Training:
     """What the ranges and weights of an int8 artifact come from.
 
-    ``learned`` is the state of a prepared stream graph, ``steps`` what it took to learn it.
+    ``learned`` gives the state of a prepared stream graph, ``steps`` is what it took to learn it.
     """
 
     calibration: list[Tensor] = field(default_factory=list)
     calibration_clips: int = 0
-    learned: Mapping[str, Tensor] | None = None
+    learned: "Learned | None" = None
     steps: int = 0
 
     def to_dict(self) -> dict:
@@ -95,11 +95,9 @@ def training_of(checkpoint: Checkpoint, target: str, request: Request, step: Ste
     if path is None:
         path = _trained(checkpoint, scheme, request, calibration, step)
     settings = learned.settings_of(path)
-    with quiet():
-        state = learned.load(path, _prepared(checkpoint, scheme))
     step("quantize", f"with what {settings.steps} steps of quantization-aware training learned")
     clips = len(calibration) or settings.calibration_clips
-    return Training(calibration, clips, state, settings.steps)
+    return Training(calibration, clips, functools.partial(learned.load, path), settings.steps)
 
 
 def scheme_of(target: str) -> "Scheme":

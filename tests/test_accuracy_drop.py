@@ -55,7 +55,13 @@ def executed(folder: Path, change=None) -> Comparison:
     if change:
         change(state)
     lowered = xnnpack.lower(
-        checkpoint.model, "stream", "int8", [], folder, labels=checkpoint.labels, learned=state
+        checkpoint.model,
+        "stream",
+        "int8",
+        [],
+        folder,
+        labels=checkpoint.labels,
+        learned=lambda _: state,
     )
     runner = open_pte(lowered.artifact, graph.input_ports(model, "stream", "xnnpack"))
     shapes = [[1, *shape] for shape in model.state_shapes().values()]

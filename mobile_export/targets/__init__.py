@@ -7,7 +7,7 @@ Each module has one public function,
 with ``model`` a ``VideoClassifier`` in evaluation mode, ``form`` one of ``stream`` and ``clip``,
 ``precision`` one of ``int8``, ``fp16`` and ``fp32``, ``calibration`` a list of normalised clips
 ``(T, 3, S, S)`` (used by int8 alone), and ``out`` the folder that receives the artifact.
-``learned`` is the state of a graph prepared for int8, to be used in place of calibration.
+``learned`` gives what quantization-aware training learned: see ``mobile_export.quantize``.
 It returns a ``Lowered``.
 """
 

@@ -18,9 +18,10 @@ import logging
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -30,6 +31,9 @@ from core.errors import BadInput
 from core.model import ModelConfig, VideoClassifier
 from mobile_export.graph import deployed, example_inputs, graph_of, input_ports, output_ports
 from mobile_export.targets import Lowered, LoweringError
+
+if TYPE_CHECKING:
+    from mobile_export.quantize import Learned
 
 ARTIFACT = "model.mlpackage"
 COMBINATIONS = {
@@ -42,7 +46,7 @@ COMBINATIONS = {
 DEPLOYMENT_TARGET = "iOS17"
 MAX_RANK = 4  # the Neural Engine takes 5; every tensor of this project's graphs has at most 4
 RECIPE = (
-    "post-training W8A8: symmetric int8 weights per channel, 8-bit activations per tensor, min-max "
+    "W8A8: symmetric int8 weights per channel, 8-bit activations per tensor, min-max "
     "over calibration clips, logits in fp16; torchao PT2E with ExecuTorch's CoreMLQuantizer"
 )
 
@@ -72,7 +76,7 @@ def lower(
     out: Path,
     *,
     labels: list[str],
-    learned: Mapping[str, Tensor] | None = None,
+    learned: "Learned | None" = None,
     allow_partial: bool = False,
 ) -> Lowered:
     """Write ``out/model.mlpackage``; the contract is in ``mobile_export.targets``.

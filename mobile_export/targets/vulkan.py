@@ -10,7 +10,7 @@ and the proxy stay in fp32.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -19,7 +19,7 @@ from torch.fx import Graph, Node
 
 from core.model import VideoClassifier
 from mobile_export import graph
-from mobile_export.quantize import Scheme, quantize
+from mobile_export.quantize import Learned, Scheme, quantize
 from mobile_export.quantizer import DelegateQuantizer, drop_clamps
 from mobile_export.targets import Lowered, LoweringError, xnnpack
 from mobile_export.targets.delegation import lower_whole, quick_provenance
@@ -45,7 +45,7 @@ def lower(
     out: Path,
     *,
     labels: Sequence[str],
-    learned: Mapping[str, Tensor] | None = None,
+    learned: Learned | None = None,
     allow_partial: bool = False,
 ) -> Lowered:
     """Write ``out/model.pte``; see ``mobile_export.targets`` for the arguments.

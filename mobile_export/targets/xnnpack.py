@@ -1,6 +1,6 @@
 """XNNPACK through ExecuTorch: stream and clip form, fp32 and int8, on every phone's CPU."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from core.model import VideoClassifier
 from mobile_export import graph
-from mobile_export.quantize import Scheme, quantize
+from mobile_export.quantize import Learned, Scheme, quantize
 from mobile_export.quantizer import DelegateQuantizer, drop_clamps
 from mobile_export.targets import Lowered, LoweringError
 from mobile_export.targets.delegation import lower_whole, quick_provenance
@@ -29,7 +29,7 @@ def lower(
     out: Path,
     *,
     labels: Sequence[str],
-    learned: Mapping[str, Tensor] | None = None,
+    learned: Learned | None = None,
     allow_partial: bool = False,
 ) -> Lowered:
     """Write ``out/model.pte``; see ``mobile_export.targets`` for the arguments.
