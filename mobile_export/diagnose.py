@@ -292,15 +292,22 @@ def _arm64(
         from mobile_export import divergence
         from mobile_export.quantize import convert
         from mobile_export.request import scheme_of
-        from mobile_export.runtime.native.build import CORES
+        from mobile_export.runtime.native.build import CORES, arm64_command, host_command
 
         layers = _layers(rounded)
         converted = convert(rounded, scheme_of("xnnpack"))
+    found: list[divergence.Difference | None] = []
     with tempfile.TemporaryDirectory() as folder:
         traced = divergence.Traced(converted, model, Path(folder))
-        pairs = [(core, clip) for core in CORES for clip in clips]
-        found = [divergence.first_difference(traced, layers, clip, core) for core, clip in pairs]
-    print(divergence.table([core for core, _ in pairs], found))
+        for core in CORES:
+            with (
+                traced.opened(host_command(), "this machine") as here,
+                traced.opened(arm64_command(core), core) as there,
+            ):
+                found += [
+                    divergence.first_difference(traced, layers, here, there, clip) for clip in clips
+                ]
+    print(divergence.table([core for core in CORES for _ in clips], found))
     if path:
         path.write_text(json.dumps([d and d.to_dict() for d in found], indent=2) + "\n")
     return 0

@@ -12,12 +12,12 @@ import torch
 from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
 from torch import Tensor
 from torch.fx import GraphModule, Node
+from torch.fx.graph import CodeGen
 
 from core.model import VideoClassifier
 from mobile_export import graph
 from mobile_export.graph import Port
 from mobile_export.quantizer import QUANTIZE
-from mobile_export.runtime.native.build import arm64_command, host_command
 from mobile_export.runtime.native.process import Native
 from mobile_export.targets.delegation import lower_whole
 
@@ -68,23 +68,22 @@ class Traced:
 
 
 def first_difference(
-    traced: Traced, layers: dict[str, str], clip: Tensor, core: str
+    traced: Traced, layers: dict[str, str], here: Native, there: Native, clip: Tensor
 ) -> Difference | None:
-    """Play ``clip``, normalised (T, 3, S, S), here and on ``core``; None when all is equal."""
-    with (
-        traced.opened(host_command(), "this machine") as here,
-        traced.opened(arm64_command(core), core) as there,
-    ):
-        state = [port.zeros() for port in traced.inputs[1:]]
-        for index, frame in enumerate(clip):
-            # Up to the first difference both have one state.
-            ours, theirs = ([*r([frame[None].contiguous(), *state])] for r in (here, there))
-            first = 1 + traced.states
-            pairs = list(zip(traced.nodes, ours[first:], theirs[first:], strict=True))
-            apart = [(node, a, b) for node, a, b in pairs if not torch.equal(a, b)]
-            if apart:
-                return _described(core, index, apart, len(pairs), layers)
-            state = ours[1:first]
+    """Play ``clip``, normalised (T, 3, S, S), on two opened programs; None when all is equal.
+
+    ``layers`` names the layer of a node.
+    """
+    state = [port.zeros() for port in traced.inputs[1:]]
+    for index, frame in enumerate(clip):
+        # Up to the first difference both have one state.
+        ours, theirs = (runner([frame[None].contiguous(), *state]) for runner in (here, there))
+        first = 1 + traced.states
+        pairs = list(zip(traced.nodes, ours[first:], theirs[first:], strict=True))
+        apart = [(node, a, b) for node, a, b in pairs if not torch.equal(a, b)]
+        if apart:
+            return _described(there.name, index, apart, len(pairs), layers)
+        state = ours[1:first]
     return None
 
 
@@ -155,5 +154,6 @@ def _expose(converted: GraphModule, nodes: list[Node]) -> list[tuple[int, ...]]:
                 node = converted.graph.call_function(DEQUANTIZE, (node, *node.args[1:]))
         exposed.append(node)
     output.args = ((*output.args[0], *exposed),)
+    converted.graph.set_codegen(CodeGen())  # what it had knows the outputs of before
     converted.recompile()
     return [tuple(node.meta["val"].shape) for node in nodes]

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,12 @@ from short_models import clips_for, make_short
 
 from core.errors import BadInput
 from mobile_export import __main__ as export_cli
-from mobile_export import diagnose, graph
-from mobile_export.quantize import calibrate, load_learned, prepare
+from mobile_export import diagnose, divergence, graph
+from mobile_export.quantize import calibrate, convert, load_learned, prepare
+from mobile_export.runtime.native import build
 from mobile_export.targets import xnnpack
+
+needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
 
 BROKEN = 8  # times a range: three bits fewer
 
@@ -64,6 +68,36 @@ def test_ratios():
     assert diagnose.decibels(100.0, 1.0) == pytest.approx(20.0)
     assert diagnose.decibels(1.0, 0.0) == math.inf
     assert diagnose.decibels(0.0, 1.0) == -math.inf
+
+
+@needs_compiler
+def test_the_first_value_that_differs_is_named(prepared, tmp_path):
+    model, _, state = prepared
+    layers, programs = {}, []
+    for number, factor in enumerate((1.0, 1.5)):
+        rounded = prepare(model, "stream", xnnpack.SCHEME)
+        changed = {key: value.clone() for key, value in state.items()}
+        changed["model.backbone.features.3.temporal.pooled.bias"].add_(factor - 1.0)
+        load_learned(rounded, changed)
+        layers = diagnose._layers(rounded)
+        folder = tmp_path / str(number)
+        programs.append(divergence.Traced(convert(rounded, xnnpack.SCHEME), model, folder))
+    clip = clips_for(model)[0][:2]
+    traced, other = programs
+    with (
+        traced.opened(build.host_command(), "one") as one,
+        other.opened(build.host_command(), "another") as another,
+        traced.opened(build.host_command(), "the same") as same,
+    ):
+        assert divergence.first_difference(traced, layers, one, same, clip) is None
+        found = divergence.first_difference(traced, layers, one, another, clip)
+    assert (found.core, found.frame, found.quantized) == ("another", 0, False)
+    assert found.layer == "backbone.features.3.temporal.pooled"
+    assert (found.operator, found.differing) == ("conv2d", found.elements)
+    assert 0 < found.values_after < found.values
+    lines = divergence.table(["the same", "another"], [None, found]).splitlines()
+    assert "equal to the bit" in lines[2]
+    assert found.layer in lines[3]
 
 
 @pytest.mark.slow
