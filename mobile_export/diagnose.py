@@ -17,6 +17,7 @@ Exit status: 0; 2 for input that cannot be used, a bundle that is not int8 among
 """
 
 import argparse
+import copy
 import json
 import math
 import tempfile
@@ -198,7 +199,8 @@ def graphs(
     model = graph.deployed(checkpoint.model, target)
     with quiet():
         exact = quantize.prepare(model, "stream", scheme)
-        rounded = quantize.prepare(model, "stream", scheme)
+        # Of weights of its own: a prepared graph shares those of the model that it came from.
+        rounded = quantize.prepare(copy.deepcopy(model), "stream", scheme)
         if path:
             quantize.load_learned(rounded, learned.load(path, rounded))
         else:
@@ -260,6 +262,7 @@ def main(argv: list[str] | None = None) -> int:
     checkpoint = verify.find_checkpoint(bundle, args.checkpoint)
     require_same(bundle, checkpoint)
     config = checkpoint.config
+    commands = _arm64_commands(bundle) if args.arm64 else {}
     step("quantize", "the graph that was lowered, once more")
     exact, rounded, model = graphs(bundle, checkpoint, args.data)
     check_same(bundle, rounded, model)
@@ -268,7 +271,7 @@ def main(argv: list[str] | None = None) -> int:
     step("measure", f"{count} held-out clips")
     clips = [normalise(held_out[i][0], config.mean, config.std) for i in range(count)]
     if args.arm64:
-        return _arm64(bundle, rounded, model, clips, args.json)
+        return _arm64(commands, rounded, model, clips, args.json)
     found = measure(exact, rounded, model, clips)
     print(table(found))
     if args.png:
@@ -278,36 +281,42 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def _arm64_commands(bundle: "Bundle") -> dict[str, list[str]]:
+    """How each emulated core and this machine are started. Raises ``BadInput``."""
+    from mobile_export.runtime.native.build import CORES, arm64_command, host_command
+
+    if bundle.manifest["target"] != "xnnpack":
+        raise BadInput(f"--arm64 is for XNNPACK bundles, {bundle.path} is none")
+    return {"this machine": host_command()} | {core: arm64_command(core) for core in CORES}
+
+
 def _arm64(
-    bundle: "Bundle",
+    commands: dict[str, list[str]],
     rounded: "GraphModule",
     model: "VideoClassifier",
     clips: "list[Tensor]",
     path: Path | None,
 ) -> int:
     """Print, and write to ``path``, where emulated Arm cores first differ on each clip."""
-    if bundle.manifest["target"] != "xnnpack":
-        raise BadInput(f"--arm64 is for XNNPACK bundles, {bundle.path} is none")
-    with quiet():
-        from mobile_export import divergence
-        from mobile_export.quantize import convert
-        from mobile_export.request import scheme_of
-        from mobile_export.runtime.native.build import CORES, arm64_command, host_command
-
-        layers = _layers(rounded)
-        converted = convert(rounded, scheme_of("xnnpack"))
-    found: list[divergence.Difference | None] = []
+    here, *cores = commands
+    found = []
     with tempfile.TemporaryDirectory() as folder:
-        traced = divergence.Traced(converted, model, Path(folder))
-        for core in CORES:
+        with quiet():
+            from mobile_export import divergence
+            from mobile_export.quantize import convert
+            from mobile_export.request import scheme_of
+
+            layers = _layers(rounded)
+            converted = convert(rounded, scheme_of("xnnpack"))
+            traced = divergence.Traced(converted, model, Path(folder))
+        for core in cores:
             with (
-                traced.opened(host_command(), "this machine") as here,
-                traced.opened(arm64_command(core), core) as there,
+                traced.opened(commands[here], here) as ours,
+                traced.opened(commands[core], core) as theirs,
             ):
-                found += [
-                    divergence.first_difference(traced, layers, here, there, clip) for clip in clips
-                ]
-    print(divergence.table([core for core in CORES for _ in clips], found))
+                for clip in clips:
+                    found.append(divergence.first_difference(traced, layers, ours, theirs, clip))
+    print(divergence.table([core for core in cores for _ in clips], found))
     if path:
         path.write_text(json.dumps([d and d.to_dict() for d in found], indent=2) + "\n")
     return 0

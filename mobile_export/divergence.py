@@ -53,7 +53,7 @@ class Traced:
         shapes = _expose(converted, self.nodes)
         inputs = graph.example_inputs(model, "stream", "xnnpack")
         program = torch.export.export(converted, inputs)
-        self.artifact, _ = lower_whole(program, XnnpackPartitioner(), folder, False)
+        self.artifact, _ = lower_whole(program, XnnpackPartitioner(), folder, True)
         self.inputs = graph.input_ports(model, "stream", "xnnpack")
         known = graph.output_ports(model, "stream")
         self.states = len(known) - 1
@@ -136,7 +136,7 @@ def _values(converted: GraphModule) -> list[Node]:
     for node in converted.graph.nodes:
         if node.op != "call_function" or node.target is DEQUANTIZE or not node.users:
             continue
-        value = node.meta.get("val")
+        value = _of(node)
         rounded = node.target is QUANTIZE
         to_round = any(user.target is QUANTIZE for user in node.users)
         if isinstance(value, Tensor) and (rounded or (value.is_floating_point() and not to_round)):
@@ -156,4 +156,9 @@ def _expose(converted: GraphModule, nodes: list[Node]) -> list[tuple[int, ...]]:
     output.args = ((*output.args[0], *exposed),)
     converted.graph.set_codegen(CodeGen())  # what it had knows the outputs of before
     converted.recompile()
-    return [tuple(node.meta["val"].shape) for node in nodes]
+    return [tuple(_of(node).shape) for node in nodes]
+
+
+def _of(node: Node) -> object:
+    """What the exporter knows of a node's value; a rounded one has the shape of what it rounds."""
+    return (node.args[0] if node.target is QUANTIZE else node).meta.get("val")

@@ -48,7 +48,11 @@ def load(path: Path, prepared: GraphModule) -> dict[str, Tensor]:
             values = state[name].float()
             state[name] = values * _of_channels(state[f"{quantizer}.scale"], values)
         own = prepared.state_dict()
-        if state.keys() != own.keys():
+        # A range has no shape of its own before it has seen anything.
+        unlike = [
+            key for key in dict(prepared.named_parameters()) if state[key].shape != own[key].shape
+        ]
+        if state.keys() != own.keys() or unlike:
             raise ValueError("it belongs to another graph")
     except (OSError, SafetensorError, ValueError, LookupError, RuntimeError) as error:
         line = (str(error) or type(error).__name__).splitlines()[0][:120]

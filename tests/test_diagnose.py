@@ -11,7 +11,7 @@ from short_models import clips_for, make_short
 
 from core.errors import BadInput
 from mobile_export import __main__ as export_cli
-from mobile_export import diagnose, divergence, graph
+from mobile_export import diagnose, divergence, graph, quantizer
 from mobile_export.quantize import calibrate, convert, load_learned, prepare
 from mobile_export.runtime.native import build
 from mobile_export.targets import xnnpack
@@ -71,33 +71,44 @@ def test_ratios():
 
 
 @needs_compiler
-def test_the_first_value_that_differs_is_named(prepared, tmp_path):
+def test_the_first_value_that_differs_is_named(prepared, tmp_path, capsys):
     model, _, state = prepared
-    layers, programs = {}, []
-    for number, factor in enumerate((1.0, 1.5)):
+    layer, programs = "backbone.features.3.conv.1.0", []
+    for number in range(2):
         rounded = prepare(model, "stream", xnnpack.SCHEME)
         changed = {key: value.clone() for key, value in state.items()}
-        changed["model.backbone.features.3.temporal.pooled.bias"].add_(factor - 1.0)
+        changed[f"model.{layer}.weight"].mul_(1 - 2 * number)
         load_learned(rounded, changed)
         layers = diagnose._layers(rounded)
         folder = tmp_path / str(number)
         programs.append(divergence.Traced(convert(rounded, xnnpack.SCHEME), model, folder))
     clip = clips_for(model)[0][:2]
     traced, other = programs
+    assert quantizer.QUANTIZE in {node.target for node in traced.nodes}
     with (
         traced.opened(build.host_command(), "one") as one,
         other.opened(build.host_command(), "another") as another,
-        traced.opened(build.host_command(), "the same") as same,
     ):
-        assert divergence.first_difference(traced, layers, one, same, clip) is None
+        assert divergence.first_difference(traced, layers, one, one, clip) is None
         found = divergence.first_difference(traced, layers, one, another, clip)
-    assert (found.core, found.frame, found.quantized) == ("another", 0, False)
-    assert found.layer == "backbone.features.3.temporal.pooled"
-    assert (found.operator, found.differing) == ("conv2d", found.elements)
+    assert (found.core, found.frame, found.quantized) == ("another", 0, True)
+    assert found.layer.startswith(layer.rpartition(".")[0])
+    assert 0 < found.differing <= found.elements
     assert 0 < found.values_after < found.values
-    lines = divergence.table(["the same", "another"], [None, found]).splitlines()
-    assert "equal to the bit" in lines[2]
-    assert found.layer in lines[3]
+
+
+@needs_compiler
+def test_equal_machines_have_no_first_difference(prepared, tmp_path, capsys):
+    model, _, state = prepared
+    rounded = prepare(model, "stream", xnnpack.SCHEME)
+    load_learned(rounded, state)
+    commands = dict.fromkeys(("this machine", "core a", "core b"), build.host_command())
+    clips, file = [clip[:1] for clip in clips_for(model, 2)], tmp_path / "found.json"
+    assert diagnose._arm64(commands, rounded, model, clips, file) == 0
+    assert json.loads(file.read_text()) == [None] * 4
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:]] == ["| core a"] * 2 + ["| core b"] * 2
+    assert all("equal to the bit" in line for line in lines[2:])
 
 
 @pytest.mark.slow
@@ -116,6 +127,8 @@ def test_a_bundle_is_diagnosed(tmp_path: Path, monkeypatch, capsys):
     assert len(json.loads(files["json"].read_text())) > 50
     assert files["png"].read_bytes().startswith(b"\x89PNG")
     assert export_cli.main([*options, "--target=xnnpack", "--precision=fp32", f"--out={out}"]) == 0
+    with pytest.raises(BadInput, match="leave --png out"):
+        diagnose.main([str(folder), *options, "--arm64", "--png", str(files["png"])])
     floating = out / folder.name.replace("int8", "fp32")
     with pytest.raises(BadInput, match="is not an int8 bundle"):
         diagnose.main([str(floating), *options])

@@ -96,7 +96,9 @@ def test_the_converted_graph_is_the_trained_one(trained):
     clip = clips_for(model, seed=5)[0]
     with torch.no_grad():
         expected = play(eager(alone), model, clip).logits
-        got = play(eager(quantize(model, "stream", scheme, [], state)), model, clip).logits
+        fresh = graph.deployed(make_short(), scheme.target)  # a prepared graph shares weights
+        converted = quantize(fresh, "stream", scheme, [], lambda _: state)
+        got = play(eager(converted), model, clip).logits
     # Core ML's scales are rounded to half precision on conversion.
     assert relative(got, expected) < (0.2 if scheme.target == "coreml" else BATCHES_APART)
 
@@ -126,8 +128,9 @@ def test_the_clip_form_takes_the_learned_weights_with_their_ranges(trained):
     scheme, state = trained
     if scheme.target == "coreml":
         pytest.skip("Core ML has no int8 clip form")
-    model, stream = prepared_for(scheme, state, 1)
-    converted = quantize(model, "clip", scheme, clips_for(model), state)
+    _, stream = prepared_for(scheme, state, 1)
+    fresh = graph.deployed(make_short(), scheme.target)  # a prepared graph shares weights
+    converted = quantize(fresh, "clip", scheme, clips_for(fresh), lambda _: state)
     stream = convert(stream, scheme)
     held = [
         sorted(m.sum().item() for m in g.state_dict().values() if m.dtype == torch.int8)
