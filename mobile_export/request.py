@@ -77,9 +77,13 @@ def training_of(checkpoint: Checkpoint, target: str, request: Request, step: Ste
 
     The bundled checkpoint's is in the package, unless training on other terms is asked for; a
     model of one's own is trained here, and what it learned is kept under ``runs/qat``. A
-    bidirectional model, which has no stream form to train, is calibrated only.
+    bidirectional model, which has no stream form to train, is calibrated only. So is one whose std
+    differs by colour for Core ML, which folds it into weights that training does not know.
     """
-    if request.quantize == "ptq" or not checkpoint.config.can_stream:
+    folds = target == "coreml" and len(set(checkpoint.config.std)) > 1
+    if request.quantize == "ptq" or folds or not checkpoint.config.can_stream:
+        if folds and request.quantize == "qat":
+            step("quantize", "without training: Core ML folds a std that differs by colour")
         calibration = _calibration(checkpoint, request, step)
         return Training(calibration, len(calibration))
     with quiet():  # what this imports has remarks to make

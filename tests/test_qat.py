@@ -13,7 +13,7 @@ from core.checkpoint import Checkpoint
 from core.errors import BadInput
 from core.model import VideoClassifier
 from mobile_export import __main__ as export_cli
-from mobile_export import graph, learned, qat
+from mobile_export import graph, learned, qat, request
 from mobile_export.quantize import (
     Scheme,
     convert,
@@ -170,6 +170,23 @@ def test_a_saved_state_of_other_settings_is_not_taken(tmp_path):
 def test_training_that_diverges_ends_in_one_line(tmp_path):
     with pytest.raises(BadInput, match=r"loss is nan at step .* lower --qat-lr"):
         train(xnnpack.SCHEME, tmp_path / "run.state", 9, rate=1e30)
+
+
+@pytest.mark.parametrize("std", [(0.2, 0.25, 0.3), (0.5, 0.5, 0.5)], ids=str)
+def test_a_std_that_core_ml_folds_is_not_trained_for(std, monkeypatch):
+    checkpoint = Checkpoint(make_short(std=std), ["a"] * 5)
+    monkeypatch.setattr(request, "_calibration", lambda *_: clips_for(checkpoint.model))
+    monkeypatch.setattr(request, "_trained", lambda *_: pytest.fail("it trains"))
+    said = []
+    if len(set(std)) > 1:
+        made = request.training_of(
+            checkpoint, "coreml", request.Request(), lambda *w: said.append(w)
+        )
+        assert (made.learned, made.steps, made.calibration_clips) == (None, 0, 4)
+        assert "differs by colour" in said[0][1]
+    else:
+        with pytest.raises(pytest.fail.Exception, match="it trains"):
+            request.training_of(checkpoint, "coreml", request.Request(), print)
 
 
 @pytest.mark.slow
