@@ -63,7 +63,10 @@ def _onnx(model: object, form: str, precision: str, out: Path) -> dict:
     from mobile_export import graph
 
     sources, bytes_of_state = {}, {}
-    for name, variant in (("trained", folded(model)), ("fused", graph.deployed(model, "xnnpack"))):
+    variants = {"trained": folded(model)}
+    if model.config.temporal == "action":  # the one that differs
+        variants["fused"] = graph.deployed(model, "xnnpack")
+    for name, variant in variants.items():
         inputs = peers_models.inputs_of(variant, form)
         sources[name] = out / f"{name}.onnx"
         peers_onnx.export(variant, form, inputs, sources[name])
