@@ -219,7 +219,7 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit status, 0 whether or not the bars are met."""
     parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path, required=True, help="rows, one a contender")
-    parser.add_argument("--plot", type=Path, help="a bar chart, PNG")
+    parser.add_argument("--plot", type=Path, help="a chart, PNG")
     parser.add_argument("--size", type=whole(32), default=224, help="pixels")
     parser.add_argument("--frames", type=whole(1), default=8, help="of a clip")
     parser.add_argument("--threads", type=counts, default=[1, 2], metavar="N,N")

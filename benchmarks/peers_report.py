@@ -192,7 +192,7 @@ def _cells(row: Row, rows: Sequence[Row]) -> list[str]:
 
 
 def plot(rows: Sequence[Row], path: Path) -> None:
-    """Bars of the medians, grouped by runtime and precision: a column a form, a row a thread count.
+    """Points of the medians by runtime and precision: a column a form, a row a thread count.
 
     The axis is logarithmic: eager PyTorch and an int8 program are far apart.
     """
@@ -216,15 +216,18 @@ def plot(rows: Sequence[Row], path: Path) -> None:
 
 
 def _chart(axis: object, rows: list[Row]) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
     groups = list(dict.fromkeys((row["runtime"], row["precision"]) for row in rows))
-    height = 0.8 / len(MODELS)
-    for index, (model, colour) in enumerate(zip(MODELS, ("C7", "C0", "C1"), strict=True)):
+    looks = zip(MODELS, ("C7", "C0", "C1"), "os^", strict=True)
+    for index, (model, colour, marker) in enumerate(looks):
         mine = [row for row in rows if row["model"] == model]
         places = [groups.index((row["runtime"], row["precision"])) for row in mine]
-        axis.barh(
-            [place + (index - 1) * height for place in places],
+        # Points: a bar on a logarithmic axis would begin anywhere.
+        axis.plot(
             [row["median_ms"] for row in mine],
-            height,
+            [place + 0.22 * (index - 1) for place in places],
+            marker,
             color=colour,
             label=model.upper(),
         )
@@ -232,5 +235,8 @@ def _chart(axis: object, rows: list[Row]) -> None:
     axis.invert_yaxis()
     if rows:
         axis.set_xscale("log")
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.legend(fontsize=8)
     axis.grid(axis="x", alpha=0.3)

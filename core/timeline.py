@@ -3,6 +3,9 @@
 python -m core.timeline --out timeline.png
 """
 
+import os
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
@@ -29,13 +32,65 @@ def smoothed(logits: torch.Tensor) -> np.ndarray:
     return torch.stack(means).softmax(-1).numpy()
 
 
+@dataclass(frozen=True)
+class Span:
+    """A stretch of the time line that has a name, in seconds."""
+
+    label: str
+    start: float
+    end: float
+
+
+def plot(
+    path: Path,
+    times: np.ndarray,
+    chances: np.ndarray,
+    labels: Sequence[str],
+    grey: Collection[str],
+    pictures: Sequence[np.ndarray],
+    spans: Sequence[Span],
+) -> None:
+    """Draw probabilities (T, classes) over times (T,) in seconds, pictures (S, S, 3) above them.
+
+    Classes in ``grey`` are drawn thin, the others where they get anywhere. ``spans`` are shaded and
+    named at their end.
+    """
+    from matplotlib import pyplot
+
+    figure, (top, bottom) = pyplot.subplots(
+        2, 1, figsize=(12, 4.6), height_ratios=(1, 2.6), layout="constrained"
+    )
+    if len(pictures):
+        top.imshow(np.concatenate(list(pictures), axis=1), aspect="equal")
+    top.axis("off")
+    for name in grey:
+        bottom.plot(times, chances[:, labels.index(name)], color="0.75", linewidth=1, label=name)
+    for number in np.flatnonzero(chances.max(0) >= SHOWN):
+        if labels[number] not in grey:
+            bottom.plot(times, chances[:, number], linewidth=2, label=labels[number])
+    for span in spans:
+        if span.start < times[-1]:
+            bottom.axvspan(span.start, min(span.end, times[-1]), color="0.95")
+        if span.end <= times[-1]:
+            bottom.axvline(span.end, color="0.5", linestyle=":", linewidth=1)
+            bottom.text(span.end, 1.02, span.label, rotation=20, fontsize=7, ha="left")
+    last = times[-1] if len(times) > 1 else times[-1] + 1  # a single frame has no width
+    bottom.set(xlim=(times[0], last), ylim=(0, 1), xlabel="seconds", ylabel="probability")
+    bottom.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        figure.savefig(temporary, dpi=90, format="png")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+        pyplot.close(figure)
+
+
 def draw(loaded: Checkpoint, index: int, seconds: float, path: Path) -> None:
     """Stream the first ``seconds`` of test recording ``index`` and draw it into ``path``.
 
     Raises ``BadInput`` when the checkpoint does not know the synthetic gestures.
     """
-    from matplotlib import pyplot
-
     if loaded.labels != list(LABELS):
         raise BadInput(f"{loaded.path} has classes of its own: this draws the synthetic gestures")
     config = loaded.config
@@ -46,33 +101,16 @@ def draw(loaded: Checkpoint, index: int, seconds: float, path: Path) -> None:
     frames, starts, ends, labels = SyntheticStreams(index + 1, config, "default", split="test")[
         index
     ]
-    count = min(len(frames), int(seconds * config.frame_rate))
+    rate = config.frame_rate
+    count = min(len(frames), int(seconds * rate))
     frames = frames[:count]
     chances = smoothed(stream_logits(loaded.model, frames))
-    time = np.arange(count) / config.frame_rate
-
-    figure, (top, bottom) = pyplot.subplots(
-        2, 1, figsize=(12, 4.6), height_ratios=(1, 2.6), layout="constrained"
-    )
-    picked = np.linspace(0, count - 1, PICTURES).astype(int)
-    top.imshow(torch.cat(list(frames[picked]), dim=-1).permute(1, 2, 0).numpy(), aspect="equal")
-    top.axis("off")
-    for name in (NO_GESTURE, OTHER):
-        bottom.plot(time, chances[:, LABELS.index(name)], color="0.75", linewidth=1, label=name)
-    for number in np.flatnonzero(chances.max(0) >= SHOWN):
-        if LABELS[number] not in (NO_GESTURE, OTHER):
-            bottom.plot(time, chances[:, number], linewidth=2, label=LABELS[number])
-    for start, end, label in zip(*(t.tolist() for t in (starts, ends, labels)), strict=True):
-        if start < count:
-            bottom.axvspan(start / config.frame_rate, end / config.frame_rate, color="0.95")
-        if end < count:
-            x = end / config.frame_rate
-            bottom.axvline(x, color="0.5", linestyle=":", linewidth=1)
-            bottom.text(x, 1.02, LABELS[label], rotation=20, fontsize=7, ha="left")
-    bottom.set(xlim=(0, time[-1]), ylim=(0, 1), xlabel="seconds", ylabel="probability")
-    bottom.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    figure.savefig(path, dpi=90)
-    pyplot.close(figure)
+    picked = frames[np.linspace(0, count - 1, PICTURES).astype(int)]
+    parts = zip(*(t.tolist() for t in (starts, ends, labels)), strict=True)
+    spans = [Span(LABELS[label], first / rate, last / rate) for first, last, label in parts]
+    pictures = picked.permute(0, 2, 3, 1).numpy()
+    times = np.arange(count) / rate
+    plot(path, times, chances, LABELS, (NO_GESTURE, OTHER), pictures, spans)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -15,11 +15,8 @@ from test_native import EMULATOR
 from core.checkpoint import Checkpoint, bundled_path, load
 from core.data.transforms import normalise
 from core.errors import BadInput
-from mobile_export import __main__ as export_cli
 from mobile_export import arm64, graph, learned, quantize, verify
 from mobile_export.accuracy import Comparison, compare, eager_logits
-from mobile_export.bundle import Bundle
-from mobile_export.bundle import load as load_bundle
 from mobile_export.feed import run_form
 from mobile_export.runtime import Runner
 from mobile_export.runtime.executorch import open_pte
@@ -50,16 +47,6 @@ def material() -> tuple[Checkpoint, torch.Tensor, torch.Tensor, torch.Tensor]:
     return checkpoint, expected, clips, torch.tensor(truth)
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory) -> Bundle:
-    """The default int8 stream bundle; the exporter's own gate is tested elsewhere."""
-    out = tmp_path_factory.mktemp("bundle")
-    argv = ["--target", "xnnpack", "--out", str(out), "--clips", "27", "--max-drop", "100"]
-    assert export_cli.main(argv) == 0
-    (folder,) = out.iterdir()
-    return load_bundle(folder)
-
-
 def executed(runner: Runner, shapes: list) -> Comparison:
     """Checkpoint against an XNNPACK program, run."""
     checkpoint, expected, clips, truth = material()
@@ -70,9 +57,9 @@ def passes(found: Comparison) -> bool:
     return found.agreement >= AGREEMENT and found.drop <= DROP
 
 
-def test_the_bundled_program_keeps_the_answers(bundle):
-    assert bundle.manifest["quantization"]["training_steps"] > 0
-    found = executed(verify.open_runner(bundle), bundle.state_shapes)
+def test_the_bundled_program_keeps_the_answers(default_bundle):
+    assert default_bundle.manifest["quantization"]["training_steps"] > 0
+    found = executed(verify.open_runner(default_bundle), default_bundle.state_shapes)
     assert passes(found), found
 
 
@@ -80,11 +67,11 @@ def test_the_bundled_program_keeps_the_answers(bundle):
     any(shutil.which(name) is None for name in EMULATOR),
     reason="needs g++-aarch64-linux-gnu and qemu-user-static",
 )
-def test_arm_kernels_decide_alike(bundle):
+def test_arm_kernels_decide_alike(default_bundle):
     checkpoint, *_ = material()
     data = verify.held_out(None, checkpoint.config, checkpoint.labels, ARM_CLIPS, "hard")
     try:
-        reports = arm64.check_cores(bundle, data)
+        reports = arm64.check_cores(default_bundle, data)
     except BadInput as error:
         if "cannot be downloaded" in str(error):
             pytest.skip(str(error))

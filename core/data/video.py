@@ -81,13 +81,22 @@ def read_clip(path: Path, rate: float, size: int) -> Tensor:
 
 def at_rate_pixels(path: Path, rate: float) -> Iterator[np.ndarray]:
     """Upright RGB frames ``(H, W, 3)``, uint8, at ``rate``, in the file's own size."""
-    for frame in at_rate(_decoded(path), rate):
-        pixels = frame.to_ndarray(format="rgb24")
-        # The display matrix of phone videos: degrees counterclockwise, as numpy turns.
-        yield np.ascontiguousarray(np.rot90(pixels, k=round(frame.rotation / 90) % 4))
+    for frame in at_rate(decoded(path), rate):
+        yield upright(frame)
 
 
-def _decoded(path: Path) -> Iterator[tuple[float, av.VideoFrame]]:
+def upright(frame: av.VideoFrame) -> np.ndarray:
+    """RGB pixels ``(H, W, 3)``, uint8, turned as the display matrix of phone videos says."""
+    pixels = frame.to_ndarray(format="rgb24")
+    # Degrees counterclockwise, as numpy turns.
+    return np.ascontiguousarray(np.rot90(pixels, k=round(frame.rotation / 90) % 4))
+
+
+def decoded(path: Path) -> Iterator[tuple[float, av.VideoFrame]]:
+    """Frames of a video file as they are, with their times in seconds.
+
+    Raises ``Unreadable``, after the frames that could be decoded where the file was cut off.
+    """
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
@@ -133,7 +142,7 @@ def probe(path: Path) -> None:
     Raises ``Unreadable``.
     """
     if not path.is_dir():
-        if next(_decoded(path), None) is None:
+        if next(decoded(path), None) is None:
             raise Unreadable("no video frame in it")
         return
     files = frame_files(path)
@@ -179,14 +188,7 @@ def write_clip(path: Path, frames: Tensor | np.ndarray, frame_rate: float) -> No
     try:
         with av.open(str(temporary), "w", format="mp4") as container:
             rate = Fraction(frame_rate).limit_denominator(1001)
-            if "libx264" in av.codecs_available:
-                stream = container.add_stream("libx264", rate=rate)
-                stream.options = {"crf": "18", "preset": "veryfast"}
-            else:
-                stream = container.add_stream("mpeg4", rate=rate)
-                stream.options = {"qscale": "2"}
-            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-            stream.thread_count = 1  # the same bytes on every machine
+            stream = add_h264(container, rate, width, height)
             for picture in pixels:
                 frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
                 container.mux(stream.encode(frame))
@@ -194,3 +196,21 @@ def write_clip(path: Path, frames: Tensor | np.ndarray, frame_rate: float) -> No
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)  # there only if writing failed
+
+
+def add_h264(
+    container: av.container.OutputContainer, rate: Fraction, width: int, height: int
+) -> av.VideoStream:
+    """A video stream in a file that is written: H.264, or MPEG-4 part 2 without an encoder for it.
+
+    ``width`` and ``height`` have to be even for 4:2:0.
+    """
+    if "libx264" in av.codecs_available:
+        stream = container.add_stream("libx264", rate=rate)
+        stream.options = {"crf": "18", "preset": "veryfast"}
+    else:
+        stream = container.add_stream("mpeg4", rate=rate)
+        stream.options = {"qscale": "2"}
+    stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+    stream.thread_count = 1  # the same bytes on every machine
+    return stream

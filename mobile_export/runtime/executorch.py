@@ -47,6 +47,13 @@ class Executorch:
         program that loads and does not run.
         """
         check_inputs(inputs, [port.shape for port in self._inputs])
+        return self.execute(inputs)
+
+    def execute(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """One call on inputs that need no check: a frame of our own making, the state given back.
+
+        Looking through thirty states for NaN takes a tenth of the time of a frame.
+        """
         # The runtime reads memory as the program declares it, whatever the tensor's strides.
         ordered = [p.ordered(tensor) for p, tensor in zip(self._inputs, inputs, strict=True)]
         try:

@@ -1,0 +1,135 @@
+"""Recognise gestures live on the desk, by the very artifact that a phone runs.
+
+    python -m mobile_export.live BUNDLE --source clip.mp4 --out annotated.mp4 --events events.json
+    python -m mobile_export.live BUNDLE --source camera
+    python -m mobile_export.live BUNDLE --source synthetic --seconds 3600
+    python -m mobile_export.live BUNDLE --serve
+
+BUNDLE is a folder that python -m mobile_export wrote, in stream form. The frames go the whole way
+that they go on a phone: the tick takes them at the model's rate by their time stamps, they are
+resized and cropped, the program makes one step, and the decision rule of the manifest turns its
+logits into one event per gesture. Every event is printed when it ends.
+
+A file is read as fast as it goes; with --realtime its frames come at their own pace, and those that
+find the model busy are dropped, as on a phone. A camera's always do; Ctrl-C ends it. The synthetic
+source renders recordings of known gestures and prints how many events were right.
+
+--serve opens a page on this machine alone that shows the webcam, the gesture, the confidences and
+the latency, and that can record clips of your own gestures into the folder of --out. --record does
+that without a page, from the camera. How to train on them: README, Your own gestures.
+
+Exit status: 0; 2 for a source or a bundle that cannot be used, and for a source that breaks off:
+what was recognised until then is written all the same.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from core.errors import BAD_INPUT, BadInput, run_main
+from core.options import Parser, check_file, check_folder, positive, whole
+from mobile_export.console import check_json_path, quiet
+
+SECONDS = 60.0  # of the synthetic source
+PORT = 8765
+
+
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(
+        prog="python -m mobile_export.live",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("bundle", type=Path, nargs="?", metavar="BUNDLE", help="folder of an export")
+    add(
+        "--source", metavar="VIDEO|camera[:N]|synthetic", default="camera",
+        help="a video file, this machine's camera number N, or rendered gestures (default camera)",
+    )  # fmt: skip
+    add("--realtime", action="store_true", help="frames of a file come at their own pace")
+    add(
+        "--seconds", type=positive,
+        help=f"stop after so much of the source (synthetic: {SECONDS:g}; else its end)",
+    )  # fmt: skip
+    add(
+        "--out", type=Path, metavar="MP4|DIR",
+        help="the video with the answer drawn on it; with --serve or --record the folder for clips",
+    )  # fmt: skip
+    add("--events", type=Path, metavar="FILE", help="write events and figures as JSON")
+    add("--timeline", type=Path, metavar="PNG", help="draw the probabilities over time")
+    add("--serve", action="store_true", help="show a page on http://127.0.0.1")
+    add("--port", type=whole(0, 65535), default=PORT, help="of the page (default %(default)s)")
+    add("--record", metavar="LABEL", help="record clips of this gesture into --out; no bundle")
+    add("--clips", type=whole(1), default=20, help="clips to record (default %(default)s)")
+    return parser
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuse options that do not go together, before any work. Raises ``BadInput``."""
+    if args.record is not None:
+        if args.bundle or args.serve:
+            raise BadInput("--record takes neither a bundle nor --serve: leave them out")
+        if args.out is None:
+            raise BadInput(f"--record {args.record} needs --out DIR: give the folder of your clips")
+    elif args.bundle is None:
+        raise BadInput("no bundle: give the folder that python -m mobile_export wrote")
+    if args.record is not None or args.serve:
+        if args.out is not None:
+            check_folder("--out", args.out)
+        unused = [o for o in ("events", "timeline") if getattr(args, o) is not None]
+        if unused:
+            raise BadInput(f"--{unused[0]} is for --source alone: leave it out")
+    else:
+        check_file("--out", args.out)
+    check_json_path(args.events)
+    check_file("--timeline", args.timeline)
+
+
+def run_source(args: argparse.Namespace) -> int:
+    """Recognise one source to its end; returns the exit status."""
+    with quiet():
+        import torch
+
+        from mobile_export.bundle import load
+        from mobile_export.live.recognizer import Recognizer
+        from mobile_export.live.session import open_source, run
+        from mobile_export.verify import open_runner
+
+        # Pre-processing is too little for a second thread, which would only wait for the program's.
+        torch.set_num_threads(1)
+        bundle = load(args.bundle)
+        recognizer = Recognizer(bundle, open_runner(bundle))
+    seconds = args.seconds or (SECONDS if args.source == "synthetic" else None)
+    source = open_source(args.source, bundle.config, seconds, args.realtime)
+    began = time.perf_counter()
+    result = run(recognizer, source, args.out, args.timeline, seconds)
+    report = result.report(bundle, args.source, time.perf_counter() - began)
+    print(result.summary(report))
+    if args.events:
+        args.events.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    if result.reason:
+        sys.stderr.write(f"error: {result.reason}; what was seen until then is complete\n")
+        return BAD_INPUT
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    args = make_parser().parse_args(argv)
+    check(args)
+    if args.record is not None:
+        from mobile_export.live.record import record_from
+
+        return record_from(args.source, args.record, args.out, args.clips)
+    if args.serve:
+        from mobile_export.live.serve import serve
+
+        return serve(args.bundle, args.port, args.out)
+    return run_source(args)
+
+
+if __name__ == "__main__":
+    run_main(main)
