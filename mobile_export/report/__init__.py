@@ -1,0 +1,1 @@
+"""Merge latency reports of many devices and artifacts into one page."""

@@ -1,0 +1,115 @@
+"""One flat row for every run of every report, and what a reader has to be warned of."""
+
+import math
+
+from mobile_export.report.text import plain, short
+
+
+def merge(reports: list[dict]) -> dict:
+    """``{"rows": [...], "warnings": [...]}``, JSON-ready.
+
+    A row is a run with everything around it; missing values are null. Numbers count from 1 in the
+    order of the command line. ``differs`` marks rows whose artifact shares its bundle's name with
+    another one.
+    """
+    hashes = {}
+    for report in reports:
+        artifact = report["artifact"]
+        hashes.setdefault(artifact["bundle"], set()).add(artifact["sha256"])
+    runs = [(report, run) for report in reports for run in report["runs"]]
+    rows = [
+        _row(number, report, run) | {"differs": len(hashes[report["artifact"]["bundle"]]) > 1}
+        for number, (report, run) in enumerate(runs, 1)
+    ]
+    return {"rows": rows, "warnings": _warnings(reports)}
+
+
+def _row(number: int, report: dict, run: dict) -> dict:
+    device, artifact, conditions = report["device"], report["artifact"], run["conditions"]
+    accuracy, total = report["accuracy"] or {}, run["stages"]["end_to_end"]
+    return {
+        "number": number,
+        "report": report["name"],
+        "created": report["created"],
+        "device": device["model"],
+        "kind": device["kind"],
+        "soc": device["soc"],
+        "os": f"{device['os']} {device['os_version']}".strip(),
+        "bundle": artifact["bundle"],
+        "backbone": artifact["backbone"],
+        "temporal": artifact["temporal"],
+        "form": artifact["form"],
+        "precision": artifact["precision"],
+        "target": artifact["target"],
+        "sha256": artifact["sha256"],
+        "artifact_bytes": artifact["bytes"],
+        "delegated_share": artifact["delegated_share"],
+        "backend": run["backend"],
+        "fallback": run["fallback"],
+        "threads": run["threads"],
+        "cold_load_ms": run["cold_load_ms"],
+        "first_inference_ms": run["first_inference_ms"],
+        "p50_ms": total["p50"],
+        "p90_ms": total["p90"],
+        "p99_ms": total["p99"],
+        "preprocess_p50_ms": run["stages"]["preprocess"]["p50"],
+        "execute_p50_ms": run["stages"]["execute"]["p50"],
+        "postprocess_p50_ms": run["stages"]["postprocess"]["p50"],
+        "decisions_a_second": ratio(1000, total["mean"]),
+        "frame_rate": artifact["frame_rate"],
+        "budget_share": ratio(total["p50"], 1000 / artifact["frame_rate"]),
+        "top1": accuracy.get("artifact_top1"),
+        "checkpoint_top1": accuracy.get("checkpoint_top1"),
+        "drop_interval": accuracy.get("drop_interval"),
+        "accuracy_proxy": accuracy.get("proxy"),
+        "accuracy_data": accuracy.get("data"),
+        "accuracy_clips": accuracy.get("clips"),
+        "peak_bytes": run["memory"]["peak_bytes"],
+        "thermal_before": conditions["thermal_before"],
+        "thermal_after": conditions["thermal_after"],
+        "power_mode": conditions["power_mode"],
+        "battery": conditions["battery"],
+        "input": _input(report["input"]),
+    }
+
+
+def ratio(over: float, under: float) -> float | None:
+    """A quotient; None where it is no finite number."""
+    value = over / under if under > 0 else math.inf
+    return value if math.isfinite(value) else None
+
+
+def _input(entry: dict) -> str:
+    return f"{entry['source']}, {entry['width']} x {entry['height']}"
+
+
+def _warnings(reports: list[dict]) -> list[str]:
+    """Sentences about reports that must not be compared without a thought."""
+    found = []
+    for bundle in dict.fromkeys(report["artifact"]["bundle"] for report in reports):
+        names: dict[str, list[str]] = {}
+        for report in reports:
+            if report["artifact"]["bundle"] == bundle:
+                names.setdefault(short(report["artifact"]["sha256"]), []).append(report["name"])
+        if len(names) > 1:
+            where = "; ".join(f"{sha} in {', '.join(held)}" for sha, held in names.items())
+            found.append(
+                f"{bundle} is {len(names)} different artifacts ({where}): their rows are marked "
+                "with the hash; measure one and the same artifact to compare devices"
+            )
+    data = dict.fromkeys(
+        f"{report['accuracy']['clips']} clips of {report['accuracy']['data']}"
+        for report in reports
+        if report["accuracy"]
+    )
+    if len(data) > 1:
+        found.append(
+            f"Top-1 was measured on different clips ({'; '.join(data)}): compare it with care"
+        )
+    inputs = dict.fromkeys(_input(report["input"]) for report in reports)
+    if len(inputs) > 1:
+        found.append(
+            f"The reports began with different pictures ({'; '.join(inputs)}): pre-processing, "
+            "and end to end with it, does not compare"
+        )
+    return [plain(sentence) for sentence in found]

@@ -1,0 +1,139 @@
+"""Reading latency reports: a file's JSON, checked against ``latency.schema.json``, under its name.
+
+Reports come from other machines and phones, so nothing in them is taken on trust.
+"""
+
+import json
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+import jsonschema
+
+from core.errors import BadInput
+
+SCHEMA = 1  # of latency.schema.json; a reader refuses others
+MOST = 1e18  # sums and axes are computed from what a report holds; bytes and times stay below
+MAKERS = "python -m mobile_export.latency or one of the apps"
+
+
+def read_all(arguments: Sequence[str]) -> list[dict]:
+    """The reports of the command line's ``FILE`` and ``NAME=FILE``, in order.
+
+    Raises ``BadInput`` for a file that is no report, and when two reports have the same name.
+    """
+    reports: list[dict] = []
+    files: dict[str, Path] = {}
+    for argument in arguments:
+        name, file = split_argument(argument)
+        report = load(file)
+        if name is not None:
+            report["name"] = name
+        name = report["name"]
+        if name in files:
+            raise BadInput(
+                f"{files[name]} and {file} are both named {shown(name)}: give one of them another "
+                f"name, NAME={file}"
+            )
+        files[name] = file
+        reports.append(report)
+    return reports
+
+
+def split_argument(argument: str) -> tuple[str | None, Path]:
+    """``FILE`` or ``NAME=FILE``; a file that exists under the whole argument is a file.
+
+    Raises ``BadInput`` for an empty name.
+    """
+    name, equals, file = argument.partition("=")
+    if not equals or _is_there(Path(argument)):
+        return None, Path(argument)
+    if not name.strip():
+        raise BadInput(f"{argument} has an empty name: give NAME={file}")
+    return name, Path(file)
+
+
+def load(file: Path) -> dict:
+    """A validated report.
+
+    Raises ``BadInput`` when the file is missing, not JSON or not a report of this version.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadInput(
+            f"report {file} cannot be read ({error.strerror}): give a file of {MAKERS}"
+        ) from None
+    except ValueError as error:
+        raise BadInput(f"{file} is not JSON ({error}): give a file of {MAKERS}") from None
+    try:
+        report = json.loads(text, parse_constant=_no_number, parse_float=_finite, parse_int=_whole)
+        json.dumps(report, ensure_ascii=False).encode()  # half a surrogate pair is no text
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{file} is not JSON ({error}): give a file of {MAKERS}") from None
+    validate(report, file)
+    return report
+
+
+def validate(report: object, where: Path) -> None:
+    """Raise ``BadInput`` when a report does not follow the schema; names the first place."""
+    version = report.get("schema") if isinstance(report, dict) else None
+    if isinstance(version, int) and version > SCHEMA:
+        raise BadInput(
+            f"{where} is a report of schema {version}: this version reads {SCHEMA}; update "
+            "action-mobile"
+        )
+    text = resources.files("mobile_export").joinpath("latency.schema.json").read_text()
+    validator = jsonschema.Draft202012Validator(json.loads(text))
+    error = jsonschema.exceptions.best_match(validator.iter_errors(report))
+    if error is not None:
+        reason = error.message.splitlines()[0][:200]
+        raise _not_a_report(where, f"{error.json_path}: {reason}")
+    for number, run in enumerate(report["runs"]):
+        _check_sense(run, f"$.runs[{number}]", where)
+
+
+def shown(name: str) -> str:
+    """A name as an error message shows it, in one line whatever it holds."""
+    return name if name.isprintable() else repr(name)
+
+
+def _check_sense(run: dict, place: str, where: Path) -> None:
+    """What the schema cannot say: counts that agree, percentiles in their order."""
+    for name, stage in run["stages"].items():
+        if not stage["min"] <= stage["p50"] <= stage["p90"] <= stage["p99"]:
+            raise _not_a_report(
+                where, f"{place}.stages.{name}: min, p50, p90 and p99 are not in rising order"
+            )
+    count, calls = run["stages"]["end_to_end"]["count"], len(run["end_to_end_ms"])
+    if count != calls:
+        raise _not_a_report(
+            where, f"{place}.end_to_end_ms: {calls} calls where stages.end_to_end counts {count}"
+        )
+
+
+def _not_a_report(where: Path, reason: str) -> BadInput:
+    return BadInput(f"{where} is not a latency report ({reason}): give a file of {MAKERS}")
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name too long, or with a zero byte
+        return False
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"it holds {name}, which is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not abs(value) <= MOST:
+        raise ValueError(f"it holds {text[:20]}, which is no number that anything measured has")
+    return value
+
+
+def _whole(text: str) -> int:
+    _finite(text)  # a thousand digits are an integer to Python, and then no float
+    return int(text)

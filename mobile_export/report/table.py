@@ -1,0 +1,176 @@
+"""The columns of the table: their order, what they mean, how a cell reads and how it sorts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from mobile_export.report.text import MISSING, figures, megabytes, percent, plain, short
+
+# Severity of the words of Android and iOS; a host's "unknown" has none and sorts last.
+HEAT = {
+    "nominal": 0, "none": 0, "light": 1, "fair": 1, "moderate": 2, "serious": 3, "severe": 3,
+    "critical": 4, "emergency": 5, "shutdown": 6,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column; ``text`` and ``sort`` take a row, and give None where it has no value."""
+
+    key: str
+    group: str
+    title: str
+    meaning: str
+    kind: Literal["text", "number", "rank"]  # a rank reads as text and sorts by a number
+    text: Callable[[dict], str | None]
+    sort: Callable[[dict], str | float | None]
+    main: bool = False  # printed by the command as well
+
+
+def _words(group: str, title: str, key: str, meaning: str, main: bool = False) -> Column:
+    def value(row: dict) -> str | None:
+        return row[key]
+
+    return Column(key, group, title, meaning, "text", value, value, main)
+
+
+def _number(
+    group: str,
+    title: str,
+    key: str,
+    form: Callable[[float], str],
+    meaning: str,
+    main: bool = False,
+) -> Column:
+    def text(row: dict) -> str | None:
+        return None if row[key] is None else form(row[key])
+
+    return Column(key, group, title, meaning, "number", text, lambda row: row[key], main)
+
+
+def artifact_name(row: dict) -> str:
+    """Backbone, temporal module, form and precision, and the target."""
+    parts = (row["backbone"], row["temporal"], row["form"], row["precision"])
+    return f"{'-'.join(parts)}, {row['target']}"
+
+
+def heat(thermal: dict) -> str | None:
+    """Thermal state in words; None where neither status nor temperature is known."""
+    status, celsius = thermal["status"], thermal["celsius"]
+    parts = [] if status == "unknown" else [status]
+    if celsius is not None:
+        parts.append(f"{celsius:.0f} \N{DEGREE SIGN}C")
+    return ", ".join(parts) or None
+
+
+def heat_rank(thermal: dict) -> float | None:
+    """Severity with the temperature as a tie-break; None where neither is known."""
+    rank, celsius = HEAT.get(thermal["status"]), thermal["celsius"]
+    if rank is None and celsius is None:
+        return None
+    return (rank or 0) * 1000 + (celsius or 0)
+
+
+def _heat(title: str, key: str, meaning: str) -> Column:
+    return Column(
+        key, "conditions", title, meaning, "rank",
+        lambda row: heat(row[key]), lambda row: heat_rank(row[key]),
+    )  # fmt: skip
+
+
+def power(row: dict) -> str | None:
+    """Power mode and battery in words; None where neither is known."""
+    battery = row["battery"] or {"level": None, "charging": None}
+    parts = [row["power_mode"]] if row["power_mode"] else []
+    if battery["level"] is not None:
+        parts.append(f"battery {100 * battery['level']:.0f} %")
+    if battery["charging"] is not None:
+        parts.append("charging" if battery["charging"] else "not charging")
+    return ", ".join(parts) or None
+
+
+def _whole(value: float) -> str:
+    return f"{value:d}"
+
+
+COLUMNS = (
+    _number("run", "#", "number", _whole,
+            "number of the run in all charts, in the order of the command line", True),
+    _words("run", "Report", "report", "name of the report, unique on this page", True),
+    _words("run", "Device", "device", "model, as its maker calls it"),
+    Column("artifact", "run", "Artifact",
+           "backbone, temporal module, form and precision; then the target it was exported for; "
+           "the hash as well where others share the bundle's name",
+           "text", artifact_name, artifact_name, True),
+    _words("run", "Backend", "backend",
+           "what executed; 'fallback' where it was not the artifact's first choice, and why", True),
+    _number("run", "Threads", "threads", _whole, "empty where the backend decides", True),
+    _number("end to end, ms", "p50", "p50_ms", figures,
+            "median of picture to decision over the counted calls", True),
+    _number("end to end, ms", "p90", "p90_ms", figures, "90 % of the calls were faster", True),
+    _number("end to end, ms", "p99", "p99_ms", figures, "99 % of the calls were faster", True),
+    _number("live", "Decisions/s", "decisions_a_second", figures,
+            "decisions a second without a pause: 1000 / mean end-to-end milliseconds", True),
+    _number("live", "Budget", "budget_share", percent,
+            "end-to-end p50 over the time between two frames at the rate that the model was "
+            "trained for (100 ms at 10 frames a second); above 100 % it cannot decide at every "
+            "frame", True),
+    _number("live", "Top-1", "top1", lambda value: f"{value:.2f} %",
+            "accuracy of the artifact on held-out clips, from its manifest; 'proxy' where not the "
+            "artifact itself was executed for it", True),
+    _number("stages, p50 in ms", "Pre", "preprocess_p50_ms", figures, "picture to input tensor"),
+    _number("stages, p50 in ms", "Execute", "execute_p50_ms", figures, "one call, state included"),
+    _number("stages, p50 in ms", "Post", "postprocess_p50_ms", figures, "logits to decision"),
+    _number("start, ms", "Cold load", "cold_load_ms", figures,
+            "opening the artifact in a process that never did"),
+    _number("start, ms", "First inference", "first_inference_ms", figures,
+            "the first call after loading, not counted elsewhere"),
+    _number("sizes, MB", "Peak memory", "peak_bytes", megabytes,
+            "largest resident memory of the process, in 10^6 bytes", True),
+    _number("sizes, MB", "Artifact size", "artifact_bytes", megabytes, "in 10^6 bytes"),
+    _heat("Heat before", "thermal_before", "thermal status and temperature before the run"),
+    _heat("Heat after", "thermal_after", "the same after it; marked where the status rose"),
+    Column("power", "conditions", "Power", "power mode or clock governor, and battery",
+           "text", power, power),
+    _words("conditions", "Input", "input", "the pictures that were measured with, and their size"),
+    _words("device and artifact", "SoC", "soc", "system on a chip, or processor"),
+    _words("device and artifact", "OS", "os", "operating system and version"),
+    Column("sha256", "device and artifact", "SHA-256", "first digits of the artifact's hash",
+           "text", lambda row: short(row["sha256"]), lambda row: row["sha256"], True),
+)  # fmt: skip
+
+
+def badges(row: dict, column: Column) -> list[tuple[str, str]]:
+    """What a cell says beside its value: pairs of a short mark and its explanation, maybe empty."""
+    if column.key == "backend" and row["fallback"] is not None:
+        return [("fallback", row["fallback"])]
+    if column.key == "top1" and row["accuracy_proxy"]:
+        return [("proxy", "")]
+    if column.key == "artifact" and row["differs"]:
+        return [(short(row["sha256"]), "")]
+    if column.key == "thermal_after":
+        before, after = (HEAT.get(row[key]["status"], 0) for key in ("thermal_before", column.key))
+        return [("hotter", "")] if after > before else []
+    return []
+
+
+def markdown(rows: list[dict]) -> str:
+    """The main columns as a Markdown table."""
+    columns = [column for column in COLUMNS if column.main]
+    lines = ["| " + " | ".join(_heading(column) for column in columns) + " |"]
+    marks = ("---:" if column.kind == "number" else "---" for column in columns)
+    lines.append("| " + " | ".join(marks) + " |")
+    lines += ["| " + " | ".join(_cell(row, column) for column in columns) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def _heading(column: Column) -> str:
+    unit = column.group.rpartition(", ")[2]
+    return f"{column.title}, {unit}" if unit in ("ms", "MB") else column.title
+
+
+def _cell(row: dict, column: Column) -> str:
+    parts = [column.text(row) or MISSING]
+    for mark, why in badges(row, column):
+        parts.append(f"({mark}: {why})" if why else f"({mark})")
+    return plain(" ".join(parts)).replace("|", "\\|")

@@ -1,0 +1,32 @@
+"""Writing files whole: under a temporary name, then renamed."""
+
+import contextlib
+import os
+from pathlib import Path
+
+from core.errors import BadInput
+
+
+def write_whole(option: str, path: Path, content: bytes) -> None:
+    """Write a file that is either all there or not there; an older one stays until then.
+
+    What is no regular file, a pipe or ``/dev/stdout``, is written to as it is. Raises ``BadInput``,
+    which names the option, when the system refuses.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(content)
+            return
+        path = path.resolve()  # a link stays one
+        temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}.tmp")
+        try:
+            temporary.write_bytes(content)
+            os.replace(temporary, path)
+        except BaseException:  # an interrupt as well
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+    except OSError as error:
+        raise BadInput(
+            f"{option} {path} cannot be written ({error.strerror}): give another place"
+        ) from None
