@@ -148,7 +148,8 @@ class Newest:
         try:
             while True:
                 with self._change:
-                    if not self._change.wait_for(lambda: self._frame or self._ended, STALLED):
+                    patience = None if self._paced else STALLED
+                    if not self._change.wait_for(lambda: self._frame or self._ended, patience):
                         raise Interrupted(f"no frame for {STALLED:g} s")
                     frame, self._frame = self._frame, None
                 if frame is None:

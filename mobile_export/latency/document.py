@@ -1,0 +1,96 @@
+"""The report as ``latency.schema.json`` has it: put together, checked, written."""
+
+import json
+import os
+from importlib import resources
+from pathlib import Path
+
+import jsonschema
+
+from core.errors import BadInput
+from mobile_export.bundle import Bundle, tool_versions
+from mobile_export.latency.pictures import Pictures, frames_a_call
+
+SCHEMA = 1
+ACCURACY = ("data", "clips", "checkpoint_top1", "artifact_top1", "drop_interval")
+
+
+def make(
+    bundle: Bundle, machine: dict, pictures: Pictures, runs: list[dict], name: str, created: str
+) -> dict:
+    """The whole report; ``created`` is UTC, ``runs`` one entry a number of threads."""
+    manifest = bundle.manifest
+    return {
+        "schema": SCHEMA,
+        "name": name,
+        "created": created,
+        "device": machine,
+        "artifact": artifact(bundle),
+        "accuracy": {key: manifest["accuracy"][key] for key in ACCURACY}
+        | {"proxy": manifest["execution"]["proxy"]},
+        "input": pictures.to_dict(),
+        "runs": runs,
+        "tools": tool_versions(),
+    }
+
+
+def artifact(bundle: Bundle) -> dict:
+    """What was measured, by the manifest alone."""
+    manifest, lowering = bundle.manifest, bundle.manifest["lowering"]
+    calls, outside = lowering.get("delegate_calls"), lowering.get("operators_outside")
+    left = None if outside is None else sum(outside.values())
+    known = calls is not None and left is not None and calls + left > 0
+    return {
+        "bundle": manifest["name"],
+        "sha256": manifest["artifact"]["sha256"],
+        "bytes": manifest["artifact"]["bytes"],
+        "checkpoint_sha256": manifest["checkpoint"]["sha256"],
+        "target": manifest["target"],
+        "form": manifest["form"],
+        "precision": manifest["precision"],
+        "backbone": manifest["model"]["backbone"],
+        "temporal": manifest["model"]["temporal"],
+        "size": manifest["model"]["size"],
+        "frame_rate": manifest["input"]["frame_rate"],
+        "frames_a_call": frames_a_call(bundle),
+        "delegate_calls": calls,
+        "operators_outside": left,
+        "delegated_share": calls / (calls + left) if known else None,
+    }
+
+
+def validate(report: dict, where: str) -> None:
+    """Raise ``BadInput`` when a report does not follow the schema; names the first place."""
+    text = resources.files("mobile_export").joinpath("latency.schema.json").read_text()
+    validator = jsonschema.Draft202012Validator(json.loads(text))
+    error = jsonschema.exceptions.best_match(validator.iter_errors(report))
+    if error is not None:
+        reason = error.message.splitlines()[0][:200]
+        raise BadInput(
+            f"{where} is not a valid latency report ({error.json_path}: {reason}): measure again"
+        )
+
+
+def write(report: dict, path: Path) -> None:
+    """Validate and write under a temporary name, then rename; into a pipe or a device directly.
+
+    Raises ``BadInput`` when it cannot be written.
+    """
+    validate(report, str(path))
+    text = json.dumps(report, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    try:
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+            return
+        path = path.resolve()  # a link stays one
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)  # there only if writing failed
+    except OSError as error:
+        raise BadInput(
+            f"--json {path} cannot be written ({error.strerror}): give a file in a folder that "
+            "exists"
+        ) from None
