@@ -27,6 +27,7 @@ from core.data.scenes import DIFFICULTY, IGNORE
 from core.data.synthetic import SyntheticClips, SyntheticStreams
 from core.data.transforms import normalise
 from core.errors import BadInput, run_main
+from core.files import write_json
 from core.model import VideoClassifier
 from core.options import Parser, check_file, whole
 
@@ -204,7 +205,7 @@ def main(argv: list[str] | None = None) -> int:
     text = json.dumps(report, indent=2)
     print(text)
     if args.json:
-        args.json.write_text(text + "\n")
+        write_json("--json", args.json, report)
     return 0
 
 

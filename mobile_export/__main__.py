@@ -9,11 +9,11 @@ checkpoint's on the same held-out clips.
 
 import argparse
 import importlib
-import json
 import sys
 from pathlib import Path
 
 from core.errors import BAD_INPUT, GATE_FAILED, BadInput, one_line, run_main
+from core.files import write_json
 from core.options import Parser, positive, whole
 from mobile_export import combinations
 from mobile_export.console import Steps, check_json_path, points
@@ -156,7 +156,7 @@ def main(argv: list[str] | None = None) -> int:
         if result["failures"]:
             status = GATE_FAILED
     if args.json:
-        args.json.write_text(json.dumps(results, indent=2) + "\n")
+        write_json("--json", args.json, results)
     return status
 
 

@@ -18,7 +18,6 @@ Exit status: 0; 2 for input that cannot be used, a bundle that is not int8 among
 
 import argparse
 import copy
-import json
 import math
 import tempfile
 from dataclasses import asdict, dataclass
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import BadInput, run_main
+from core.files import write_json
 from core.options import Parser, check_file, whole
 from mobile_export.console import Steps, check_json_path, quiet
 
@@ -277,7 +277,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.png:
         picture(found, [node.name for node in exact.graph.nodes], args.png)
     if args.json:
-        args.json.write_text(json.dumps([_finite(noise) for noise in found], indent=2) + "\n")
+        write_json("--json", args.json, [_finite(noise) for noise in found])
     return 0
 
 
@@ -318,7 +318,7 @@ def _arm64(
                     found.append(divergence.first_difference(traced, layers, ours, theirs, clip))
     print(divergence.table([core for core in cores for _ in clips], found))
     if path:
-        path.write_text(json.dumps([d and d.to_dict() for d in found], indent=2) + "\n")
+        write_json("--json", path, [d and d.to_dict() for d in found])
     return 0
 
 

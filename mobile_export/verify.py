@@ -18,7 +18,6 @@ from the checkpoint's than the precision explains (fp32: 1e-4 of the largest).
 
 import argparse
 import importlib
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from core.errors import GATE_FAILED, BadInput, run_main
+from core.files import write_json
 from core.options import Parser, whole
 from mobile_export.console import Steps, check_json_path, points, quiet
 
@@ -327,7 +327,7 @@ def main(argv: list[str] | None = None) -> int:
         print(arm64.table(cores))
         figures["arm64"] = [core.to_dict() for core in cores]
     if args.json:
-        args.json.write_text(json.dumps(figures, indent=2) + "\n")
+        write_json("--json", args.json, figures)
     return GATE_FAILED if report.failures else 0
 
 

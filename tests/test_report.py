@@ -13,11 +13,11 @@ import pytest
 from latency_reports import make_report, make_run, operators, save, sustained
 
 from core.errors import BadInput
+from core.files import write_whole
 from mobile_export.report import draw
 from mobile_export.report.__main__ import main
 from mobile_export.report.merge import merge
 from mobile_export.report.read import load
-from mobile_export.report.write import write_whole
 
 ROOT = Path(__file__).parents[1]
 EVIL = "<script>alert(1)</script>"

@@ -1,13 +1,13 @@
 """The report as ``latency.schema.json`` has it: put together, checked, written."""
 
 import json
-import os
 from importlib import resources
 from pathlib import Path
 
 import jsonschema
 
 from core.errors import BadInput
+from core.files import write_whole
 from mobile_export.bundle import Bundle, tool_versions
 from mobile_export.latency.pictures import Pictures, frames_a_call
 
@@ -72,25 +72,7 @@ def validate(report: dict, where: str) -> None:
 
 
 def write(report: dict, path: Path) -> None:
-    """Validate and write under a temporary name, then rename; into a pipe or a device directly.
-
-    Raises ``BadInput`` when it cannot be written.
-    """
+    """Validate and write. Raises ``BadInput`` when it cannot be written."""
     validate(report, str(path))
     text = json.dumps(report, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-    try:
-        if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8")
-            return
-        path = path.resolve()  # a link stays one
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            temporary.write_text(text, encoding="utf-8")
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)  # there only if writing failed
-    except OSError as error:
-        raise BadInput(
-            f"--json {path} cannot be written ({error.strerror}): give a file in a folder that "
-            "exists"
-        ) from None
+    write_whole("--json", path, text.encode())

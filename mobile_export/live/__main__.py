@@ -23,12 +23,12 @@ what was recognised until then is written all the same.
 """
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
 
 from core.errors import BAD_INPUT, BadInput, run_main
+from core.files import write_json
 from core.options import Parser, check_file, check_folder, positive, whole
 from mobile_export.console import check_json_path, quiet
 
@@ -109,7 +109,7 @@ def run_source(args: argparse.Namespace) -> int:
     report = result.report(bundle, args.source, time.perf_counter() - began)
     print(result.summary(report))
     if args.events:
-        args.events.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        write_json("--events", args.events, report)
     if result.reason:
         sys.stderr.write(f"error: {result.reason}; what was seen until then is complete\n")
         return BAD_INPUT

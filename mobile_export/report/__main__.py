@@ -18,9 +18,9 @@ import sys
 from pathlib import Path
 
 from core.errors import BadInput, run_main
+from core.files import write_whole
 from core.options import Parser, check_file, check_folder
 from mobile_export.report.read import read_all, split_argument
-from mobile_export.report.write import write_whole
 
 PAGE = Path("report.html")
 

@@ -1,6 +1,7 @@
 """Writing files whole: under a temporary name, then renamed."""
 
 import contextlib
+import json
 import os
 from pathlib import Path
 
@@ -30,3 +31,8 @@ def write_whole(option: str, path: Path, content: bytes) -> None:
         raise BadInput(
             f"{option} {path} cannot be written ({error.strerror}): give another place"
         ) from None
+
+
+def write_json(option: str, path: Path, content: dict | list) -> None:
+    """Write JSON for people and programs to read; raises as ``write_whole`` does."""
+    write_whole(option, path, (json.dumps(content, indent=2) + "\n").encode())
