@@ -18,6 +18,7 @@ from core.options import Parser, positive, whole
 from mobile_export import combinations
 from mobile_export.console import Steps, check_json_path, points
 from mobile_export.errors import LoweringError
+from mobile_export.into import bundles_folder, put
 from mobile_export.verify import MAX_DROP
 
 EXAMPLES = """
@@ -30,6 +31,8 @@ examples:
       every target that can do this form and precision; the others are named with the reason
   python -m mobile_export --target xnnpack --checkpoint mine.safetensors --data my_clips
       a model of your own, calibrated and checked on your own clips (one sub-folder a class)
+  python -m mobile_export --target xnnpack --into android_demo
+      and where the Android app looks for it
   python -m mobile_export --list
       what each target can do
 
@@ -81,6 +84,12 @@ def make_parser() -> Parser:
     add("--data", type=Path, metavar="DIR", help="own clips, a sub-folder a class, not synthetic")
     add("--out", type=Path, default=Path("artifacts"), metavar="DIR", help="default %(default)s")
     add(
+        "--into",
+        type=Path,
+        metavar="APP",
+        help="put the bundle into a demo app as well: android_demo",
+    )
+    add(
         "--max-drop",
         type=points,
         default=MAX_DROP,
@@ -112,6 +121,7 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("--target is missing: give coreml, xnnpack, vulkan or all")
     targets = _targets(args.target, args.form, args.precision)
     check_json_path(args.json)
+    folder = bundles_folder(args.into, targets) if args.into else None
     step = Steps()
     step("load", str(args.checkpoint or "the bundled checkpoint"))
     # Heavy imports come after everything that can be refused without them.
@@ -155,6 +165,8 @@ def main(argv: list[str] | None = None) -> int:
         results.append(result)
         if result["failures"]:
             status = GATE_FAILED
+        elif folder:
+            step("into", str(put(Path(result["path"]), folder)))
     if args.json:
         write_json("--json", args.json, results)
     return status

@@ -26,7 +26,7 @@ SCHEMA = 2
 MANIFEST = "manifest.json"
 NONE_LABELS = ("No gesture", "Doing other things")
 # The rule for live video; every implementation of it reads these numbers from the manifest. They
-# were chosen on an hour of validation streams: docs/model_card.md, Live.
+# were chosen on an hour of validation streams: docs/live.md.
 DECISION = {"window": 8, "threshold": 0.8, "agree": 4, "release": 3, "reset_after_missed": 5}
 TOOLS = ("action-mobile", "torch", "executorch", "torchao", "coremltools", "numpy")
 

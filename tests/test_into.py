@@ -1,0 +1,52 @@
+"""A bundle finds its way into a demo app, or nothing changes there."""
+
+from pathlib import Path
+
+import pytest
+from clips import refusal
+from fake_target import install, make_checkpoint, use_noise_clips
+
+from core.errors import GATE_FAILED
+from mobile_export import __main__ as export_cli
+from mobile_export.bundle import load
+from mobile_export.into import ANDROID, ASSETS
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Path:
+    """A folder that looks like the Android demo."""
+    manifest = tmp_path / "demo" / ANDROID
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text("<manifest/>")
+    return tmp_path / "demo"
+
+
+def export(tmp_path: Path, app: Path, *more: str) -> int:
+    checkpoint = make_checkpoint(tmp_path)
+    argv = ["--target", "xnnpack", "--precision", "fp32", "--checkpoint", str(checkpoint)]
+    return export_cli.main([*argv, "--out", str(tmp_path / "out"), "--into", str(app), *more])
+
+
+def test_an_export_lands_in_the_app(tmp_path: Path, app: Path, monkeypatch) -> None:
+    use_noise_clips(monkeypatch, make_checkpoint(tmp_path))
+    install(monkeypatch)
+    for _ in range(2):  # a second one takes the place of the first
+        assert export(tmp_path, app) == 0
+        (folder,) = (app / ASSETS).iterdir()
+        assert load(folder).manifest == load(tmp_path / "out" / folder.name).manifest
+
+
+def test_a_refused_bundle_does_not(tmp_path: Path, app: Path, monkeypatch) -> None:
+    use_noise_clips(monkeypatch, make_checkpoint(tmp_path))
+    install(monkeypatch, change=lambda outputs: [-outputs[0], *outputs[1:]])
+    assert export(tmp_path, app) == GATE_FAILED
+    assert not (app / ASSETS).exists()
+
+
+def test_folders_and_targets_that_no_app_has(tmp_path: Path, app: Path) -> None:
+    def call(target: str, into: Path) -> str:
+        return refusal(lambda: export_cli.main(["--target", target, "--into", str(into)]))
+
+    assert "is no demo app" in call("xnnpack", tmp_path)
+    assert "Android does not run coreml" in call("coreml", app)
+    assert "Android does not run coreml" in call("all", app)
