@@ -76,7 +76,7 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     a = save(make_report("same"), tmp_path / "a.json")
     b = save(make_report("same"), tmp_path / "b.json")
     out = ["--html", str(tmp_path / "x.html")]
-    refused(out, tmp_path, "required: FILE; see python -m mobile_export.report --help")
+    refused(out, tmp_path, "no report: give files")
     refused([str(tmp_path / "no.json"), *out], tmp_path, r"no.json cannot be read \(No such file")
     refused([str(tmp_path), *out], tmp_path, r"cannot be read \(Is a directory\)")
     refused([f"={a}", *out], tmp_path, f"={a} has an empty name: give NAME={a}")

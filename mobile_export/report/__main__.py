@@ -3,6 +3,7 @@
     python -m mobile_export.report pixel.json iphone.json laptop.json
     python -m mobile_export.report "before=old/pixel.json" "after=new/pixel.json" --html both.html
     python -m mobile_export.report *.json --json rows.json --png charts
+    python -m mobile_export.report --adb
 
 The reports are those of python -m mobile_export.latency and of the Android and iOS apps. A report
 is called by the name in it; NAME=FILE gives it another one, since no two may have the same. The
@@ -20,6 +21,7 @@ from pathlib import Path
 from core.errors import BadInput, run_main
 from core.files import write_whole
 from core.options import Parser, check_file, check_folder
+from mobile_export.report.adb import pull
 from mobile_export.report.read import read_all, split_argument
 
 PAGE = Path("report.html")
@@ -33,10 +35,12 @@ def make_parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("reports", nargs="+", metavar="FILE", help="a report, or NAME=FILE to give it a name")
+    add("reports", nargs="*", metavar="FILE", help="a report, or NAME=FILE to give it a name")
     add(
-        "--html", type=Path, default=Path("report.html"), metavar="FILE", help="default %(default)s"
-    )
+        "--adb", nargs="?", type=Path, const=Path("reports"), metavar="DIR",
+        help="those of the Android phone on the cable as well, copied into DIR (default reports)",
+    )  # fmt: skip
+    add("--html", type=Path, default=PAGE, metavar="FILE", help="default %(default)s")
     add("--json", type=Path, metavar="FILE", help="write the rows of the table as JSON")
     add("--png", type=Path, metavar="DIR", help="write the charts as pictures too")
     return parser
@@ -58,9 +62,13 @@ def check_outputs(args: argparse.Namespace) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    args = make_parser().parse_args(argv)
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    if not args.reports and args.adb is None:
+        parser.error("no report: give files, or --adb with a phone on the cable")
     check_outputs(args)
-    reports = read_all(args.reports)
+    pulled = pull(args.adb) if args.adb else []
+    reports = read_all([*args.reports, *pulled])
     # Only now, matplotlib: a file that cannot be used is refused at once.
     from mobile_export.report import gallery
     from mobile_export.report.draw import png

@@ -1,0 +1,52 @@
+"""Reports that the Android app left on a phone, fetched with Android's debug bridge."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from core.errors import BadInput
+from mobile_export.report.read import load
+
+REMOTE = "/sdcard/Android/data/action.mobile.app/files/reports"
+PATIENCE = 60.0  # seconds; a phone that asks whether to trust this computer does not answer
+
+
+def pull(folder: Path) -> list[str]:
+    """Copy the phone's reports into ``folder``; ``NAME=FILE`` of each, oldest first.
+
+    A phone measures one bundle more than once, so the time of each belongs to its name. Raises
+    ``BadInput``: no adb, not exactly one phone, no reports on it, or a folder that cannot be
+    written.
+    """
+    adb = shutil.which("adb")
+    if adb is None:
+        raise BadInput("--adb: adb is not installed; it comes with Android's platform tools")
+    lines = _run([adb, "devices"]).splitlines()[1:]
+    ready = [line.split()[0] for line in lines if line.strip().endswith("device")]
+    if len(ready) != 1:
+        states = "; ".join(" ".join(line.split()) for line in lines if line.strip()) or "none"
+        raise BadInput(
+            f"--adb: one phone is needed, adb has {states}: connect one, unlock it and allow USB "
+            "debugging, or choose one with ANDROID_SERIAL"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"--adb {folder} cannot be made ({error.strerror})") from None
+    _run([adb, "pull", f"{REMOTE}/.", str(folder)])
+    found = [(load(file), file) for file in sorted(folder.glob("*.json"))]
+    if not found:
+        raise BadInput(f"--adb: {REMOTE} holds no report: press Benchmark in the app first")
+    found.sort(key=lambda pair: pair[0]["created"])
+    return [f"{report['name']}, {report['created']}={file}" for report, file in found]
+
+
+def _run(command: list[str]) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        raise BadInput(f"--adb: the phone did not answer for {PATIENCE:g} s: unlock it") from None
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
+        raise BadInput(f"--adb: {' '.join(command[1:3])} failed ({said[-1]}): run it yourself")
+    return done.stdout

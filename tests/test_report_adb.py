@@ -1,0 +1,71 @@
+"""Reports fetched from a phone, with a stand-in for adb."""
+
+import json
+from pathlib import Path
+
+import pytest
+from clips import refusal
+from latency_reports import make_report
+
+from mobile_export.report.__main__ import main
+
+FAKE = """#!/bin/sh
+if [ "$1" = devices ]; then printf 'List of devices attached\\n{devices}'; exit 0; fi
+[ "$1" = pull ] || exit 0
+cp {phone}/. "$3" -r 2>/dev/null || {{ echo "no such file" >&2; exit 1; }}
+"""
+
+
+@pytest.fixture
+def phone(tmp_path: Path, monkeypatch):
+    """A folder in the place of a phone's, and an adb that serves it."""
+
+    def connect(devices: str = "abc\\tdevice\\n") -> Path:
+        tools, folder = tmp_path / "tools", tmp_path / "phone"
+        tools.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)
+        (tools / "adb").write_text(FAKE.format(devices=devices, phone=folder))
+        (tools / "adb").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
+        return folder
+
+    monkeypatch.chdir(tmp_path)
+    return connect
+
+
+def test_two_runs_of_one_phone_are_two_reports(phone, tmp_path: Path, capsys) -> None:
+    folder = phone()
+    for minute in (1, 2):
+        report = make_report() | {"created": f"2026-11-25T10:0{minute}:00Z"}
+        (folder / f"{minute}.json").write_text(json.dumps(report))
+    assert main(["--adb"]) == 0
+    assert (tmp_path / "report.html").is_file()
+    printed = capsys.readouterr().out
+    assert "2026-11-25T10:01:00Z" in printed
+    assert sorted(p.name for p in (tmp_path / "reports").iterdir()) == ["1.json", "2.json"]
+
+
+@pytest.mark.parametrize(
+    ("devices", "said"),
+    [
+        ("", "adb has none"),
+        ("abc\\tunauthorized\\n", "abc unauthorized"),
+        ("abc\\tdevice\\ndef\\tdevice\\n", "ANDROID_SERIAL"),
+    ],
+)
+def test_not_exactly_one_phone(phone, devices: str, said: str) -> None:
+    phone(devices)
+    assert said in refusal(lambda: main(["--adb"]))
+
+
+def test_a_phone_without_reports(phone) -> None:
+    folder = phone()
+    assert "press Benchmark" in refusal(lambda: main(["--adb"]))
+    folder.rmdir()
+    assert "failed (no such file)" in refusal(lambda: main(["--adb"]))
+
+
+def test_no_adb_and_nothing_at_all(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "adb is not installed" in refusal(lambda: main(["--adb"]))
+    assert "no report" in refusal(lambda: main([]))
