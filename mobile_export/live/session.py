@@ -100,8 +100,9 @@ class Result:
         if report["latency"]:
             parts = [f"{k} {v['p50_ms']:.2f}" for k, v in report["latency"].items()]
             lines.append("median ms: " + ", ".join(parts))
-        if self.recognizer.runner.proxy or "ExecuTorch" not in self.recognizer.runner.name:
-            lines.append(f"executed by {self.recognizer.runner.name}: its times mean nothing")
+        runner = self.recognizer.runner
+        if runner.proxy or "interpreter" in runner.name:
+            lines.append(f"executed by {runner.name}: its times mean nothing")
         if report["score"]:
             s = report["score"]
             lines.append(
