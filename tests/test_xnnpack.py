@@ -235,8 +235,8 @@ def test_what_stays_outside_is_named_and_nothing_is_written(tmp_path):
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_the_deployed_model_forgets_its_past_to_the_last_bit(precision, tmp_path_factory):
     """All ten slots, which hold 30 frames together, with the weights of the package."""
-    model = load(bundled_path()).model
-    runner = open_program(*lower(model, "stream", precision, tmp_path_factory))
+    model, lowered = lower(load(bundled_path()).model, "stream", precision, tmp_path_factory)
+    runner = open_program(model, lowered)
     pasts, common = clips_for(model, 2), clips_for(model, 2, seed=3)
     common = torch.cat(common)[:MEMORY]
     assert len(common) == MEMORY
@@ -267,6 +267,6 @@ def test_the_whole_depth_lowers_in_one_call(form, tmp_path_factory):
 def test_the_whole_depth_in_int8(form, tmp_path_factory):
     model, lowered = lower(make_model(), form, "int8", tmp_path_factory)
     assert whole(lowered)
-    runner = open_program(model, lowered)  # loading is what a wrong slice fails at
+    runner = open_program(model, lowered, form)  # loading is what a wrong slice fails at
     outputs = runner([port.zeros() for port in input_ports(model, form, "xnnpack")])
     assert all(bool(torch.isfinite(output).all()) for output in outputs)
