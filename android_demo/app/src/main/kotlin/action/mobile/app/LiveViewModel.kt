@@ -1,0 +1,276 @@
+package action.mobile.app
+
+import action.mobile.app.benchmark.BenchmarkRequest
+import action.mobile.app.bundles.ChosenModel
+import action.mobile.app.camera.CameraFrame
+import action.mobile.app.camera.CameraListener
+import action.mobile.app.camera.CameraPlan
+import action.mobile.app.camera.CameraPort
+import action.mobile.app.camera.CameraTrouble
+import action.mobile.app.live.LiveListener
+import action.mobile.app.live.LiveStream
+import action.mobile.recognizer.Event
+import java.util.concurrent.Executor
+
+/** Whether the app may use the camera. */
+enum class Permission { GRANTED, MISSING, DENIED_FOR_GOOD }
+
+/**
+ * Everything between camera, model and screen; one immutable state comes out of it.
+ *
+ * All methods but those of [CameraListener] are called on the main thread, which [main] runs tasks
+ * on. Whatever blocks is done by [ModelSlot] on the model's thread. The camera is open exactly while
+ * [wantsCamera] holds: each change goes through [settle], which opens or closes it and tells the
+ * screen.
+ */
+class LiveViewModel(
+    private val models: ModelSlot,
+    private val camera: CameraPort,
+    private val main: Executor,
+    private val log: (String) -> Unit,
+) : CameraListener {
+    /** What the screen shows. */
+    var state: UiState = UiState.Starting
+        private set
+
+    /** Hears of every new state, on the main thread; the screen that is there sets it. */
+    var observer: ((UiState) -> Unit)? = null
+        set(value) {
+            field = value
+            value?.invoke(state)
+        }
+
+    private var foreground = false
+    private var permission = Permission.MISSING
+    private var surface = false // the preview can be drawn
+    private var model: ModelFacts? = null
+    private var problem: String? = null
+    private var loading = false
+    private var plan: CameraPlan? = null
+    private var trouble: CameraTrouble? = null
+    private var cameraOpen = false
+    private var figures: Figures? = null
+    private val history = ArrayDeque<Event>()
+    private var share: Double? = null // of the measurement that runs
+    private var report: WrittenReport? = null
+    private var queued: BenchmarkRequest? = null // asked for, not begun
+
+    @Volatile
+    private var stream: LiveStream? = null // the camera's thread reads it
+
+    /** The screen is visible, and this is what the system says of the camera's permission. */
+    fun entered(permission: Permission) {
+        foreground = true
+        this.permission = permission
+        trouble = null // whatever it was, it is worth another try
+        settle()
+        measureQueued() // it needs no model that was opened before, and wants none: loading is measured
+        if (model == null && !loading && share == null) load(null, again = false)
+    }
+
+    /** The screen is gone; a measurement ends, since the system slows down what nobody sees. */
+    fun left() {
+        foreground = false
+        if (share != null) stop()
+        settle()
+    }
+
+    /** The person answered, or the system did for them. */
+    fun answered(permission: Permission) {
+        this.permission = permission
+        settle()
+    }
+
+    /** Whether there is a surface of the size that the state asked for. */
+    fun surface(ready: Boolean) {
+        surface = ready
+        settle()
+    }
+
+    /** Another bundle; one that failed before is checked once more. */
+    fun choose(name: String) {
+        if (share == null && !loading) load(name, again = true)
+    }
+
+    /** Once more from the bundle on, or from the camera. */
+    fun retry() {
+        trouble = null
+        if (model != null) settle() else if (!loading) load(null, again = true)
+    }
+
+    /** Measures as soon as the screen is visible and nothing else is under way. */
+    fun benchmark(request: BenchmarkRequest) {
+        queued = request
+        measureQueued()
+    }
+
+    /** Ends a measurement; nothing is written. */
+    fun stop() = models.stopMeasuring()
+
+    /** From the report back to the camera. */
+    fun backToCamera() {
+        report = null
+        settle()
+    }
+
+    override fun frame(frame: CameraFrame) {
+        stream?.offer(frame) ?: frame.release()
+    }
+
+    override fun skipped() {
+        stream?.skipped()
+    }
+
+    override fun trouble(trouble: CameraTrouble) = main.execute {
+        if (cameraOpen) {
+            cameraOpen = false // it closed itself
+            this.trouble = trouble
+            settle()
+        }
+    }
+
+    override fun available() = main.execute {
+        // A camera that failed is free again as soon as it is closed: trying by itself would never end.
+        if (trouble == CameraTrouble.IN_USE || trouble == CameraTrouble.LOST) {
+            trouble = null
+            settle()
+        }
+    }
+
+    private fun load(name: String?, again: Boolean) {
+        loading = true
+        stream = null
+        model = null
+        problem = null
+        report = null
+        settle()
+        models.load(name, again, live, loaded)
+    }
+
+    private val loaded = object : ModelSlot.Listener {
+        override fun chosen(model: ChosenModel) = main.execute {
+            adopt(model)
+            settle()
+        }
+
+        override fun opened(stream: LiveStream) = main.execute {
+            loading = false
+            this@LiveViewModel.stream = stream
+            settle()
+            measureQueued()
+        }
+
+        override fun impossible(line: String) = main.execute {
+            log("no model: $line")
+            loading = false
+            stream = null
+            model = null
+            share = null
+            problem = line
+            settle()
+        }
+
+        override fun measuring(share: Double) = main.execute {
+            if (this@LiveViewModel.share != null) {
+                this@LiveViewModel.share = share
+                settle()
+            }
+        }
+
+        override fun measured(report: WrittenReport?, line: String?) = main.execute {
+            share = null
+            this@LiveViewModel.report = report
+            if (line != null) model = model?.let { it.copy(notices = it.notices + line) }
+            log(report?.let { "report written: ${it.path}" } ?: "no report: $line")
+            settle()
+            measureQueued()
+        }
+    }
+
+    private val live = object : LiveListener {
+        override fun recognized(figures: Figures, ended: Event?) = main.execute {
+            if (stream != null) {
+                this@LiveViewModel.figures = figures
+                if (ended != null) remember(ended)
+                settle()
+            }
+        }
+
+        override fun failed(line: String) = main.execute {
+            log("the model failed: $line")
+            loading = true
+            stream = null
+            settle()
+            models.replace(line, this, loaded)
+        }
+    }
+
+    private fun adopt(chosen: ChosenModel) {
+        val manifest = chosen.bundle.manifest
+        val notices = listOfNotNull(chosen.fallback) + chosen.notices
+        model = ModelFacts(manifest.name, manifest.target, chosen.choices, notices)
+        notices.forEach(log)
+        figures = null
+        plan = camera.find(manifest.input.size)
+    }
+
+    private fun measureQueued() {
+        val request = queued ?: return
+        if (loading || share != null || !foreground) return
+        queued = null
+        share = 0.0
+        problem = null
+        report = null
+        stream = null // the model's thread is the benchmark's now
+        settle()
+        models.measure(request, live, loaded)
+    }
+
+    private fun remember(event: Event) {
+        history.addFirst(event)
+        if (history.size > SHOWN) history.removeLast()
+    }
+
+    private fun wantsCamera() = foreground && surface && stream != null && trouble == null &&
+        share == null && report == null && permission == Permission.GRANTED
+
+    /** Opens or closes the camera as things are now, and shows them. */
+    private fun settle() {
+        val plan = plan
+        if (wantsCamera() && plan != null) {
+            if (!cameraOpen) {
+                cameraOpen = true
+                camera.open(plan)
+            }
+        } else if (cameraOpen) {
+            cameraOpen = false
+            camera.close()
+        }
+        val next = current()
+        if (next != state) {
+            state = next
+            observer?.invoke(next)
+        }
+    }
+
+    private fun current(): UiState {
+        val model = model ?: return problem?.let { UiState.BundleProblem(it) } ?: UiState.Starting
+        val plan = plan
+        val trouble = trouble
+        val share = share
+        val report = report
+        return when {
+            share != null -> UiState.Benchmarking(model, share)
+            report != null -> UiState.BenchmarkDone(model, report)
+            plan == null -> UiState.NoCamera(model)
+            permission != Permission.GRANTED ->
+                UiState.NeedsPermission(model, permission == Permission.DENIED_FOR_GOOD)
+            trouble != null -> UiState.CameraLost(model, trouble)
+            else -> UiState.Running(model, plan, figures, history.toList())
+        }
+    }
+
+    private companion object {
+        const val SHOWN = 20 // gestures of the past
+    }
+}

@@ -1,0 +1,140 @@
+package action.mobile.app
+
+import action.mobile.app.benchmark.BenchmarkRequest
+import action.mobile.app.benchmark.ReportProvider
+import android.Manifest
+import android.app.Activity
+import android.content.ActivityNotFoundException
+import android.content.Intent
+import android.content.pm.PackageManager
+import android.hardware.display.DisplayManager
+import android.net.Uri
+import android.os.Bundle
+import android.provider.Settings
+import android.view.Surface
+import android.view.WindowManager
+import android.widget.Toast
+
+/**
+ * The one screen: hands what the system and the person say to the view model, and its states to
+ * [Screen].
+ *
+ * A script asks for a benchmark by extras: `--ez benchmark true`, and as it likes `--ei iterations N`,
+ * `--ei seconds N`, `--ei threads N`, `--es bundle FOLDER`.
+ */
+class MainActivity : Activity(), Wishes {
+    private val app get() = application as DemoApplication
+    private val viewModel get() = app.viewModel
+    private lateinit var screen: Screen
+
+    /** A half turn makes no new screen, and is told to nobody but a display's listeners. */
+    private val turns = object : DisplayManager.DisplayListener {
+        override fun onDisplayAdded(displayId: Int) = Unit
+
+        override fun onDisplayRemoved(displayId: Int) = Unit
+
+        override fun onDisplayChanged(displayId: Int) = turned()
+    }
+
+    override fun onCreate(savedInstanceState: Bundle?) {
+        super.onCreate(savedInstanceState)
+        setContentView(R.layout.activity_main)
+        window.addFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON) // a gesture touches nothing
+        screen = Screen(this, this)
+        // A screen that is made anew has been told already.
+        if (savedInstanceState == null) take(intent)
+    }
+
+    override fun onNewIntent(intent: Intent) {
+        super.onNewIntent(intent)
+        take(intent)
+    }
+
+    override fun onStart() {
+        super.onStart()
+        getSystemService(DisplayManager::class.java).registerDisplayListener(turns, null)
+        turned()
+        viewModel.observer = { screen.show(it, displayRotation()) }
+        viewModel.entered(permission(afterAsking = false))
+    }
+
+    override fun onStop() {
+        viewModel.left()
+        viewModel.observer = null
+        getSystemService(DisplayManager::class.java).unregisterDisplayListener(turns)
+        super.onStop()
+    }
+
+    override fun onRequestPermissionsResult(requestCode: Int, permissions: Array<String>, grantResults: IntArray) {
+        viewModel.answered(permission(afterAsking = grantResults.isNotEmpty())) // empty: interrupted
+    }
+
+    override fun primary(state: UiState) = when (state) {
+        is UiState.NeedsPermission -> if (state.deniedForGood) openSettings() else ask()
+        is UiState.BundleProblem, is UiState.CameraLost -> viewModel.retry()
+        is UiState.Benchmarking -> viewModel.stop()
+        is UiState.BenchmarkDone -> viewModel.backToCamera()
+        UiState.Starting, is UiState.NoCamera, is UiState.Running -> Unit // have no button
+    }
+
+    override fun choose(name: String) = viewModel.choose(name)
+
+    override fun benchmark() = viewModel.benchmark(BenchmarkRequest())
+
+    override fun share(report: WrittenReport) = try {
+        startActivity(Intent.createChooser(ReportProvider.share(report.file), getString(R.string.share_title)))
+    } catch (_: ActivityNotFoundException) {
+        Toast.makeText(this, R.string.no_share_target, Toast.LENGTH_LONG).show()
+    }
+
+    override fun surface(surface: Surface, ready: Boolean) {
+        // The screen of before a turn may say goodbye when that of afterwards is already there.
+        if (!ready && app.camera.preview !== surface) return
+        app.camera.preview = surface.takeIf { ready }
+        viewModel.surface(ready)
+    }
+
+    private fun take(intent: Intent) {
+        if (!intent.getBooleanExtra("benchmark", false)) return
+        viewModel.benchmark(
+            BenchmarkRequest(
+                bundle = intent.getStringExtra("bundle"),
+                iterations = number(intent, "iterations"),
+                seconds = number(intent, "seconds"),
+                threads = number(intent, "threads"),
+            ),
+        )
+    }
+
+    private fun number(intent: Intent, name: String) =
+        if (intent.hasExtra(name)) intent.getIntExtra(name, 0) else null
+
+    private fun turned() {
+        app.camera.displayRotation = displayRotation()
+        screen.show(viewModel.state, displayRotation())
+    }
+
+    @Suppress("DEPRECATION") // its successor, Activity.getDisplay, came with Android 11
+    private fun displayRotation() = when (windowManager.defaultDisplay.rotation) {
+        Surface.ROTATION_90 -> 90
+        Surface.ROTATION_180 -> 180
+        Surface.ROTATION_270 -> 270
+        else -> 0
+    }
+
+    /**
+     * The system says no more than yes or no. Its advice to explain tells that it would ask again: a
+     * no without it, [afterAsking], is for good.
+     */
+    private fun permission(afterAsking: Boolean): Permission = when {
+        checkSelfPermission(Manifest.permission.CAMERA) == PackageManager.PERMISSION_GRANTED -> Permission.GRANTED
+        afterAsking && !shouldShowRequestPermissionRationale(Manifest.permission.CAMERA) -> Permission.DENIED_FOR_GOOD
+        else -> Permission.MISSING
+    }
+
+    private fun ask() = requestPermissions(arrayOf(Manifest.permission.CAMERA), 0)
+
+    private fun openSettings() {
+        startActivity(Intent(Settings.ACTION_APPLICATION_DETAILS_SETTINGS, Uri.fromParts("package", packageName, null)))
+    }
+}

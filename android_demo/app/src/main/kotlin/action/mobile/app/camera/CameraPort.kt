@@ -1,0 +1,56 @@
+package action.mobile.app.camera
+
+import action.mobile.recognizer.YuvFrame
+
+/** Width and height in pixels, as the sensor has them: not turned. */
+data class PictureSize(val width: Int, val height: Int)
+
+/** What goes wrong with a camera that exists. */
+enum class CameraTrouble { IN_USE, DISABLED, LOST, FAILED }
+
+/** A camera and the sizes in which its pictures go to the model and to the screen. */
+data class CameraPlan(
+    val id: String,
+    val front: Boolean,
+    val sensorOrientation: Int, // clockwise degrees that turn a picture upright on the unturned device
+    val analysis: PictureSize,
+    val preview: PictureSize,
+)
+
+/**
+ * A picture that is valid until [release], which has to be called once, on any thread.
+ *
+ * [rotation] is how far it has to be turned clockwise to stand upright. It is never mirrored.
+ */
+class CameraFrame(
+    val timestampNanos: Long,
+    val picture: YuvFrame,
+    val rotation: Int,
+    val release: () -> Unit,
+)
+
+/** Hears of a camera, on the camera's thread. */
+interface CameraListener {
+    fun frame(frame: CameraFrame)
+
+    /** A newer frame took the place of one that nobody had fetched. */
+    fun skipped()
+
+    /** The camera is closed because of [trouble]. */
+    fun trouble(trouble: CameraTrouble)
+
+    /** A camera that was in use elsewhere, or gone, is free again. */
+    fun available()
+}
+
+/** The device's cameras, as the view model sees them. */
+interface CameraPort {
+    /** The camera to use for a model of [modelSize] pixels a side; null when there is none. */
+    fun find(modelSize: Int): CameraPlan?
+
+    /** Opens the camera of [plan], shown in the preview; what comes of it, the listener hears. */
+    fun open(plan: CameraPlan)
+
+    /** Closes it, if it is open; no frame comes afterwards. */
+    fun close()
+}

@@ -1,0 +1,315 @@
+package action.mobile.app
+
+import action.mobile.app.benchmark.BenchmarkRequest
+import action.mobile.app.benchmark.Measurement
+import action.mobile.app.benchmark.ReportFolder
+import action.mobile.app.benchmark.Surroundings
+import action.mobile.app.bundles.ArtifactCopies
+import action.mobile.app.bundles.BundleStore
+import action.mobile.app.bundles.CheckMemory
+import action.mobile.app.bundles.ModelChooser
+import action.mobile.app.bundles.TimedPrograms
+import action.mobile.app.camera.CameraTrouble
+import java.io.File
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertFalse
+import org.junit.jupiter.api.Assertions.assertNull
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Test
+import org.junit.jupiter.api.io.TempDir
+
+class LiveViewModelTest {
+    @TempDir
+    lateinit var root: File
+
+    private val main = Queue()
+    private val worker = Queue()
+    private val camera = FakeCamera()
+    private val programs = FakePrograms()
+    private val notes = FakeNotes()
+    private val log = mutableListOf<String>()
+    private val shown = mutableListOf<UiState>()
+
+    private val both = arrayOf(TinyBundle("cpu"), TinyBundle("gpu", "vulkan"))
+
+    private fun viewModel(vararg bundles: TinyBundle = both): LiveViewModel {
+        val files = bundles.map { it.asset() }.fold(emptyMap<String, ByteArray>()) { all, one -> all + one }
+        val timed = TimedPrograms(programs)
+        val chooser = ModelChooser(
+            BundleStore(FakeAssets(files), File(root, "pushed")),
+            ArtifactCopies(File(root, "artifacts")),
+            CheckMemory(notes, "16"),
+            timed,
+        )
+        val measurement = Measurement(
+            timed, Surroundings(FakeProbe.device, FakeProbe, mapOf("app" to "0")), ReportFolder(File(root, "reports")),
+        )
+        val slot = ModelSlot(worker, chooser, timed, measurement, notes, 8)
+        return LiveViewModel(slot, camera, main) { log += it }.also { model -> model.observer = { shown += it } }
+    }
+
+    private fun settle() = repeat(4) {
+        worker.runAll()
+        main.runAll()
+    }
+
+    /** Live, with a camera and a surface. */
+    private fun live(model: LiveViewModel): LiveViewModel {
+        model.entered(Permission.GRANTED)
+        settle()
+        model.surface(true)
+        return model
+    }
+
+    private fun frames(model: LiveViewModel, ticks: IntRange): List<FakeFrame> = ticks.map {
+        val frame = FakeFrame(it * 100_000_000L)
+        model.frame(frame.frame)
+        settle()
+        frame
+    }
+
+    @Test
+    fun `the model is loaded, then the preview shown, then the camera opened`() {
+        val model = viewModel()
+        assertEquals(listOf<UiState>(UiState.Starting), shown)
+        model.entered(Permission.GRANTED)
+        assertEquals(UiState.Starting, model.state)
+        settle()
+        val running = model.state as UiState.Running
+        val choices = listOf(Choice("cpu", "xnnpack"), Choice("gpu", "vulkan"))
+        assertEquals(ModelFacts("cpu", "xnnpack", choices, emptyList()), running.model)
+        assertNull(running.figures)
+        assertEquals(emptyList<String>(), camera.calls)
+        model.surface(true)
+        assertEquals(listOf("open"), camera.calls)
+    }
+
+    @Test
+    fun `gestures appear, and go into the history when they end`() {
+        val model = live(viewModel())
+        programs.opened.last().logits = floatArrayOf(0f, 6f, 0f)
+        frames(model, 0..2)
+        assertEquals("Wave", (model.state as UiState.Running).figures?.gesture)
+        programs.opened.last().logits = floatArrayOf(20f, 0f, 0f)
+        frames(model, 3..6)
+        val state = model.state as UiState.Running
+        assertNull(state.figures?.gesture)
+        assertEquals(listOf("Wave"), state.history.map { it.label })
+    }
+
+    @Test
+    fun `no permission is a state of its own, with and without a way to ask`() {
+        val model = viewModel()
+        model.entered(Permission.MISSING)
+        settle()
+        assertFalse((model.state as UiState.NeedsPermission).deniedForGood)
+        model.answered(Permission.DENIED_FOR_GOOD)
+        assertTrue((model.state as UiState.NeedsPermission).deniedForGood)
+        model.answered(Permission.GRANTED)
+        model.surface(true)
+        assertTrue(model.state is UiState.Running)
+        assertEquals(listOf("open"), camera.calls)
+    }
+
+    @Test
+    fun `a device without a camera still has a benchmark`() {
+        camera.plan = null
+        val model = viewModel()
+        model.entered(Permission.MISSING)
+        settle()
+        assertTrue(model.state is UiState.NoCamera)
+        model.benchmark(BenchmarkRequest(iterations = 2, seconds = 0))
+        settle()
+        assertTrue(model.state is UiState.BenchmarkDone)
+    }
+
+    @Test
+    fun `the camera is closed in the background and opened again in the foreground`() {
+        val model = live(viewModel())
+        model.left()
+        assertEquals(listOf("open", "close"), camera.calls)
+        model.entered(Permission.GRANTED)
+        assertEquals(listOf("open", "close", "open"), camera.calls)
+        // A turned device: the surface goes and another comes.
+        model.surface(false)
+        model.surface(true)
+        assertEquals(listOf("open", "close", "open", "close", "open"), camera.calls)
+        assertEquals(2, programs.opened.size, "one for the self-check, one for all frames")
+    }
+
+    @Test
+    fun `a permission that is taken back in the background closes nothing twice`() {
+        val model = live(viewModel())
+        model.left()
+        model.entered(Permission.MISSING)
+        assertEquals(listOf("open", "close"), camera.calls)
+        assertTrue(model.state is UiState.NeedsPermission)
+    }
+
+    @Test
+    fun `a lost camera comes back by itself, a broken one when asked`() {
+        val model = live(viewModel())
+        model.trouble(CameraTrouble.LOST)
+        main.runAll()
+        assertEquals(CameraTrouble.LOST, (model.state as UiState.CameraLost).trouble)
+        model.available()
+        main.runAll()
+        assertTrue(model.state is UiState.Running)
+        assertEquals(listOf("open", "open"), camera.calls)
+
+        model.trouble(CameraTrouble.FAILED)
+        main.runAll()
+        model.available()
+        main.runAll()
+        assertEquals(CameraTrouble.FAILED, (model.state as UiState.CameraLost).trouble)
+        model.retry()
+        assertTrue(model.state is UiState.Running)
+        assertEquals(listOf("open", "open", "open"), camera.calls)
+    }
+
+    @Test
+    fun `trouble of a camera that was closed meanwhile is passed over`() {
+        val model = live(viewModel())
+        model.trouble(CameraTrouble.IN_USE)
+        model.left()
+        main.runAll()
+        model.entered(Permission.GRANTED)
+        assertTrue(model.state is UiState.Running)
+    }
+
+    @Test
+    fun `no bundle is a line, and a pushed one is found by trying again`() {
+        val model = viewModel(*emptyArray())
+        model.entered(Permission.GRANTED)
+        settle()
+        assertTrue("adb push" in (model.state as UiState.BundleProblem).line)
+        TinyBundle("new").write(File(root, "pushed"))
+        model.retry()
+        settle()
+        assertEquals("new", model.state.model?.name)
+    }
+
+    @Test
+    fun `frames are given back while there is no model`() {
+        val frame = FakeFrame(0)
+        viewModel().frame(frame.frame)
+        assertEquals(1, frame.released)
+    }
+
+    @Test
+    fun `another backend is opened, the old program closed, and the choice remembered`() {
+        val model = live(viewModel())
+        val first = programs.opened.last()
+        model.choose("gpu")
+        assertEquals(UiState.Starting, model.state)
+        settle()
+        assertEquals("vulkan", model.state.model?.backend)
+        assertEquals(1, first.closed)
+        assertEquals(listOf("open", "close", "open"), camera.calls)
+        val again = viewModel()
+        again.entered(Permission.GRANTED)
+        settle()
+        assertEquals("vulkan", again.state.model?.backend)
+    }
+
+    @Test
+    fun `a backend that computes nonsense falls back on the screen`() {
+        programs.wrong += "vulkan"
+        val model = live(viewModel())
+        model.choose("gpu")
+        settle()
+        assertEquals("xnnpack", model.state.model?.backend)
+        assertTrue(model.state.model!!.notices.single().startsWith("gpu is not used"))
+        assertTrue(log.any { it.startsWith("gpu is not used") })
+    }
+
+    @Test
+    fun `a driver that fails while it runs is replaced and the camera goes on`() {
+        val model = live(viewModel())
+        model.choose("gpu")
+        settle()
+        programs.opened.last().failure = "device lost"
+        val frames = frames(model, 0..3)
+        assertEquals(listOf(1, 1, 1, 1), frames.map { it.released })
+        assertEquals("xnnpack", model.state.model?.backend)
+        assertEquals(listOf("gpu is not used: device lost"), model.state.model?.notices)
+        assertEquals("open", camera.calls.last())
+    }
+
+    @Test
+    fun `the only model that fails is a problem, not a crash`() {
+        val model = live(viewModel(TinyBundle("cpu")))
+        programs.opened.last().failure = "out of memory"
+        frames(model, 0..0)
+        assertEquals(UiState.BundleProblem("cpu: out of memory"), model.state)
+        assertEquals("close", camera.calls.last())
+    }
+
+    @Test
+    fun `a benchmark closes the camera, writes a report and gives the camera back`() {
+        val model = live(viewModel())
+        model.benchmark(BenchmarkRequest(iterations = 3, seconds = 0))
+        assertTrue(model.state is UiState.Benchmarking)
+        assertEquals(listOf("open", "close"), camera.calls)
+        settle()
+        val done = model.state as UiState.BenchmarkDone
+        assertTrue(File(done.report.path).isFile)
+        assertTrue(log.any { it.startsWith("report written: ") })
+        model.backToCamera()
+        assertTrue(model.state is UiState.Running)
+        assertEquals(listOf("open", "close", "open"), camera.calls)
+        frames(model, 0..1)
+        assertEquals(listOf(1, 1, 1, 0), programs.opened.map { it.closed }, "check, camera, benchmark, camera")
+    }
+
+    @Test
+    fun `a script's benchmark measures the very first load`() {
+        live(viewModel()).left() // an earlier process: its self-check is remembered
+        val before = programs.opened.size
+        val model = viewModel()
+        model.benchmark(BenchmarkRequest(iterations = 2, seconds = 0))
+        assertEquals(UiState.Starting, model.state)
+        model.entered(Permission.MISSING)
+        settle()
+        assertTrue(model.state is UiState.BenchmarkDone)
+        assertEquals(2, programs.opened.size - before, "the benchmark's, then the camera's")
+    }
+
+    @Test
+    fun `a script may name the bundle`() {
+        val model = viewModel()
+        model.benchmark(BenchmarkRequest(bundle = "gpu", iterations = 2, seconds = 0))
+        model.entered(Permission.GRANTED)
+        settle()
+        assertEquals("vulkan", (model.state as UiState.BenchmarkDone).report.backend)
+    }
+
+    @Test
+    fun `a benchmark ends when the app leaves the screen, and says so`() {
+        val model = live(viewModel())
+        model.benchmark(BenchmarkRequest(iterations = 1, seconds = 3600))
+        model.left()
+        settle() // asks whether to go on, and is told not to
+        model.entered(Permission.GRANTED)
+        assertTrue(model.state is UiState.Running)
+        assertTrue(model.state.model!!.notices.single().startsWith("the measurement was stopped"))
+        assertNull(File(root, "reports").list())
+    }
+
+    @Test
+    fun `a benchmark without a model is a problem`() {
+        val model = viewModel(*emptyArray())
+        model.benchmark(BenchmarkRequest())
+        model.entered(Permission.GRANTED)
+        settle()
+        assertTrue(model.state is UiState.BundleProblem)
+    }
+
+    @Test
+    fun `a new screen hears of the state at once`() {
+        val model = live(viewModel())
+        val other = mutableListOf<UiState>()
+        model.observer = { other += it }
+        assertEquals(listOf(model.state), other)
+    }
+}
