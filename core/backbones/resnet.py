@@ -82,12 +82,13 @@ class ResNet50(Trunk):
                 stage.append(Bottleneck(channels, planes, first, make, location))
                 channels = EXPANSION * planes
             self.add_module(f"layer{number}", nn.Sequential(*stage))
+        self.stages = len(STAGES)
         self.out_channels = channels
         initialise(self)
 
     def blocks(self) -> Iterator[tuple[str, Bottleneck]]:
         """The bottlenecks in order, by the name of torchvision."""
-        for number in range(1, len(STAGES) + 1):
+        for number in range(1, self.stages + 1):
             for i, block in enumerate(self.get_submodule(f"layer{number}")):
                 yield f"layer{number}.{i}", block
 
