@@ -93,6 +93,10 @@ class LearnedShift(TemporalModule):
         taps = pure_taps(channels, causal).reshape(TAPS, channels, 1, 1, 1)
         self.taps = nn.ParameterList([nn.Parameter(tap) for tap in taps.clone().unbind()])
 
+    def matrix(self) -> Tensor:
+        """The taps as ``pure_taps`` has them: (3, C)."""
+        return torch.stack([tap.detach().flatten() for tap in self.taps])
+
     def forward(self, x: Tensor, frames: int) -> Tensor:
         newest = 0 if self.causal else -1
         y = None
