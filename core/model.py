@@ -95,16 +95,17 @@ class ModelConfig:
         """
         if self.temporal == "none":
             return None
+        if self.shift == "learned":
+            then = "" if self.causal else ", then turn it causal (to-causal) and fine-tune it"
+            return (
+                "a model with a learned shift cannot stream: every channel of a slot weighs three "
+                "frames, and a stream would have to keep whole maps; snap its taps to the pure "
+                f"shift (python -m core.checkpoint snap-taps){then}"
+            )
         if not self.causal:
             return (
                 f"a bidirectional {self.temporal} model cannot stream: it needs the next frame; "
                 "train a causal one (core.train --causal)"
-            )
-        if self.shift == "learned":
-            return (
-                "a model with a learned shift cannot stream: every channel of a slot weighs three "
-                "frames, and a stream would have to keep whole maps; snap its taps to the pure "
-                "shift (python -m core.checkpoint snap-taps)"
             )
         return None
 

@@ -64,7 +64,8 @@ def table() -> str:
     lines += [f"{number}. Refused: {reason}." for number, reason in enumerate(reasons, 1)]
     lines.append(
         f"{len(reasons) + 1}. A bidirectional TSM or ACTION model has no stream form on any "
-        "target: it needs the next frame."
+        "target: it needs the next frame. Nor has one with a learned shift: it would have to keep "
+        "whole maps."
     )
     return "\n".join(lines)
 
