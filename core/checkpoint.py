@@ -1,5 +1,7 @@
 """Checkpoints: safetensors with the model's config, labels and history in the header.
 
+``python -m core.checkpoint import`` reads those of other programs (``core.importers``).
+
 Nothing is unpickled. A file is written under a temporary name and renamed, so that a stopped run
 leaves either the old checkpoint or the new one.
 """
@@ -161,3 +163,10 @@ def file_sha256(path: Path) -> str:
         digest.update(file.relative_to(path).as_posix().encode() + b"\0")
         digest.update(file.read_bytes())
     return digest.hexdigest()
+
+
+if __name__ == "__main__":
+    from core.errors import run_main
+    from core.importers.command import main
+
+    run_main(main)

@@ -131,7 +131,7 @@ def evaluate(loaded: Checkpoint, args: argparse.Namespace) -> dict:
             "--streams and --pairs are of the synthetic gestures: leave them or --data out"
         )
     if args.streams and not loaded.config.can_stream:
-        raise BadInput("a bidirectional model has no stream form: leave out --streams")
+        raise BadInput(f"{loaded.config.why_no_stream}, or leave out --streams")
     model = loaded.model
     device = "cuda" if torch.cuda.is_available() else "cpu"
     # Channels-last doubles the frames a second of one core.

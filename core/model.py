@@ -5,17 +5,24 @@ one frame and the state of the frames before it. For a causal model both give th
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from core.backbones.bn_inception import BNInception
 from core.backbones.mobilenet_v2 import MobileNetV2
+from core.backbones.resnet import ResNet50
+from core.backbones.slots import Trunk
 from core.temporal import TEMPORAL, Shape, State
 
-BACKBONES: dict[str, Callable[..., nn.Module]] = {"mobilenet_v2": MobileNetV2}
+BACKBONES: dict[str, type[Trunk]] = {
+    "mobilenet_v2": MobileNetV2,
+    "resnet50": ResNet50,
+    "bn_inception": BNInception,
+}
+SHIFTS = ("fixed", "learned")
 
 LEAST_SIZE = 32  # pixels: the backbone halves a picture five times
 
@@ -43,6 +50,8 @@ class ModelConfig:
     # has one scale, needs nothing folded into the stem.
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    location: int = 1  # of a temporal module in its block (ACTION-Net, supplement, Table 1)
+    shift: str = "fixed"  # or learned: three trained taps a channel, as in ACTION-Net's code
 
     def __post_init__(self) -> None:
         for name in ("mean", "std"):
@@ -57,9 +66,10 @@ class ModelConfig:
             object.__setattr__(self, name, tuple(value))
         if min(self.std) <= 0:
             raise ValueError(f"std {self.std!r} must be positive: pixels are divided by it")
-        for name, known in (("backbone", BACKBONES), ("temporal", TEMPORAL)):
+        choices = (("backbone", BACKBONES), ("temporal", TEMPORAL), ("shift", SHIFTS))
+        for name, known in choices:
             value = getattr(self, name)
-            if value not in known:
+            if not isinstance(value, str) or value not in known:
                 raise ValueError(f"{name} {value!r} is unknown: choose one of {', '.join(known)}")
         for name, least in (("num_classes", 1), ("size", LEAST_SIZE), ("frames", 1)):
             value = getattr(self, name)
@@ -69,11 +79,40 @@ class ModelConfig:
             value = getattr(self, name)
             if not _finite(value) or value <= 0:
                 raise ValueError(f"{name} {value!r} must be a positive number")
+        most, location = BACKBONES[self.backbone].LOCATIONS, self.location
+        if not isinstance(location, int) or isinstance(location, bool) or not 0 < location <= most:
+            raise ValueError(f"location {location!r} must be 1 to {most} in {self.backbone}")
+        if self.shift == "learned" and self.temporal == "none":
+            raise ValueError(
+                "shift 'learned' has no taps to learn in temporal 'none': take 'fixed'"
+            )
+
+    @property
+    def why_no_stream(self) -> str | None:
+        """Why the model has no stream form and what to do about it; None when it has one.
+
+        TSN needs no other frame, however it is flagged.
+        """
+        if self.temporal == "none":
+            return None
+        if self.shift == "learned":
+            then = "" if self.causal else ", then turn it causal (to-causal) and fine-tune it"
+            return (
+                "a model with a learned shift cannot stream: every channel of a slot weighs three "
+                "frames, and a stream would have to keep whole maps; snap its taps to the pure "
+                f"shift (python -m core.checkpoint snap-taps){then}"
+            )
+        if not self.causal:
+            return (
+                f"a bidirectional {self.temporal} model cannot stream: it needs the next frame; "
+                "train a causal one (core.train --causal)"
+            )
+        return None
 
     @property
     def can_stream(self) -> bool:
-        """Whether the model needs no frame yet to come; TSN never does, however it is flagged."""
-        return self.causal or self.temporal == "none"
+        """Whether the model has a stream form."""
+        return self.why_no_stream is None
 
     def to_dict(self) -> dict:
         return asdict(self)
@@ -96,9 +135,9 @@ class VideoClassifier(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        make_temporal = TEMPORAL[config.temporal]
+        make, learned = TEMPORAL[config.temporal], config.shift == "learned"
         self.backbone = BACKBONES[config.backbone](
-            lambda channels: make_temporal(channels, config.causal), width=config.width
+            lambda channels: make(channels, config.causal, learned), config.width, config.location
         )
         self.classifier = nn.Linear(self.backbone.out_channels, config.num_classes)
         nn.init.normal_(self.classifier.weight, std=0.01)
@@ -128,15 +167,15 @@ class VideoClassifier(nn.Module):
     def step(self, frame: Tensor, state: State) -> tuple[Tensor, State]:
         """One frame (N, 3, H, W) and its state -> logits (N, classes) and the next state.
 
-        Raises ``ValueError`` for a bidirectional model, which needs frames yet to come.
+        Raises ``ValueError`` for a model without a stream form.
         """
-        self._require_causal()
+        self._require_stream()
         features, new = self.backbone.step(frame, state)
         return self.classifier(_pool(features)), new
 
     def state_shapes(self, size: int | None = None) -> dict[str, Shape]:
         """Names and (C, H, W) shapes of the stream's state at ``size`` pixels, in order."""
-        self._require_causal()
+        self._require_stream()
         size = size or self.config.size
         return self.backbone.state_shapes(size, size)
 
@@ -148,12 +187,9 @@ class VideoClassifier(nn.Module):
             for shape in self.state_shapes(size).values()
         ]
 
-    def _require_causal(self) -> None:
-        if not self.config.can_stream:
-            raise ValueError(
-                f"a bidirectional {self.config.temporal} model cannot stream: it needs the next "
-                "frame; train a causal one (core.train --causal)"
-            )
+    def _require_stream(self) -> None:
+        if self.config.why_no_stream:
+            raise ValueError(self.config.why_no_stream)
 
 
 def _pool(features: Tensor) -> Tensor:

@@ -26,24 +26,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SHIFT_DIVISOR = 8  # one eighth of the channels moves in each direction (TSM, section 4)
+from core.shift import (
+    LearnedShift,
+    Shape,
+    State,
+    TemporalModule,
+    TemporalShift,
+    delay,
+    make_shift,
+)
+
+__all__ = [
+    "TEMPORAL", "Action", "ChannelExcitation", "MotionExcitation", "Shape",
+    "SpatioTemporalExcitation", "State", "TemporalModule", "TemporalShift", "delay",
+    "difference", "realigned",
+]  # fmt: skip
+
 SQUEEZE_DIVISOR = 16  # r = C // 16 channels in the squeezed paths (ACTION-Net, section 3)
-
-State = list[Tensor]
-Shape = tuple[int, int, int]  # (C, H, W) of one state tensor, without the batch axis
-
-
-def delay(x: Tensor, frames: int, by: int) -> Tensor:
-    """Move a time-major stack by ``by`` frames, zeros entering: ``y[t] = x[t - by]``.
-
-    ``x`` is ``(frames * N, C, H, W)``; a negative ``by`` looks into the future.
-    """
-    rows = x.shape[0] // frames * min(abs(by), frames)
-    if rows == 0:
-        return x
-    if by > 0:
-        return F.pad(x[: x.shape[0] - rows], (0, 0, 0, 0, 0, 0, rows, 0))
-    return F.pad(x[rows:], (0, 0, 0, 0, 0, 0, 0, rows))
 
 
 def difference(filtered: Tensor, pooled: Tensor, frames: int, causal: bool) -> Tensor:
@@ -59,58 +58,6 @@ def difference(filtered: Tensor, pooled: Tensor, frames: int, causal: bool) -> T
     return F.pad(motion, (0, 0, 0, 0, 0, 0, 0, batch))
 
 
-class TemporalModule(nn.Module):
-    """What every temporal module offers; the identity, which makes TSN, is this class itself."""
-
-    def __init__(self, channels: int, causal: bool) -> None:
-        super().__init__()
-        self.channels = channels
-        self.causal = causal
-
-    def forward(self, x: Tensor, frames: int) -> Tensor:
-        """Clip form: ``(frames * N, C, H, W)`` to the same shape."""
-        return x
-
-    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Stream form: one frame ``(N, C, H, W)`` and its state to a frame and the next state."""
-        return x, []
-
-    def state_shapes(self, height: int, width: int) -> dict[str, Shape]:
-        """Names and ``(C, H, W)`` shapes of the state, in the order in which ``step`` takes it."""
-        return {}
-
-
-class TemporalShift(TemporalModule):
-    """Temporal shift (TSM, section 4).
-
-    Bidirectional: the first ``C // 8`` channels take frame t+1 and the next ``C // 8`` frame t-1,
-    as ACTION-Net initialises its shift. Causal: the first ``C // 8`` channels take frame t-1.
-    """
-
-    def __init__(self, channels: int, causal: bool) -> None:
-        super().__init__(channels, causal)
-        self.fold = channels // SHIFT_DIVISOR
-
-    def forward(self, x: Tensor, frames: int) -> Tensor:
-        fold = self.fold
-        if fold == 0:
-            return x
-        if self.causal:
-            return torch.cat([delay(x[:, :fold], frames, 1), x[:, fold:]], dim=1)
-        future = delay(x[:, :fold], frames, -1)
-        past = delay(x[:, fold : 2 * fold], frames, 1)
-        return torch.cat([future, past, x[:, 2 * fold :]], dim=1)
-
-    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        if self.fold == 0:
-            return x, []
-        (past,) = state  # (N, C // 8, H, W) of frame t-1
-        return torch.cat([past, x[:, self.fold :]], dim=1), [x[:, : self.fold]]
-
-    def state_shapes(self, height: int, width: int) -> dict[str, Shape]:
-        return {"shift": (self.fold, height, width)} if self.fold else {}
-
-
 class _Excitation(TemporalModule):
     """A path that gates the shifted map: ``s * gate + s``, s being the shifted input.
 
@@ -118,9 +65,9 @@ class _Excitation(TemporalModule):
     ``gate_step(s, state)``; both already went through the sigmoid.
     """
 
-    def __init__(self, channels: int, causal: bool) -> None:
+    def __init__(self, channels: int, causal: bool, learned: bool = False) -> None:
         super().__init__(channels, causal)
-        self.shift = TemporalShift(channels, causal)
+        self.shift = make_shift(channels, causal, learned)
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
         s = self.shift(x, frames)
@@ -160,8 +107,8 @@ class SpatioTemporalExcitation(_Excitation):
     three frames. Its weight ``(1, 3, 3, 3)`` has the temporal tap where Conv3d has its depth.
     """
 
-    def __init__(self, channels: int, causal: bool) -> None:
-        super().__init__(channels, causal)
+    def __init__(self, channels: int, causal: bool, learned: bool = False) -> None:
+        super().__init__(channels, causal, learned)
         # A constant 1x1 convolution: XNNPACK has no mean over channels.
         mean = torch.full((1, channels, 1, 1), 1.0 / channels)
         self.register_buffer("mean_weight", mean, persistent=False)
@@ -189,8 +136,8 @@ class ChannelExcitation(_Excitation):
     vectors of three frames: weight ``(r, 3 * r, 1, 1)``, oldest tap first.
     """
 
-    def __init__(self, channels: int, causal: bool) -> None:
-        super().__init__(channels, causal)
+    def __init__(self, channels: int, causal: bool, learned: bool = False) -> None:
+        super().__init__(channels, causal, learned)
         self.squeezed = max(1, channels // SQUEEZE_DIVISOR)
         self.squeeze = nn.Conv2d(channels, self.squeezed, 1, bias=False)
         self.conv = nn.Conv2d(3 * self.squeezed, self.squeezed, 1, bias=False)
@@ -227,8 +174,8 @@ class MotionExcitation(_Excitation):
     ``z[-1] = 0``. Pooling is linear, so only the pooled vectors of neighbour frames meet.
     """
 
-    def __init__(self, channels: int, causal: bool) -> None:
-        super().__init__(channels, causal)
+    def __init__(self, channels: int, causal: bool, learned: bool = False) -> None:
+        super().__init__(channels, causal, learned)
         self.squeezed = max(1, channels // SQUEEZE_DIVISOR)
         self.squeeze = nn.Conv2d(channels, self.squeezed, 1, bias=False)
         self.norm = nn.BatchNorm2d(self.squeezed)
@@ -261,9 +208,9 @@ class Action(TemporalModule):
     The sum of the three paths ``s * gate + s`` is one product, ``s * (3 + g_ste + g_ce + g_me)``.
     """
 
-    def __init__(self, channels: int, causal: bool) -> None:
+    def __init__(self, channels: int, causal: bool, learned: bool = False) -> None:
         super().__init__(channels, causal)
-        self.shift = TemporalShift(channels, causal)
+        self.shift = make_shift(channels, causal, learned)
         self.ste = SpatioTemporalExcitation(channels, causal)
         self.ce = ChannelExcitation(channels, causal)
         self.me = MotionExcitation(channels, causal)
@@ -296,9 +243,9 @@ class Action(TemporalModule):
         return shapes
 
 
-TEMPORAL: dict[str, Callable[[int, bool], TemporalModule]] = {
-    "none": TemporalModule,  # TSN
-    "shift": TemporalShift,  # TSM
+TEMPORAL: dict[str, Callable[..., TemporalModule]] = {
+    "none": lambda channels, causal, learned=False: TemporalModule(channels, causal),  # TSN
+    "shift": make_shift,  # TSM
     "ste": SpatioTemporalExcitation,
     "ce": ChannelExcitation,
     "me": MotionExcitation,
@@ -309,18 +256,28 @@ TEMPORAL: dict[str, Callable[[int, bool], TemporalModule]] = {
 def realigned(module: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Weights of a model that is causal where ``module`` is not, or not where it is, made to fit.
 
-    STE and CE weigh frames (t-1, t, t+1), causal ones (t-2, t-1, t). The tap of a frame that both
-    forms see stays that frame's, the other form's is dropped and the new one starts at zero.
+    STE, CE and a learned shift weigh frames (t-1, t, t+1), causal ones (t-2, t-1, t). The tap of a
+    frame that both forms see stays that frame's, the other form's is dropped and the new one starts
+    at zero.
     """
     moved = dict(tensors)
     for name, part in module.named_modules():
-        if not isinstance(part, SpatioTemporalExcitation | ChannelExcitation):
-            continue
-        key = f"{name}.conv.weight".removeprefix(".")
-        if key not in tensors or tensors[key].shape != part.conv.weight.shape:
-            continue  # of another kind of module or another width
-        first, middle, last = tensors[key].chunk(3, dim=1)
-        new = torch.zeros_like(first)
-        taps = [new, first, middle] if part.causal else [middle, last, new]
-        moved[key] = torch.cat(taps, dim=1)
+        prefix = f"{name}.".removeprefix(".")
+        if isinstance(part, LearnedShift):
+            keys = [f"{prefix}taps.{i}" for i in range(len(part.taps))]
+            if all(k in tensors and tensors[k].shape == part.taps[0].shape for k in keys):
+                taps = _moved_taps([tensors[key] for key in keys], part.causal)
+                moved.update(zip(keys, taps, strict=True))
+        elif isinstance(part, SpatioTemporalExcitation | ChannelExcitation):
+            key = f"{prefix}conv.weight"
+            if key in tensors and tensors[key].shape == part.conv.weight.shape:
+                taps = _moved_taps(list(tensors[key].chunk(3, dim=1)), part.causal)
+                moved[key] = torch.cat(taps, dim=1)
     return moved
+
+
+def _moved_taps(taps: list[Tensor], causal: bool) -> list[Tensor]:
+    """Three taps, oldest first, as the ``causal`` or the other form has them."""
+    first, middle, last = taps
+    new = torch.zeros_like(first)
+    return [new, first, middle] if causal else [middle, last, new]

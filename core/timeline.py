@@ -95,9 +95,7 @@ def draw(loaded: Checkpoint, index: int, seconds: float, path: Path) -> None:
         raise BadInput(f"{loaded.path} has classes of its own: this draws the synthetic gestures")
     config = loaded.config
     if not config.can_stream:
-        raise BadInput(
-            f"{loaded.path} is bidirectional and cannot stream: give a causal checkpoint"
-        )
+        raise BadInput(f"{loaded.path}: {config.why_no_stream}")
     frames, starts, ends, labels = SyntheticStreams(index + 1, config, "default", split="test")[
         index
     ]

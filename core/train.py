@@ -30,7 +30,7 @@ from core.data import open_clips, open_windows
 from core.data.scenes import IGNORE
 from core.errors import BadInput, run_main
 from core.evaluate import pass_size
-from core.model import BACKBONES, LEAST_SIZE, ModelConfig, VideoClassifier
+from core.model import BACKBONES, LEAST_SIZE, SHIFTS, ModelConfig, VideoClassifier
 from core.options import MOST_SEED, Parser, check_folder, number, positive, whole
 from core.strided import replace_strided_depthwise
 from core.supervision import Trainee
@@ -128,11 +128,14 @@ def start_from(model: VideoClassifier, path: Path, labels: list[str]) -> list[st
 def model_config(args: argparse.Namespace) -> ModelConfig:
     """What the command line leaves open comes from ``--from``, and without it is the default."""
     base = checkpoint.load(args.start).config if args.start else ModelConfig(size=SIZE)
-    names = ("backbone", "temporal", "width", "size", "frames")
+    names = ("backbone", "temporal", "width", "size", "frames", "location", "shift")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if args.causal or args.bidirectional:
         given["causal"] = args.causal
-    return replace(base, **given)
+    try:
+        return replace(base, **given)
+    except ValueError as error:
+        raise BadInput(f"no such model: {error}") from None
 
 
 def start_run(args: argparse.Namespace, config: ModelConfig, labels: list[str], poses: int) -> Run:
@@ -274,6 +277,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     direction.add_argument(
         "--bidirectional", action="store_true", help="see the future too; cannot be streamed"
     )
+    add("--location", type=whole(1), help="of the temporal module in its block, default 1")
+    add("--shift", choices=SHIFTS, help="learned: train its taps; default: fixed, or --from's")
     add("--width", type=positive, help="channel multiplier of the backbone, default 1")
     add("--size", type=whole(LEAST_SIZE), help=f"picture side in pixels, default {SIZE}")
     add(

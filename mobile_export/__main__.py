@@ -132,9 +132,8 @@ def main(argv: list[str] | None = None) -> int:
 
     export = importlib.import_module("mobile_export.export")
     checkpoint = load(args.checkpoint or bundled_path())
-    refused = combinations.stream_refusal(checkpoint.config.temporal, checkpoint.config.causal)
-    if args.form == "stream" and refused:
-        raise BadInput(refused)
+    if args.form == "stream" and checkpoint.config.why_no_stream:
+        raise BadInput(f"{checkpoint.config.why_no_stream}, or use --form clip")
     request = Request(
         form=args.form,
         precision=args.precision,

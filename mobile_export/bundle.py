@@ -87,8 +87,11 @@ def _port(entry: dict, name: str) -> Port:
 
 
 def bundle_name(config: ModelConfig, form: str, target: str, precision: str) -> str:
-    """Folder name of an export."""
-    return f"{config.backbone}-{config.temporal}-{form}-{target}-{precision}"
+    """Folder name of an export; what is not the default of a model is part of it."""
+    model = f"{config.backbone}-{config.temporal}"
+    model += f"-location{config.location}" if config.location > 1 else ""
+    model += "-learned" if config.shift == "learned" else ""
+    return f"{model}-{form}-{target}-{precision}"
 
 
 def make_manifest(

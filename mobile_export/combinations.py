@@ -42,16 +42,6 @@ def refusal(target: str, form: str, precision: str) -> str | None:
     return f"{target} {form} {precision} is refused because {reason}: {way_out}"
 
 
-def stream_refusal(temporal: str, causal: bool) -> str | None:
-    """Why a model cannot be exported in stream form; None when it can."""
-    if causal or temporal == "none":
-        return None
-    return (
-        f"a bidirectional {temporal} model cannot stream because it needs the next frame: use "
-        "--form clip, or train a causal one"
-    )
-
-
 def supported() -> list[tuple[str, str, str]]:
     """Every (target, form, precision) that can be exported."""
     every = ((t, f, p) for t in TARGETS for f in FORMS for p in PRECISIONS)
@@ -74,7 +64,8 @@ def table() -> str:
     lines += [f"{number}. Refused: {reason}." for number, reason in enumerate(reasons, 1)]
     lines.append(
         f"{len(reasons) + 1}. A bidirectional TSM or ACTION model has no stream form on any "
-        "target: it needs the next frame."
+        "target: it needs the next frame. Nor has one with a learned shift: it would have to keep "
+        "whole maps."
     )
     return "\n".join(lines)
 

@@ -4,8 +4,9 @@ Both take and give tensors of at most four dimensions and static shapes. Names, 
 order of every input and output are listed once here, for the lowering, the manifest and the
 verifier alike.
 
-A target runs a model of its own (``deployed``): the checkpoint's with its batch norms folded, and
-for ExecuTorch in the form of ``mobile_export.fused``. XNNPACK works channels-last.
+A target runs a model of its own (``deployed``): the checkpoint's with its batch norms folded and
+its average poolings convolved, and for ExecuTorch in the form of ``mobile_export.fused``. XNNPACK
+works channels-last.
 """
 
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from torch.fx import GraphModule
 from core.model import VideoClassifier
 from mobile_export.fold import folded
 from mobile_export.fused import fused
+from mobile_export.pools import without_average_pools
 
 FUSED = ("xnnpack", "vulkan")
 CHANNELS_LAST = ("xnnpack",)  # targets that take frames in that memory order
@@ -83,7 +85,8 @@ def graph_of(model: VideoClassifier, form: str) -> nn.Module:
 
 def deployed(model: VideoClassifier, target: str) -> VideoClassifier:
     """A copy of ``model`` as ``target`` runs it; its ports and state are those of the artifact."""
-    return fused(folded(model)) if target in FUSED else folded(model)
+    model = without_average_pools(folded(model))
+    return fused(model) if target in FUSED else model
 
 
 def input_ports(model: VideoClassifier, form: str, target: str) -> list[Port]:

@@ -34,6 +34,7 @@ MOVES = (
     ATEN.constant_pad_nd.default,
 )
 POOLING = ATEN.mean.dim
+LARGEST = ATEN.max_pool2d.default
 CLAMPS = (ATEN.hardtanh.default, ATEN.hardtanh_.default, ATEN.relu.default, ATEN.relu_.default)
 QUANTIZE = torch.ops.quantized_decomposed.quantize_per_tensor.default
 SMALLEST_STEP = 2**-12  # XNNPACKQuantizer's
@@ -185,9 +186,13 @@ def _annotate_clamped_convolution(node: Node, config: QuantizationConfig) -> Non
 
 
 def _annotate_pooling(node: Node, config: QuantizationConfig) -> None:
-    """A pooled map spans less than the map: it gets parameters of its own."""
+    """A mean spans less than its map and gets parameters of its own; a maximum keeps the map's."""
     if node.target is POOLING and not _annotated(node):
         _set(node, {node.args[0]: config.input_activation}, config.output_activation)
+    elif node.target is LARGEST and not _annotated(node):
+        # The largest of some values is one of them.
+        read = node.args[0]
+        _set(node, {read: config.input_activation}, SharedQuantizationSpec((read, node)))
 
 
 def _annotate_shift(cat: Node) -> None:

@@ -38,6 +38,23 @@ def shift(x: Tensor, causal: bool) -> Tensor:
     return y
 
 
+def learned_shift(x: Tensor, taps: Tensor, causal: bool) -> Tensor:
+    """``taps`` (3, C), oldest first: of frames (t-1, t, t+1), causal (t-2, t-1, t)."""
+    frames, offsets = x.shape[1], (-2, -1, 0) if causal else (-1, 0, 1)
+    y = torch.zeros_like(x)
+    for t in range(frames):
+        for tap, offset in zip(taps, offsets, strict=True):
+            if 0 <= t + offset < frames:
+                y[:, t] = y[:, t] + tap.view(-1, 1, 1) * x[:, t + offset]
+    return y
+
+
+def shifted(x: Tensor, weights: Weights, causal: bool) -> Tensor:
+    """By the taps of the weights, or by the fixed shift where there are none."""
+    taps = [weights[k].flatten() for k in weights if k.startswith(("taps.", "shift.taps."))]
+    return learned_shift(x, torch.stack(taps), causal) if taps else shift(x, causal)
+
+
 def ste_gate(s: Tensor, weights: Weights, causal: bool) -> Tensor:
     """(N, T, C, H, W) -> (N, T, 1, H, W)."""
     kernel = weights["conv.weight"].reshape(1, 1, 3, 3, 3)  # (out, in, time, height, width)
@@ -103,7 +120,7 @@ def excite(kind: str, x: Tensor, weights: Weights, causal: bool, train: bool = F
     """Any temporal kind: (N, T, C, H, W) -> the same shape."""
     if kind == "none":
         return x
-    s = shift(x, causal)
+    s = shifted(x, weights, causal)
     if kind == "shift":
         return s
     if kind == "action":

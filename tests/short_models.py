@@ -7,7 +7,7 @@ import torch
 from helpers import make_model, random_clip
 from torch import Tensor, nn
 
-from core.backbones import mobilenet_v2
+from core.backbones import bn_inception, mobilenet_v2, resnet
 from core.model import VideoClassifier
 
 # Two temporal slots (32 and 96 channels) instead of ten, and every kind of layer still there:
@@ -15,6 +15,10 @@ from core.model import VideoClassifier
 STAGES = ((1, 16, 1, 1), (6, 32, 2, 2), (6, 96, 2, 2))
 HEAD_CHANNELS = 128
 SLOTS = 2
+# The same of the other backbones: two bottlenecks with and without a stride, two inception blocks
+# with both kinds of pooling.
+RESNET_STAGES = ((64, 1, 1), (128, 1, 2))
+INCEPTION_BLOCKS = ("3c", "3a")
 RESIDUAL = 0.3  # of a trained network's order; unscaled random blocks amplify a rounding tenfold
 
 
@@ -23,12 +27,25 @@ def make_short(temporal: str = "action", **settings: object) -> VideoClassifier:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mobilenet_v2, "STAGES", STAGES)
         patch.setattr(mobilenet_v2, "HEAD_CHANNELS", HEAD_CHANNELS)
-        model = make_model(temporal=temporal, width=1.0, **settings)
-    for layer in model.backbone.features:
-        if getattr(layer, "skip", False):
-            layer.conv[-1].weight.data *= RESIDUAL
-            layer.conv[-1].bias.data *= RESIDUAL
+        patch.setattr(resnet, "STAGES", RESNET_STAGES)
+        blocks = {name: bn_inception.BLOCKS[name] for name in INCEPTION_BLOCKS}
+        patch.setattr(bn_inception, "BLOCKS", blocks)
+        model = make_model(temporal=temporal, **({"width": 1.0} | settings))
+    tame(model)
     return model
+
+
+def tame(model: VideoClassifier) -> None:
+    """Scale down the last batch norm of every residual branch."""
+    for layer in model.modules():
+        last = None
+        if isinstance(layer, mobilenet_v2.InvertedResidual) and layer.skip:
+            last = layer.conv[-1]
+        elif isinstance(layer, resnet.Bottleneck):
+            last = layer.bn3
+        if last is not None:
+            last.weight.data *= RESIDUAL
+            last.bias.data *= RESIDUAL
 
 
 def clips_for(model: VideoClassifier, count: int = 4, seed: int = 7) -> list[Tensor]:

@@ -21,7 +21,7 @@ def test_evaluation_refuses_what_it_cannot_give(tmp_path):
     checkpoint.save(path, make_model(causal=False), ["a", "b", "c", "d", "e"])
     argv = ["--checkpoint", str(path), "--workers", "0"]
     for more, reason in (
-        (["--streams", "1"], "no stream form"),
+        (["--streams", "1"], "cannot stream"),
         (["--data", str(tmp_path), "--streams", "1"], "leave them or --data out"),
         (["--data", str(tmp_path), "--pairs", "1"], "leave them or --data out"),
         (["--json", str(tmp_path / "missing" / "report.json")], "folder that exists"),

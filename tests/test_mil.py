@@ -1,6 +1,6 @@
 """The interpreter of ML Programs: every operation against coremltools' own value inference
-(convolution, which has none, against sums written out), and whole packages built with coremltools'
-program builder."""
+(convolution and largest value, which have none, against loops written out), and whole packages
+built with coremltools' program builder."""
 
 import logging
 import shutil
@@ -152,6 +152,28 @@ def naive_conv(x, weight, bias, stride, pad, groups):
                 patch = patch[:, :, :height, :width]
                 y[:, o, r, c] = (patch * weight[o]).sum((1, 2, 3)) + bias[o]
     return y
+
+
+@pytest.mark.parametrize(
+    ("pad", "ceil_mode"),
+    [([0, 0, 0, 0], False), ([0, 0, 0, 0], True), ([1, 1, 1, 1], False), ([0, 1, 0, 2], False)],
+)
+def test_max_pool_equals_loops(pad, ceil_mode):
+    x = X - 9  # below zero: what is padded must not win
+    top, bottom, left, right = pad
+    result = OPS["max_pool"](
+        x=ours(x), kernel_sizes=[3, 3], strides=[2, 2], pad_type="custom", pad=pad,
+        ceil_mode=ceil_mode,
+    )  # fmt: skip
+    padded = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=-np.inf)
+    rows, columns = (
+        1 + (-(-(n - 3) // 2) if ceil_mode else (n - 3) // 2) for n in padded.shape[2:]
+    )
+    assert result.shape == (2, 4, rows, columns)
+    for i in range(rows):
+        for j in range(columns):
+            window = padded[:, :, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3]
+            assert np.array_equal(result[:, :, i, j], window.max((2, 3)))
 
 
 @pytest.mark.parametrize("groups", [1, 4])

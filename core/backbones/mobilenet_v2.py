@@ -2,17 +2,27 @@
 
 Source: Sandler et al., CVPR 2018, arXiv 1801.04381, Table 2. The slots are those of TSM and
 ACTION-Net (supplement, Table 3): every inverted residual with expansion > 1 and a skip connection,
-before its expansion 1x1 and inside the residual branch.
+inside the residual branch. Location 1 is before its expansion 1x1; 2, 3 and 4, our reading of the
+supplement's Table 1, whose figure we have not seen, are before the depthwise convolution, before
+the projection, and after the projection and before the addition.
 
 State-dict names of the plain network are torchvision's (``features.0.0.weight`` ...), so that its
 weights load as they are; a slot adds ``features.<i>.temporal.*``.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
 
 from torch import Tensor, nn
 
-from core.temporal import Shape, State, TemporalModule
+from core.backbones.slots import (
+    Excite,
+    MakeTemporal,
+    Size,
+    Trunk,
+    halved,
+    initialise,
+    round_channels,
+)  # fmt: skip
 
 # expansion, output channels, repeats, stride of the first (MobileNet V2, Table 2)
 STAGES = (
@@ -26,14 +36,7 @@ STAGES = (
 )
 STEM_CHANNELS = 32
 HEAD_CHANNELS = 1280
-
-MakeTemporal = Callable[[int], TemporalModule]
-
-
-def round_channels(channels: float, divisor: int = 8) -> int:
-    """Nearest multiple of 8, never more than 10 % below: the rounding of the paper's code."""
-    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
-    return rounded + divisor if rounded < 0.9 * channels else rounded
+PLACES = (0, 1, 2, 4)  # of locations 1 to 4 among the layers of a residual branch
 
 
 def conv_norm_act(inputs: int, outputs: int, kernel: int, stride: int, groups: int = 1):
@@ -46,13 +49,20 @@ def conv_norm_act(inputs: int, outputs: int, kernel: int, stride: int, groups: i
 
 
 class InvertedResidual(nn.Module):
-    """Expansion 1x1, depthwise 3x3, linear projection 1x1, with the temporal slot in front."""
+    """Expansion 1x1, depthwise 3x3, linear projection 1x1, with a temporal slot among them."""
 
     def __init__(
-        self, inputs: int, outputs: int, stride: int, expansion: int, make: MakeTemporal
+        self,
+        inputs: int,
+        outputs: int,
+        stride: int,
+        expansion: int,
+        make: MakeTemporal,
+        location: int,
     ) -> None:
         super().__init__()
         hidden = inputs * expansion
+        self.stride = stride
         self.skip = stride == 1 and inputs == outputs
         layers: list[nn.Module] = []
         if expansion != 1:
@@ -63,23 +73,27 @@ class InvertedResidual(nn.Module):
             nn.BatchNorm2d(outputs),
         ]
         self.conv = nn.Sequential(*layers)
-        self.temporal = make(inputs) if self.skip and expansion != 1 else None
+        self.place = PLACES[location - 1]
+        widths = (inputs, hidden, hidden, outputs)
+        self.temporal = make(widths[location - 1]) if self.skip and expansion != 1 else None
 
-    def forward(self, x: Tensor, frames: int) -> Tensor:
-        inner = x if self.temporal is None else self.temporal(x, frames)
-        y = self.conv(inner)
+    def forward(self, x: Tensor, excite: Excite) -> Tensor:
+        y = x
+        for place, layer in enumerate(self.conv):
+            if self.temporal is not None and place == self.place:
+                y = excite(self.temporal, y)
+            y = layer(y)
+        if self.temporal is not None and self.place == len(self.conv):
+            y = excite(self.temporal, y)
         return x + y if self.skip else y
 
-    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        inner, new = (x, []) if self.temporal is None else self.temporal.step(x, state)
-        y = self.conv(inner)
-        return (x + y if self.skip else y), new
 
-
-class MobileNetV2(nn.Module):
+class MobileNetV2(Trunk):
     """The trunk: frames ``(rows, 3, H, W)`` to features ``(rows, 1280, H / 32, W / 32)``."""
 
-    def __init__(self, make: MakeTemporal, width: float = 1.0) -> None:
+    LOCATIONS = 4
+
+    def __init__(self, make: MakeTemporal, width: float = 1.0, location: int = 1) -> None:
         super().__init__()
         channels = round_channels(STEM_CHANNELS * width)
         layers: list[nn.Module] = [conv_norm_act(3, channels, 3, 2)]
@@ -87,60 +101,26 @@ class MobileNetV2(nn.Module):
             outputs = round_channels(outputs * width)
             for i in range(repeats):
                 first = stride if i == 0 else 1
-                layers.append(InvertedResidual(channels, outputs, first, expansion, make))
+                layers.append(InvertedResidual(channels, outputs, first, expansion, make, location))
                 channels = outputs
         self.out_channels = round_channels(HEAD_CHANNELS * max(1.0, width))
         layers.append(conv_norm_act(channels, self.out_channels, 1, 1))
         self.features = nn.Sequential(*layers)
-        self._init_weights()
+        initialise(self)
 
-    def _init_weights(self) -> None:
-        # torchvision's initialisation of this network; batch norm keeps torch's ones and zeros.
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out")
-
-    def forward(self, x: Tensor, frames: int) -> Tensor:
+    def run(self, x: Tensor, excite: Excite) -> Tensor:
         for layer in self.features:
-            x = layer(x, frames) if isinstance(layer, InvertedResidual) else layer(x)
+            x = layer(x, excite) if isinstance(layer, InvertedResidual) else layer(x)
         return x
 
-    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        new: State = []
-        used = 0
-        for layer in self.features:
-            if not isinstance(layer, InvertedResidual):
-                x = layer(x)
-                continue
-            held = 0 if layer.temporal is None else len(layer.temporal.state_shapes(1, 1))
-            x, kept = layer.step(x, state[used : used + held])
-            used += held
-            new += kept
-        return x, new
+    def slots(self, height: int, width: int) -> Iterator[tuple[str, InvertedResidual, Size]]:
+        size = halved((height, width))  # behind the stem
+        for index, layer in enumerate(self.features):
+            if isinstance(layer, InvertedResidual):
+                if layer.temporal is not None:  # its stride is 1
+                    yield str(index), layer, size
+                size = halved(size) if layer.stride == 2 else size
 
     def inner_maps(self) -> list[tuple[nn.Module, int]]:
-        """The layers whose outputs auxiliary losses read (strides 8 and 16) and their channels."""
         layers = [self.features[6], self.features[13]]
         return [(layer, layer.conv[-1].num_features) for layer in layers]
-
-    def slots(self, height: int, width: int) -> list[tuple[int, InvertedResidual, tuple[int, int]]]:
-        """Feature index, layer and map size (H, W) of every temporal slot for a picture's size."""
-        found = []
-        for index, layer in enumerate(self.features):
-            if isinstance(layer, InvertedResidual) and layer.temporal is not None:
-                found.append((index, layer, (height, width)))
-            if _stride(layer) == 2:
-                height, width = (height + 1) // 2, (width + 1) // 2
-        return found
-
-    def state_shapes(self, height: int, width: int) -> dict[str, Shape]:
-        """Names (``<feature index>.<path>``) and (C, H, W) shapes of the stream's state."""
-        return {
-            f"{index}.{name}": shape
-            for index, layer, size in self.slots(height, width)
-            for name, shape in layer.temporal.state_shapes(*size).items()
-        }
-
-
-def _stride(layer: nn.Module) -> int:
-    return 2 if any(m.stride == (2, 2) for m in layer.modules() if isinstance(m, nn.Conv2d)) else 1

@@ -20,7 +20,7 @@ from core.errors import BadInput
 
 # Results that are among the inputs' values, or rounded already: nothing to round to half.
 EXACT = frozenset(
-    "clip concat pad quantize relu reshape slice_by_index transpose".split()  # noqa: SIM905
+    "clip concat max_pool pad quantize relu reshape slice_by_index transpose".split()  # noqa: SIM905
 )
 _RANGES = {"int8": (-128, 127), "uint8": (0, 255)}
 
@@ -56,6 +56,33 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def clip(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
     """Into [alpha, beta]."""
     return x.clamp(alpha.item(), beta.item())
+
+
+def max_pool(
+    x: Tensor,
+    kernel_sizes: list[int],
+    strides: list[int],
+    pad_type: str = "valid",
+    pad: list[int] = (0, 0, 0, 0),
+    ceil_mode: bool = False,
+) -> Tensor:
+    """Largest of each window, ``pad`` being top, bottom, left, right of no value at all.
+
+    ``ceil_mode`` is torch's, and allowed with equal padding on both sides alone.
+    """
+    top, bottom, left, right = pad if pad_type == "custom" else (0, 0, 0, 0)
+    even = (top, left) == (bottom, right)
+    if x.ndim != 4 or pad_type not in ("valid", "custom") or (ceil_mode and not even):
+        raise BadInput(
+            f"max_pool of rank {x.ndim} with pad_type {pad_type!r}, pad {pad} and ceil_mode "
+            f"{ceil_mode} is not implemented: the interpreter takes 2-D pooling, valid or custom"
+        )
+    if even:
+        return F.max_pool2d(
+            x, tuple(kernel_sizes), tuple(strides), (top, left), ceil_mode=ceil_mode
+        )
+    x = F.pad(x, (left, right, top, bottom), value=-torch.inf)
+    return F.max_pool2d(x, tuple(kernel_sizes), tuple(strides))
 
 
 def reduce_mean(x: Tensor, axes: list[int] | None = None, keep_dims: bool = False) -> Tensor:
@@ -169,6 +196,7 @@ OPS: dict[str, Callable[..., Tensor]] = {
     "conv": conv,
     "dequantize": dequantize,
     "linear": linear,
+    "max_pool": max_pool,
     "mul": lambda x, y: x * y,
     "pad": pad,
     "quantize": quantize,

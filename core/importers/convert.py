@@ -1,0 +1,119 @@
+"""A model of this project from another program's state dict.
+
+Nothing is dropped silently: every key has to be known, every tensor of the model has to come from
+the file in its shape, and a tensor that is there twice has to be the same twice.
+"""
+
+import torch
+from torch import Tensor
+
+from core.errors import BadInput
+from core.importers import names
+from core.importers.kinds import WRAPPED, Kind, recognise
+from core.model import ModelConfig, VideoClassifier
+from core.shift import LearnedShift, pure_taps
+
+FRAMES = 8  # segments of a clip in TSM's and ACTION-Net's published models
+LISTED = 20  # keys that an error names
+COUNTER = "num_batches_tracked"  # torch before 0.4.1 wrote none, and nothing here reads it
+
+
+def imported(
+    tensors: dict[str, Tensor], temporal: str | None = None, frames: int = FRAMES
+) -> tuple[VideoClassifier, Kind]:
+    """The model, in evaluation mode, and what the state dict was recognised as.
+
+    Raises ``BadInput`` listing keys that are missing, unexpected or of another shape.
+    """
+    kind = recognise(tensors, temporal)
+    found, unexpected = _translated(tensors, kind)
+    learned = any(f".{names.SHIFT_TAPS}" in key for key in found)
+    weight = found.get("classifier.weight")
+    if weight is None or weight.ndim != 2:
+        raise BadInput(f"{kind.classifier}.weight is no matrix: it is not a classifier's")
+    config = ModelConfig(
+        backbone=kind.backbone, temporal=kind.temporal, causal=kind.causal,
+        num_classes=len(weight), frames=frames, mean=kind.mean, std=kind.std,
+        shift="learned" if learned else "fixed",
+    )  # fmt: skip
+    model = VideoClassifier(config)
+    wanted = model.state_dict()
+    for key, value in wanted.items():
+        if key.endswith(COUNTER):
+            found.setdefault(key, torch.zeros_like(value))
+    missing = [key for key in wanted if key not in found]
+    unexpected += [key for key in found if key not in wanted]
+    shapes = [
+        f"{key} {tuple(found[key].shape)} instead of {tuple(wanted[key].shape)}"
+        for key in wanted
+        if key in found and found[key].shape != wanted[key].shape
+    ]
+    _refuse(kind, missing, unexpected, shapes)
+    broken = [key for key, value in found.items() if not bool(value.float().isfinite().all())]
+    if broken:
+        raise BadInput(f"{broken[0]} and {len(broken) - 1} others hold NaN or infinity")
+    if kind.bgr255:  # this project feeds RGB
+        stem = next(key for key in wanted if wanted[key].ndim == 4)
+        found[stem] = found[stem].flip(1)
+    model.load_state_dict(found)
+    return _untaught(model.eval()), kind
+
+
+def _translated(tensors: dict[str, Tensor], kind: Kind) -> tuple[dict[str, Tensor], list[str]]:
+    """Tensors by this project's names, and the keys that have none."""
+    translate = names.TRANSLATE.get(kind.name) or names.TRANSLATE[kind.backbone]
+    found: dict[str, Tensor] = {}
+    unexpected = []
+    for key, tensor in tensors.items():
+        head, _, leaf = key.rpartition(".")
+        if head == kind.classifier and leaf in ("weight", "bias"):
+            found[f"classifier.{leaf}"] = tensor
+            continue
+        bare = key.removeprefix(WRAPPED)
+        twin = names.duplicate(bare) if kind.backbone == "bn_inception" else None
+        if twin is not None:
+            twin = key.removesuffix(bare) + twin
+            if twin not in tensors or not torch.equal(tensors[twin], tensor):
+                raise BadInput(f"{key} and {twin} are one tensor in that program and differ here")
+            continue
+        name = translate(bare)
+        place, is_action, part = (name or "").partition(".temporal.")
+        if name is None:
+            unexpected.append(key)
+        elif not is_action:
+            found[f"backbone.{name}"] = tensor
+        else:
+            parts = names.action(part, tensor)
+            if not parts:
+                unexpected.append(key)
+            found |= {f"backbone.{place}.temporal.{k}": v.contiguous() for k, v in parts.items()}
+    return found, unexpected
+
+
+def _refuse(kind: Kind, missing: list[str], unexpected: list[str], shapes: list[str]) -> None:
+    told = [
+        f"{len(keys)} {what}: {', '.join(keys[:LISTED])}"
+        + (f" and {len(keys) - LISTED} more" if len(keys) > LISTED else "")
+        for keys, what in (
+            (missing, "missing"), (unexpected, "unexpected"), (shapes, "of another shape"),
+        )
+        if keys
+    ]  # fmt: skip
+    if told:
+        raise BadInput(f"not a whole {kind.name}: {'; '.join(told)}")
+
+
+def _untaught(model: VideoClassifier) -> VideoClassifier:
+    """The model with a fixed shift where every learned tap is still that of the pure shift."""
+    shifts = [module for module in model.modules() if isinstance(module, LearnedShift)]
+    pure = all(torch.equal(m.matrix(), pure_taps(m.channels, m.causal)) for m in shifts)
+    return with_fixed_shift(model) if shifts and pure else model
+
+
+def with_fixed_shift(model: VideoClassifier) -> VideoClassifier:
+    """The same weights without taps, the shift being the pure one."""
+    config = ModelConfig.from_dict(model.config.to_dict() | {"shift": "fixed"})
+    fixed = VideoClassifier(config)
+    own = fixed.state_dict()
+    fixed.load_state_dict({k: v for k, v in model.state_dict().items() if k in own})
+    return fixed.eval()

@@ -1,0 +1,54 @@
+"""A state dict from a file, without executing what is pickled in it."""
+
+import pickle
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from core.errors import BadInput
+
+WRAPPER = "module."  # what DataParallel puts in front of every name
+
+
+def state_dict(path: Path) -> dict[str, Tensor]:
+    """Names and tensors, without the prefix of ``DataParallel``.
+
+    The file is a ``.pth`` or ``.pth.tar`` of torch, of any age, which holds a state dict or a dict
+    with one under ``state_dict``; or a safetensors file. Raises ``BadInput`` for anything else.
+    """
+    if not path.is_file():
+        reason = "is a folder" if path.is_dir() else "does not exist"
+        raise BadInput(f"{path} {reason}: give a .pth, .pth.tar or .safetensors file")
+    content = _load(path)
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
+    if not isinstance(content, dict) or not content:
+        raise BadInput(f"{path} holds no state dict: save model.state_dict() and give that")
+    others = [key for key, value in content.items() if not isinstance(value, Tensor)]
+    if others:
+        raise BadInput(
+            f"{path} holds no state dict ({others[0]!r} is no tensor): save model.state_dict()"
+        )
+    wrapped = all(key.startswith(WRAPPER) for key in content)
+    return {key.removeprefix(WRAPPER) if wrapped else key: v for key, v in content.items()}
+
+
+def _load(path: Path) -> object:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise BadInput(
+            f"{path} holds more than tensors, or is no file of torch.save; code in it is not run: "
+            "load it where you trust it and save its state_dict() alone"
+        ) from None
+    except Exception as error:
+        # Torch's unpickler meets damaged bytes with whatever its step happens to raise.
+        reason = (str(error).splitlines() or ["it ends too early"])[0]
+        raise BadInput(
+            f"{path} cannot be read ({type(error).__name__}: {reason}): copy it again, or give a "
+            "file of torch.save"
+        ) from None
