@@ -57,6 +57,14 @@ def positive(text: str) -> float:
     return value
 
 
+def percent(text: str) -> float:
+    """An argparse type: a number from 0 to 100."""
+    value = number(text)
+    if value > 100:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 to 100")
+    return value
+
+
 def check_file(option: str, path: Path | None) -> None:
     """Refuse an output file that could not be written at the end; ``None`` is no file."""
     if path is not None and (path.is_dir() or not path.parent.is_dir()):

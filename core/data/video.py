@@ -127,13 +127,17 @@ def frame_files(folder: Path) -> list[Path]:
 
 def read_image(path: Path, size: int) -> Tensor:
     """One frame image: uint8 ``(3, size, size)``, RGB, upright. Raises ``Unreadable``."""
+    return resize_crop(np.array(open_image(path)), size)
+
+
+def open_image(path: Path) -> Image.Image:
+    """One frame image, RGB, upright, in its own size. Raises ``Unreadable``."""
     try:
         with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image).convert("RGB")
+            return ImageOps.exif_transpose(image).convert("RGB")
     # Pillow raises SyntaxError on a broken PNG, and its bomb error is none of the others.
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise Unreadable(f"{path.name}: {_one_line(error)}") from None
-    return resize_crop(np.array(upright), size)
 
 
 def probe(path: Path) -> None:
