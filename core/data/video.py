@@ -33,14 +33,16 @@ class Unreadable(Exception):
     """A clip that cannot be decoded; the message is the reason in one line."""
 
 
-def at_rate(frames: Iterable[tuple[float, T]], rate: float) -> Iterator[T]:
+def at_rate(
+    frames: Iterable[tuple[float, T]], rate: float, most: float = MAX_SECONDS
+) -> Iterator[T]:
     """Resample ``(seconds, frame)`` pairs to ``rate`` frames a second, nearest in time.
 
     Ticks start at the first frame and end before the last one does, which lasts as long as the
     median of the others. On a tie the earlier frame is taken. Frames are repeated where the source
     is slower. A frame whose time is not after the one before it is dropped.
 
-    Raises ``Unreadable`` past ``MAX_SECONDS``.
+    Raises ``Unreadable`` past ``most`` seconds.
     """
     start = last = None
     tick = 0
@@ -53,8 +55,8 @@ def at_rate(frames: Iterable[tuple[float, T]], rate: float) -> Iterator[T]:
             continue
         if seconds <= last:
             continue
-        if seconds - start > MAX_SECONDS:
-            raise Unreadable(f"longer than {MAX_SECONDS:g} s: cut it into one gesture a file")
+        if seconds - start > most:
+            raise Unreadable(f"longer than {most:g} s: cut it into one gesture a file")
         while start + tick / rate <= (last + seconds) / 2 + TIE:
             yield held
             tick += 1
@@ -79,9 +81,9 @@ def read_clip(path: Path, rate: float, size: int) -> Tensor:
     return torch.stack(small)
 
 
-def at_rate_pixels(path: Path, rate: float) -> Iterator[np.ndarray]:
+def at_rate_pixels(path: Path, rate: float, most: float = MAX_SECONDS) -> Iterator[np.ndarray]:
     """Upright RGB frames ``(H, W, 3)``, uint8, at ``rate``, in the file's own size."""
-    for frame in at_rate(decoded(path), rate):
+    for frame in at_rate(decoded(path), rate, most):
         yield upright(frame)
 
 
