@@ -23,13 +23,11 @@ from torch import Tensor
 
 from core import checkpoint
 from core.checkpoint import Checkpoint
-from core.data.crops import View
 from core.data.gestures import LABELS
-from core.data.records import Listing, Record, RecordClips
+from core.data.rate import Unreadable
 from core.data.sampling import default_kind
 from core.data.synthetic import SyntheticClips
 from core.data.transforms import normalise
-from core.data.video import Unreadable
 from core.errors import BadInput, run_main
 from core.files import write_whole
 from core.model import VideoClassifier
@@ -125,6 +123,9 @@ def video_clip(loaded: Checkpoint, path: Path) -> Tensor:
     Segments for a bidirectional model, the middle at its frame rate for a causal one. Raises
     ``BadInput`` when it cannot be read.
     """
+    from core.data.crops import View
+    from core.data.records import Listing, Record, RecordClips
+
     config = loaded.config
     rate = config.frame_rate if path.is_dir() else 0.0
     trained = loaded.info.get("settings", {}).get("sampling")

@@ -26,9 +26,8 @@ from core import checkpoint, confusion
 from core.checkpoint import Checkpoint
 from core.data import open_clips
 from core.data.gestures import LABELS, STATIC_LABELS, TIME_PAIRS
-from core.data.layouts import Source, add_options, source_of
 from core.data.scenes import DIFFICULTY, IGNORE
-from core.data.streams import EgoGestureStreams, file_stream
+from core.data.source import Source, add_options, source_of
 from core.data.synthetic import SyntheticClips, SyntheticStreams
 from core.data.transforms import normalise
 from core.errors import BadInput, run_main
@@ -86,12 +85,16 @@ def stream_report(loaded: Checkpoint, args: argparse.Namespace, source: Source) 
     """The streaming protocol over rendered, EgoGesture's or one's own recordings."""
     score = StreamScore(loaded.config.frame_rate)
     if args.stream:
+        from core.data.streams import file_stream
+
         recordings = [file_stream(args.stream, args.truth, loaded.config, loaded.labels)]
     elif source.data is None:
         recordings = SyntheticStreams(
             args.streams, loaded.config, args.difficulty, split=args.split
         )
     else:
+        from core.data.streams import EgoGestureStreams
+
         recordings = EgoGestureStreams(
             source.data, args.split, args.streams, loaded.config, loaded.labels
         )

@@ -12,8 +12,8 @@ from core import checkpoint, distributed
 from core.batches import LabelledWindows, epoch_steps
 from core.data import open_clips, open_windows
 from core.data.augment import flip_map, mirror_map
-from core.data.layouts import READERS, Source, add_options, source_of
 from core.data.sampling import default_kind
+from core.data.source import PUBLISHED, Source, add_options, source_of
 from core.distributed import World
 from core.errors import BadInput
 from core.model import BACKBONES, LEAST_SIZE, ModelConfig
@@ -95,7 +95,7 @@ def open_data(
 
 
 def _published(source: Source) -> bool:
-    return source.data is not None and source.kind in READERS
+    return source.data is not None and source.kind in PUBLISHED
 
 
 def mirrored(args: argparse.Namespace, labels: list[str]) -> torch.Tensor | None:

@@ -14,8 +14,9 @@ from core.data.__main__ import main as look
 from core.data.egogesture import SUBJECTS
 from core.data.folder import FolderClips
 from core.data.gestures import LABELS
-from core.data.layouts import Source, detect, open_records
+from core.data.layouts import open_records
 from core.data.scenes import IGNORE
+from core.data.source import Source, detect
 from core.data.video import write_clip
 from core.model import ModelConfig
 

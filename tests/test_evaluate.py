@@ -12,7 +12,7 @@ import core.evaluate
 from core import checkpoint, confusion
 from core.data import open_clips, synthetic
 from core.data.gestures import LABELS, TIME_PAIRS
-from core.data.layouts import Source
+from core.data.source import Source
 from core.data.transforms import normalise
 from core.errors import BadInput
 from core.evaluate import (

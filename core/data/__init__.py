@@ -1,22 +1,19 @@
 """Clips for training, evaluation and export: synthetic by default, a folder when one is given."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from torch.utils.data import Dataset
 
+from core.data.source import Source
 from core.errors import BadInput
 from core.model import ModelConfig
-
-if TYPE_CHECKING:
-    from core.data.layouts import Source
 
 DEFAULT_COUNT = {"train": 270, "val": 270, "test": 2700}  # synthetic clips when no count is given
 CACHE = Path("runs") / "windows"
 
 
 def open_clips(
-    data: "Path | Source | None",
+    data: Path | Source | None,
     split: str,
     config: ModelConfig,
     count: int | None = None,
@@ -70,17 +67,15 @@ def open_clips(
     return clips
 
 
-def _source(data: "Path | Source | None") -> "Source | None":
+def _source(data: Path | Source | None) -> Source | None:
     if data is None:
         return None
-    from core.data.layouts import Source
-
     source = data if isinstance(data, Source) else Source(Path(data))
     return None if source.data is None else source
 
 
 def open_windows(
-    data: "Path | Source | None",
+    data: Path | Source | None,
     config: ModelConfig,
     count: int,
     difficulty: str,

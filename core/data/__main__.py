@@ -14,7 +14,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from core.data.layouts import add_options, listing, open_records, source_of
+from core.data.layouts import listing, open_records
+from core.data.source import add_options, source_of
 from core.errors import BadInput, run_main
 from core.model import LEAST_SIZE, ModelConfig
 from core.options import Parser, positive, whole

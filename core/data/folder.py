@@ -23,9 +23,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from core.data.records import MAX_BROKEN
 from core.data.sampling import window
 from core.data.scenes import IGNORE
+from core.data.source import MAX_BROKEN
 from core.data.video import (
     VIDEO_SUFFIXES,
     Unreadable,

@@ -15,10 +15,11 @@ from pathlib import Path
 
 from core.data.labels import entries, in_order, label_folder, stand_in, text_of
 from core.data.records import Listing, Record
+from core.data.source import MARKS
 from core.errors import BadInput
 
 FRAME_RATE = 12.0
-MARK = "jester-v1-labels.csv"
+(MARK,) = MARKS["jester"]
 FRAMES = "20bn-jester-v1"
 FILES = {
     "train": "jester-v1-train.csv",

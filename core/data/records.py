@@ -14,10 +14,9 @@ from torch.utils.data import Dataset
 from core.data.crops import View, cut
 from core.data.sampling import choose
 from core.data.scenes import IGNORE
+from core.data.source import MAX_BROKEN
 from core.data.video import Unreadable, decoded, frame_files, open_image, upright
 from core.errors import BadInput
-
-MAX_BROKEN = 0.1  # of all clips: one in a thousand is life, one in ten is a failed download
 
 
 @dataclass(frozen=True)

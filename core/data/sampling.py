@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from core.data.video import at_rate
+from core.data.rate import at_rate
 
 KINDS = ("segments", "windows")
 

@@ -16,12 +16,12 @@ from pathlib import Path
 
 from core.data.labels import entries, in_order, label_folder, stand_in, text_of
 from core.data.records import Listing, Record
+from core.data.source import MARKS
 from core.data.video import VIDEO_SUFFIXES
 from core.errors import BadInput
 
 FRAME_RATE = 12.0  # of extracted frames
 PREFIX = "something-something-v2-"
-MARKS = ("labels.json", f"{PREFIX}labels.json")
 FILES = {"train": "train.json", "val": "validation.json"}
 PLACES = ("frames", "20bn-something-something-v2", "videos", "")  # images are read faster
 
@@ -31,8 +31,8 @@ def find(root: Path, split: str, labels: list[str] | None = None) -> Listing:
 
     Raises ``BadInput`` when a label file is missing or has an entry that is no clip of a class.
     """
-    base = label_folder(root, *MARKS)
-    prefix = "" if (base / MARKS[0]).is_file() else PREFIX
+    base = label_folder(root, *MARKS["something"])
+    prefix = "" if (base / "labels.json").is_file() else PREFIX
     names = in_order(root, _classes(base / f"{prefix}labels.json"), labels)
     if split == "test":
         split = stand_in(root)
