@@ -23,10 +23,10 @@ class Keys:
         self, count: int, batch: int, first: int, steps: int, seed: int,
         parts: int = 1, world: World | None = None,
     ) -> None:  # fmt: skip
-        if batch % parts:
+        if not batch or batch % parts:
             raise BadInput(
-                f"{batch} clips a step cannot be cut into {parts} equal parts (processes times "
-                "--accumulate): give another --batch"
+                f"{batch} clips a step of {count} cannot be cut into {parts} equal parts "
+                "(processes times --accumulate): give another --batch"
             )
         self.count, self.batch, self.first, self.steps, self.seed = count, batch, first, steps, seed
         self.parts, self.world = parts, world or World()

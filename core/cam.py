@@ -26,6 +26,7 @@ from core.checkpoint import Checkpoint
 from core.data.gestures import LABELS
 from core.data.rate import Unreadable
 from core.data.sampling import default_kind
+from core.data.source import trained_sampling
 from core.data.synthetic import SyntheticClips
 from core.data.transforms import normalise
 from core.errors import BadInput, run_main
@@ -128,7 +129,7 @@ def video_clip(loaded: Checkpoint, path: Path) -> Tensor:
 
     config = loaded.config
     rate = config.frame_rate if path.is_dir() else 0.0
-    trained = loaded.info.get("settings", {}).get("sampling")
+    trained = trained_sampling(loaded.info)
     clips = RecordClips(
         Listing(loaded.labels, [Record(path, 0, rate)], "test"),
         View(config.size, "short", config.size),

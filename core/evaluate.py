@@ -27,7 +27,7 @@ from core.checkpoint import Checkpoint
 from core.data import open_clips
 from core.data.gestures import LABELS, STATIC_LABELS, TIME_PAIRS
 from core.data.scenes import DIFFICULTY, IGNORE
-from core.data.source import Source, add_options, source_of
+from core.data.source import Source, add_options, source_of, trained_sampling
 from core.data.synthetic import SyntheticClips, SyntheticStreams
 from core.data.transforms import normalise
 from core.errors import BadInput, run_main
@@ -202,7 +202,7 @@ def _source(loaded: Checkpoint, args: argparse.Namespace) -> Source:
     if args.views != (1, 1) and not args.data:
         raise BadInput("--views are of clips in a folder: give their folder with --data DIR")
     # As it was trained, where its checkpoint says so.
-    trained = loaded.info.get("settings", {}).get("sampling")
+    trained = trained_sampling(loaded.info)
     return replace(source, sampling=source.sampling or trained) if args.data else source
 
 

@@ -14,32 +14,35 @@ DEAD_WORKER = ("exited unexpectedly", "killed by signal", "unable to open shared
 
 
 def save_last(run: Run, out: Path) -> Path:
-    """Write the newest weights that have not seen a failed step; gives the path."""
-    info = {"settings": run.settings, "step": run.step}
-    checkpoint.save(out / LAST, run.average, run.labels, info)
-    return out / LAST
+    """Write the newest weights that have not seen a failed step; gives the path.
+
+    They are the same in every process; each but the first has a name of its own for them.
+    """
+    path = out / (LAST if run.world.leads else f"last-{run.world.rank}.safetensors")
+    checkpoint.save(path, run.average, run.labels, {"settings": run.settings, "step": run.step})
+    return path
 
 
 def explained(error: Exception, run: Run, out: Path) -> Exception:
     """The error to raise in the place of ``error``, with ``last.safetensors`` written.
 
     Memory that ran out, a loss that is no number, a loader process that died and clips that cannot
-    be read become ``BadInput``; anything else is a bug and stays what it is. Every process may call
-    this, one of them writes.
+    be read become ``BadInput``; anything else is a bug and stays what it is. A process that fails
+    alone writes for itself, since ``torchrun`` stops the others.
     """
     reason = _reason(error, run)
     if reason is None:
         return error
-    if run.world.leads:
-        save_last(run, out)
-    if isinstance(error, Diverged):
+    if isinstance(error, Diverged):  # in every process
+        if run.world.leads:
+            save_last(run, out)
         return BadInput(
             f"{reason}: start from the weights before it (--from {out / LAST}) with a lower --lr "
             "and another --out"
         )
     return BadInput(
-        f"{reason}; the weights of step {run.step} are {out / LAST}, and the same command goes on "
-        f"from step {run.saved_step}"
+        f"{reason}; the weights of step {run.step} are {save_last(run, out)}, and the same command "
+        f"goes on from step {run.saved_step}"
     )
 
 

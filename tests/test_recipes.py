@@ -142,8 +142,10 @@ def test_recipes_need_their_data(tmp_path: Path) -> None:
 
 def test_batches_that_cannot_be_cut(jester: Path, tmp_path: Path) -> None:
     argv = ["--data", str(jester), "--out", str(tmp_path / "run"), *SMALL, "--accumulate", "3"]
-    with pytest.raises(BadInput, match="4 clips a step cannot be cut into 3"):
+    with pytest.raises(BadInput, match="4 clips a step of 12 cannot be cut into 3"):
         run(argv)
+    with pytest.raises(BadInput, match="0 clips a step of 12 cannot be cut into 13"):
+        run([*argv[:-1], "13"])
 
 
 # Mirroring

@@ -93,3 +93,9 @@ def detect(root: Path) -> str:
     if len(found) > 1:
         raise BadInput(f"{root} looks like {' and '.join(found)}: say which with --dataset")
     return found[0] if found else "folder"
+
+
+def trained_sampling(info: dict) -> str | None:
+    """The sampling that a checkpoint's model was trained with, where its info tells."""
+    settings = info.get("settings")
+    return settings.get("sampling") if isinstance(settings, dict) else None
