@@ -1,5 +1,7 @@
 """What ends a training run early, said in one line, with a checkpoint that can be used."""
 
+import contextlib
+import signal
 from pathlib import Path
 
 import torch
@@ -30,6 +32,9 @@ def explained(error: Exception, run: Run, out: Path) -> Exception:
     be read become ``BadInput``; anything else is a bug and stays what it is. A process that fails
     alone writes for itself, since ``torchrun`` stops the others.
     """
+    # A dead worker is told twice: by the loader, and by a signal that raises wherever we are.
+    with contextlib.suppress(AttributeError, ValueError):  # Windows, other threads
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     reason = _reason(error, run)
     if reason is None:
         return error
