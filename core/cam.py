@@ -104,8 +104,9 @@ def look(loaded: Checkpoint, pictures: Tensor, target: str | None) -> Seen:
 
 def row_name(loaded: Checkpoint) -> str:
     """TSN, TSM, STE ..., with the direction where it matters."""
-    name = ROWS[loaded.config.temporal]
-    return name if loaded.config.can_stream else f"{name}, bidirectional"
+    config = loaded.config
+    name = ROWS[config.temporal]
+    return name if config.causal or config.temporal == "none" else f"{name}, bidirectional"
 
 
 def synthetic_clip(loaded: Checkpoint, label: str, number: int) -> Tensor:
