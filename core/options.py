@@ -57,6 +57,22 @@ def positive(text: str) -> float:
     return value
 
 
+def percent(text: str) -> float:
+    """An argparse type: a number from 0 to 100."""
+    value = number(text)
+    if value > 100:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 to 100")
+    return value
+
+
+def views(text: str) -> tuple[int, int]:
+    """An argparse type: clips and crops of a test, as in 10x3."""
+    parts = text.split("x")
+    if len(parts) != 2 or not all(part.isdecimal() and int(part) for part in parts):
+        raise argparse.ArgumentTypeError(f"{text} is not CLIPSxCROPS as in 10x3")
+    return int(parts[0]), int(parts[1])
+
+
 def check_file(option: str, path: Path | None) -> None:
     """Refuse an output file that could not be written at the end; ``None`` is no file."""
     if path is not None and (path.is_dir() or not path.parent.is_dir()):

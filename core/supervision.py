@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from core.data.scenes import IGNORE, POSE_VALUES
 from core.model import VideoClassifier
 
-SMOOTHING = 0.05  # of the labels, in both classification losses
 POSE_WEIGHT, MOTION_SCALE = 1.0, 3.0  # weight of the pose loss; a frame's change is small
 KEYPOINT_WEIGHT = 0.3  # of each map's keypoint loss, which starts at the log of its cells
 
@@ -39,14 +38,18 @@ class Trainee(nn.Module):
             for layer, _ in layers:
                 layer.register_forward_hook(lambda _m, _i, output: self.maps.append(output))
 
-    def forward(self, x: Tensor, frames: int) -> tuple[Tensor, Tensor | None, list[Tensor]]:
+    def forward(
+        self, x: Tensor, frames: int, kept: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None, list[Tensor]]:
         """(T * N, 3, H, W) -> logits (T, N, classes), pose (T, N, 2, P), keypoint maps.
 
-        A keypoint map is (T * N, keypoints, h, w), one logit a cell.
+        A keypoint map is (T * N, keypoints, h, w), one logit a cell. ``kept`` is dropout's factor
+        (T * N, D) on the features that the classifier sees.
         """
         self.maps.clear()
         features = self.model.folded_features(x, frames)
-        logits = self.model.classifier(features).unflatten(0, (frames, -1)).float()
+        seen = features if kept is None else features * kept
+        logits = self.model.classifier(seen).unflatten(0, (frames, -1)).float()
         if self.pose is None:
             return logits, None, []
         pose = self.pose(features).unflatten(0, (frames, -1)).unflatten(-1, (2, -1)).float()
@@ -61,16 +64,17 @@ def losses(
     labels: Tensor,
     clip_labels: Tensor,
     targets: Tensor | None,
+    smoothing: float = 0.0,
 ) -> dict[str, Tensor]:
     """The parts of the loss: ``frame``, ``clip`` and, with targets, ``pose`` and ``points``.
 
     Logits (T, N, K), labels (N, T) and clip_labels (N,) with ``IGNORE``, targets (N, T, P). A loss
-    with no labelled element in the batch is zero.
+    with no labelled element in the batch is zero. ``smoothing`` is that of the labels.
     """
     t, n, classes = logits.shape
     found = {
-        "frame": _cross_entropy(logits.reshape(t * n, classes), labels.T.reshape(-1), SMOOTHING),
-        "clip": _cross_entropy(logits.mean(0), clip_labels, SMOOTHING),
+        "frame": _cross_entropy(logits.reshape(t * n, classes), labels.T.reshape(-1), smoothing),
+        "clip": _cross_entropy(logits.mean(0), clip_labels, smoothing),
     }
     if pose is None or targets is None:
         return found

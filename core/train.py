@@ -1,111 +1,53 @@
-"""Train a video classifier on synthetic gestures or on a folder of clips.
+"""Train a video classifier: on synthetic gestures, a folder of clips or a published data set.
 
     python -m core.train --temporal action --out runs/action
     python -m core.train --data DIR --from CHECKPOINT --out runs/mine
+    python -m core.train --recipe jester --data 20bn-jester --from IMAGENET --out runs/jester
+    torchrun --nproc-per-node 4 -m core.train --recipe something --data DIR --out runs/sth
 
 The loss of a causal model is per frame, on the frames from which the gesture can be known, plus the
-loss of the clip's mean logits; synthetic windows add what ``supervision`` describes. No weights can
-be downloaded, so single pictures come first (``--frames 1``: small, close crops around the hand),
-in the place of ImageNet, and clips start from there (``--from``).
+loss of the clip's mean logits, which is all that a bidirectional model has; synthetic windows add
+what ``supervision`` describes. No weights can be downloaded, so single pictures come first
+(``--frames 1``: small, close crops around the hand), in the place of ImageNet, and clips start from
+there (``--from``).
 
 Everything is a function of ``--seed`` and the step number, so a run that was killed and is started
 again with the same command goes on where its last saved state was, with the same batches.
 """
 
 import argparse
+import contextlib
 import json
-import math
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from core import checkpoint
-from core.data import open_clips, open_windows
-from core.data.scenes import IGNORE
+from core import checkpoint, distributed
+from core.batches import Keys, held_out
+from core.distributed import World
 from core.errors import BadInput, run_main
 from core.evaluate import pass_size
-from core.model import BACKBONES, LEAST_SIZE, SHIFTS, ModelConfig, VideoClassifier
-from core.options import MOST_SEED, Parser, check_folder, number, positive, whole
+from core.failures import explained, save_last
+from core.model import ModelConfig, VideoClassifier
+from core.options import check_folder
+from core.plan import mirrored, model_config, open_data, recipe_name, settle
+from core.plan import parse as parse_options
+from core.recipes import RECIPES, learning_rate, make_optimizer, size_at
 from core.strided import replace_strided_depthwise
 from core.supervision import Trainee
-from core.temporal import TEMPORAL, realigned
+from core.temporal import realigned
 from core.trainer import Run, train_step, validate
 
-SIZE = 112  # pixels: the smallest that shows fingers, and what a CPU can train
 STATE, BEST, LOG = "state.pt", "best.safetensors", "log.jsonl"
 SAVE_SECONDS = 120.0
-KNOWN_PART = 0.5  # of a folder's clip: frames after this part carry its label
-# (from this part of the run on, size relative to the final one): small pictures first
-PROGRESSIVE = ((0.0, 0.72), (0.75, 1.0))
-CLOSE_SIZE = 0.58  # of single pictures, which are close crops: the hand is as large in them
-
-
-def parameter_groups(trainee: Trainee, decay: float) -> list[dict]:
-    """Weights decay; biases and batch norms do not."""
-    decayed = [p for p in trainee.parameters() if p.ndim > 1]
-    rest = [p for p in trainee.parameters() if p.ndim <= 1]
-    return [{"params": decayed, "weight_decay": decay}, {"params": rest, "weight_decay": 0.0}]
-
-
-def learning_rate(step: int, steps: int, peak: float) -> float:
-    """Linear warm-up over 5 % of the steps, then a cosine to a hundredth of the peak."""
-    warm = max(1, steps // 20)
-    if step < warm:
-        return peak * (step + 1) / warm
-    x = (step - warm) / max(1, steps - warm)
-    return peak * (0.01 + 0.99 * (1 + math.cos(math.pi * x)) / 2)
-
-
-def size_at(step: int, steps: int, size: int, single: bool = False) -> int:
-    """Picture size of a step, a multiple of 16; the same for every step of single pictures."""
-    grown = [part for start, part in PROGRESSIVE if step >= start * steps][-1]
-    part = CLOSE_SIZE if single else grown
-    return min(size, max(32, round(part * size / 16) * 16))
-
-
-class _Keys:
-    """Batch sampler: keys (index, seed) of every step from ``first`` on, from the seed alone."""
-
-    def __init__(self, count: int, batch: int, first: int, steps: int, seed: int) -> None:
-        self.count, self.batch, self.first, self.steps, self.seed = count, batch, first, steps, seed
-
-    def __iter__(self):
-        for step in range(self.first, self.steps):
-            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
-            # Without replacement inside an epoch: a permutation of the epoch, cut into batches.
-            per_epoch = max(1, self.count // self.batch)
-            epoch, place = divmod(step, per_epoch)
-            order = torch.randperm(
-                self.count, generator=torch.Generator().manual_seed(self.seed * 7919 + epoch)
-            )
-            chosen = order[place * self.batch : (place + 1) * self.batch].tolist()
-            seeds = torch.randint(2**31, (len(chosen),), generator=generator).tolist()
-            yield list(zip(chosen, seeds, strict=True))
-
-    def __len__(self) -> int:
-        return self.steps - self.first
-
-
-class _FolderWindows:
-    """A folder's clips in the form of the synthetic windows: labels on the clip's later frames."""
-
-    def __init__(self, clips) -> None:
-        self.clips, self.labels = clips, clips.labels
-
-    def __len__(self) -> int:
-        return len(self.clips)
-
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Tensor, int, Tensor]:
-        frames, label = self.clips[key]
-        labels = torch.full((len(frames),), IGNORE)
-        labels[int(KNOWN_PART * len(frames)) :] = label
-        return frames, labels, label, torch.zeros(len(frames), 0)
+# What a run may be resumed with another value of.
+NOT_SETTINGS = ("out", "cpu", "workers", "stop", "accumulate", "compile")
 
 
 def start_from(model: VideoClassifier, path: Path, labels: list[str]) -> list[str]:
@@ -125,40 +67,39 @@ def start_from(model: VideoClassifier, path: Path, labels: list[str]) -> list[st
     return sorted(set(own) - set(fits))
 
 
-def model_config(args: argparse.Namespace) -> ModelConfig:
-    """What the command line leaves open comes from ``--from``, and without it is the default."""
-    base = checkpoint.load(args.start).config if args.start else ModelConfig(size=SIZE)
-    names = ("backbone", "temporal", "width", "size", "frames", "location", "shift")
-    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    if args.causal or args.bidirectional:
-        given["causal"] = args.causal
-    try:
-        return replace(base, **given)
-    except ValueError as error:
-        raise BadInput(f"no such model: {error}") from None
-
-
-def start_run(args: argparse.Namespace, config: ModelConfig, labels: list[str], poses: int) -> Run:
+def start_run(
+    args: argparse.Namespace, config: ModelConfig, labels: list[str], poses: int,
+    world: World, device: torch.device,
+) -> Run:  # fmt: skip
     """A new run, or the one that ``--out`` holds; ``poses`` is the number of pose targets."""
-    device = torch.device("cuda" if torch.cuda.is_available() and not args.cpu else "cpu")
+    recipe = RECIPES[recipe_name(args)]
     model = VideoClassifier(config)
     if args.start:
         fresh = start_from(model, args.start, labels)
-        print(f"started from {args.start}; {len(fresh)} tensors are new: {_families(fresh)}")
+        if world.leads:
+            print(f"started from {args.start}; {len(fresh)} tensors are new: {_families(fresh)}")
     trainee = Trainee(model, poses).to(device, memory_format=torch.channels_last)
     if device.type == "cpu":
         replace_strided_depthwise(trainee)
     average = VideoClassifier(config).to(device, memory_format=torch.channels_last)
     average.load_state_dict(model.state_dict())
-    optimizer = torch.optim.AdamW(parameter_groups(trainee, args.weight_decay), lr=args.lr)
-    settings = {k: v for k, v in vars(args).items() if k not in ("out", "cpu", "workers", "stop")}
-    settings = json.loads(json.dumps(settings, default=str))
-    run = Run(trainee, average, optimizer, labels, settings)
+    settings = {k: v for k, v in vars(args).items() if k not in NOT_SETTINGS}
+    run = Run(
+        trainee, average, make_optimizer(trainee, recipe, args.lr, args.weight_decay), labels,
+        json.loads(json.dumps(settings, default=str)), recipe, trainee,
+        "fp32" if args.fp32 else args.precision or "bf16", mirrored(args, labels), world,
+    )  # fmt: skip
     if (args.out / STATE).exists():
         run.restore(args.out / STATE)
-        print(f"resumed {args.out} at step {run.step} of {args.steps}")
+        if world.leads:
+            print(f"resumed {args.out} at step {run.step} of {args.steps}")
+    run.net = distributed.parallel(trainee, device)
+    if args.compile:
+        run.net = torch.compile(run.net)
     # Without a state as well: a run that starts over in its folder starts its log over.
-    trim_log(args.out / LOG, run.step)
+    if world.leads:
+        trim_log(args.out / LOG, run.step)
+    distributed.wait()
     return run
 
 
@@ -190,60 +131,123 @@ def train(args: argparse.Namespace) -> Path:
     torch.manual_seed(args.seed)
     check_folder("--out", args.out)
     config = model_config(args)
-    windows = open_windows(args.data, config, args.clips, args.difficulty, args.seed, args.workers)
-    if args.data:
-        windows = _FolderWindows(windows)
+    recipe = RECIPES[recipe_name(args)]
+    world, device = distributed.start(args.cpu)
+    windows, clips = open_data(args, config, recipe, world)
+    settle(args, recipe, len(windows))
     config = replace(config, num_classes=len(windows.labels))
-    held_out = open_clips(
-        args.data, "val", config, args.val_clips, labels=windows.labels,
-        difficulty=args.difficulty, replace=False,
-    )  # fmt: skip
-    run = start_run(args, config, windows.labels, poses=windows[(0, 0)][3].shape[-1])
-    keys = _Keys(len(windows), min(args.batch, len(windows)), run.step, args.steps, args.seed)
-    loader = DataLoader(windows, batch_sampler=keys, num_workers=args.workers)
-    checks = DataLoader(held_out, batch_size=pass_size(run.device), num_workers=args.workers)
-    checks = list(checks)  # rendered or decoded once
+    parts = world.size * args.accumulate
+    batch = min(args.batch, len(windows) // parts * parts)
+    keys = Keys(len(windows), batch, 0, args.steps, args.seed, parts, world)
+    poses = windows[(0, 0)][3].shape[-1]
+    run = start_run(args, config, windows.labels, poses, world, device)
+    keys.first = run.step
     args.out.mkdir(parents=True, exist_ok=True)  # not before everything is known to be usable
+    try:
+        checks = held_out(clips, pass_size(device), args.workers, world)
+        loader = DataLoader(
+            windows, batch_sampler=keys, num_workers=args.workers,
+            pin_memory=device.type == "cuda",
+        )  # fmt: skip
+        _steps(run, args, loader, keys, checks)
+    except Exception as error:
+        raise explained(error, run, args.out) from error
+    if world.leads:
+        save_last(run, args.out)
+        print(f"best validation accuracy {run.best:.2f} %: {args.out / BEST}")
+    distributed.stop()
+    return args.out / BEST
+
+
+def _steps(
+    run: Run, args: argparse.Namespace, loader: DataLoader, keys: Keys, checks: Iterable
+) -> None:
+    """Train to the end or to ``--stop``, with validations, log and saved states."""
+    config, recipe, out = run.config, run.recipe, args.out
     bar = tqdm(
-        loader, initial=run.step, total=args.steps, desc=args.out.name, unit="step", mininterval=5
-    )
-    single = config.frames == 1
+        range(run.step, args.steps), initial=run.step, total=args.steps, desc=out.name, unit="step",
+        mininterval=5, disable=not run.world.leads,
+    )  # fmt: skip
     saved = time.monotonic()
     began = saved - run.seconds
-    for batch in bar:
-        size = size_at(run.step, args.steps, config.size, single)
-        rate = learning_rate(run.step, args.steps, args.lr)
-        generator = torch.Generator().manual_seed(args.seed * 15_485_863 + run.step)
-        train_step(run, batch, size, rate, not args.fp32, generator)
+    if not (out / STATE).exists():
+        _save(run, out, run.seconds)  # so that whatever ends the run leaves one
+    pace, batches = Pace(), iter(loader)
+    for step in bar:
+        size = size_at(step, args.steps, config.size, config.frames == 1)
+        size = size if recipe.augment else config.size
+        rate = learning_rate(step, args.steps, args.lr, recipe.falls)
+        with pace.waiting():
+            chunks = [(next(batches), _generator(args.seed, step, c, keys)) for c in keys.chunks]
+        train_step(run, chunks, size, rate)
+        pace.clips += keys.batch
         if run.step % 20 == 0:
             bar.set_postfix({k: f"{v:.3f}" for k, v in run.smoothed.items()}, refresh=False)
         at_end = run.step in (args.steps, args.stop)
         if run.step % args.every == 0 or at_end:
             # Single pictures are shown close in training, but whole here, at the final size.
-            size = config.size if single else size
-            _check(run, args.out, validate(run.average, checks, size), size, rate, began)
+            size = config.size if config.frames == 1 else size
+            speed = pace.read()
+            _check(run, out, validate(run.average, checks, size), size, rate, began, speed)
+            pace = Pace()
         if at_end or time.monotonic() - saved > SAVE_SECONDS:
-            run.seconds = time.monotonic() - began
-            run.save(args.out / STATE)
+            _save(run, out, time.monotonic() - began)
             saved = time.monotonic()
         if at_end:
             break
-    print(f"best validation accuracy {run.best:.2f} %: {args.out / BEST}")
-    return args.out / BEST
 
 
-def _check(run: Run, out: Path, accuracy: float, size: int, rate: float, began: float) -> None:
+def _generator(seed: int, step: int, chunk: int, keys: Keys) -> torch.Generator:
+    """Of all draws for one chunk of a step."""
+    return torch.Generator().manual_seed((seed * 15_485_863 + step) * keys.parts + chunk)
+
+
+def _save(run: Run, out: Path, seconds: float) -> None:
+    run.seconds, run.saved_step = seconds, run.step
+    if run.world.leads:
+        run.save(out / STATE)
+
+
+class Pace:
+    """Clips a second since it was made, and the part of that time that went by waiting for them."""
+
+    def __init__(self) -> None:
+        self.clips, self.waited, self.began = 0, 0.0, time.monotonic()
+
+    @contextlib.contextmanager
+    def waiting(self):
+        began = time.monotonic()
+        yield
+        self.waited += time.monotonic() - began
+
+    def read(self) -> dict[str, float]:
+        """For the log."""
+        seconds = max(1e-9, time.monotonic() - self.began)
+        return {
+            "clips_per_second": round(self.clips / seconds, 2),
+            "waited": round(self.waited / seconds, 3),
+        }
+
+
+def _check(
+    run: Run, out: Path, accuracy: float, size: int, rate: float, began: float,
+    speed: dict[str, float],
+) -> None:  # fmt: skip
     """Log a validation, and keep the average when it is the best at this size."""
+    better = accuracy >= run.best or size != run.best_size
+    if better:
+        run.best, run.best_size = accuracy, size
+    if not run.world.leads:
+        return
     record = {
         "step": run.step, "accuracy": round(accuracy, 3), "lr": rate, "size": size,
-        "seconds": round(time.monotonic() - began, 1),
-        **{f"loss_{k}": round(v, 4) for k, v in run.smoothed.items()},
+        "seconds": round(time.monotonic() - began, 1), **speed,
+        **{f"loss_{k}": round(v, 4) + 0.0 for k, v in run.smoothed.items()},
     }  # fmt: skip
     with (out / LOG).open("a") as log:
         log.write(json.dumps(record) + "\n")
     tqdm.write(json.dumps(record))
-    if accuracy >= run.best or size != run.best_size:
-        run.best, run.best_size = accuracy, size
+    if better:
         info = {"settings": run.settings, "step": run.step, "validation_top1": accuracy}
         checkpoint.save(out / BEST, run.average, run.labels, info)
 
@@ -259,48 +263,7 @@ def _families(names: list[str]) -> str:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line; see ``--help``."""
-    parser = Parser(
-        prog="python -m core.train",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("--out", type=Path, required=True, help="folder for state, log and best checkpoint")
-    add("--data", type=Path, help="folder of clips, one sub-folder a class; default: synthetic")
-    add("--from", dest="start", type=Path, help="checkpoint to start from; what fits is copied")
-    add("--backbone", choices=sorted(BACKBONES), help="default: mobilenet_v2, or that of --from")
-    add("--temporal", choices=list(TEMPORAL), help="none is TSN, shift is TSM; default: action")
-    direction = parser.add_mutually_exclusive_group()
-    direction.add_argument(
-        "--causal", action="store_true", help="the past alone; default, or --from's"
-    )
-    direction.add_argument(
-        "--bidirectional", action="store_true", help="see the future too; cannot be streamed"
-    )
-    add("--location", type=whole(1), help="of the temporal module in its block, default 1")
-    add("--shift", choices=SHIFTS, help="learned: train its taps; default: fixed, or --from's")
-    add("--width", type=positive, help="channel multiplier of the backbone, default 1")
-    add("--size", type=whole(LEAST_SIZE), help=f"picture side in pixels, default {SIZE}")
-    add(
-        "--frames",
-        type=whole(1),
-        help="frames of a window, default 16; 1 trains on single pictures",
-    )
-    add("--clips", type=whole(1), default=12000, help="synthetic windows to render and train on")
-    add("--difficulty", default="default", help="of the synthetic clips: easy, default, hard")
-    add("--steps", type=whole(1), default=3000)
-    add("--batch", type=whole(1), default=16, help="clips a step")
-    add("--lr", type=positive, default=2e-3, help="peak learning rate of AdamW")
-    add("--weight-decay", type=number, default=0.02)
-    add("--seed", type=whole(0, MOST_SEED), default=0)
-    add("--every", type=whole(1), default=250, help="steps between validations")
-    add("--val-clips", type=whole(1), default=270, help="held-out clips of a validation")
-    workers = max(1, (os.cpu_count() or 2) // 2)
-    add("--workers", type=whole(0), default=workers, help="loader processes")
-    add("--stop", type=whole(1), help="stop after this step, to be resumed later")
-    add("--fp32", action="store_true", help="no bfloat16 autocast")
-    add("--cpu", action="store_true", help="do not use a GPU")
-    return parser.parse_args(argv)
+    return parse_options(argv, __doc__)
 
 
 def main(argv: list[str] | None = None) -> int:

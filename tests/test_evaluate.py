@@ -4,16 +4,28 @@ import json
 
 import pytest
 import torch
+from datasets import write_jester
 from helpers import make_model
+from PIL import Image
 
 import core.evaluate
-from core import checkpoint
-from core.data import synthetic
+from core import checkpoint, confusion
+from core.data import open_clips, synthetic
 from core.data.gestures import LABELS, TIME_PAIRS
+from core.data.source import Source
+from core.data.transforms import normalise
 from core.errors import BadInput
-from core.evaluate import by_class, gesture_decisions, pair_accuracy, stream_logits
+from core.evaluate import (
+    by_class,
+    clip_logits,
+    gesture_decisions,
+    pair_accuracy,
+    stream_logits,
+)
 from core.evaluate import main as evaluate
 from core.model import ModelConfig
+
+ROUNDING = 1e-5  # float32 sums in another order, of probabilities
 
 
 def test_evaluation_refuses_what_it_cannot_give(tmp_path):
@@ -25,6 +37,10 @@ def test_evaluation_refuses_what_it_cannot_give(tmp_path):
         (["--data", str(tmp_path), "--streams", "1"], "leave them or --data out"),
         (["--data", str(tmp_path), "--pairs", "1"], "leave them or --data out"),
         (["--json", str(tmp_path / "missing" / "report.json")], "folder that exists"),
+        (["--confusion", str(tmp_path / "missing" / "m.png")], "folder that exists"),
+        (["--views", "10x3"], "--views are of clips in a folder"),
+        (["--views", "10x0"], "10x0 is not CLIPSxCROPS"),
+        (["--stream", "v.mp4", "--truth", "t.csv"], "cannot stream"),
     ):
         with pytest.raises(BadInput, match=reason):
             evaluate([*argv, *more])
@@ -128,6 +144,50 @@ def test_pair_accuracy_of_known_answers(answer, expected, monkeypatch):
     assert model.shown == [name for pair in TIME_PAIRS for _ in range(4) for name in pair]
     seeds = {clips.seed for clips in made} | {0}  # 0 is that of the clips that --clips asks for
     assert len(seeds) == 1 + len(TIME_PAIRS), "scenes are used twice"
+
+
+def test_confusions_are_counted_and_named():
+    says, labels = torch.tensor([0, 1, 1, 2, 1]), torch.tensor([0, 0, 0, 2, 2])
+    matrix = confusion.count(says, labels, 3)
+    assert matrix.tolist() == [[1, 2, 0], [0, 0, 0], [0, 1, 1]]
+    assert confusion.worst(matrix, ["a", "b", "c"]) == [
+        {"class": "a", "called": "b", "clips": 2},
+        {"class": "c", "called": "b", "clips": 1},
+    ]
+
+
+@pytest.mark.parametrize("classes", [3, 27, 174])
+def test_confusion_matrix_is_a_picture(tmp_path, classes):
+    path = tmp_path / "matrix.png"
+    matrix = torch.randint(0, 9, (classes, classes), generator=torch.Generator().manual_seed(0))
+    confusion.draw(path, matrix, [f"class {i}" for i in range(classes)])
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        assert min(image.size) > 200
+    assert [p.name for p in tmp_path.iterdir()] == ["matrix.png"]
+
+
+def test_views_of_a_clip_are_averaged_as_probabilities(tmp_path):
+    """Ten clips and three crops: what 30 single passes give, averaged after the softmax."""
+    root = write_jester(tmp_path / "jester", val=2)
+    path, report = tmp_path / "model.safetensors", tmp_path / "report.json"
+    model = make_model(causal=False, size=32, frames=4, num_classes=27)
+    checkpoint.save(path, model, list(LABELS))
+    source = Source(root)
+    clips = open_clips(source, "val", model.config, labels=list(LABELS), views=(10, 3))
+    logits, labels = clip_logits(model, clips, 0, "views")
+    mean, std = model.config.mean, model.config.std
+    with torch.no_grad():
+        passes = [model(normalise(view[None], mean, std)) for view in clips[1][0]]
+    expected = torch.cat(passes).softmax(-1).mean(0)
+    assert (logits[1].exp() - expected).abs().max() < ROUNDING
+    assert labels.tolist() == [r.label for r in clips.records]
+    argv = ["--checkpoint", str(path), "--data", str(root), "--views", "10x3", "--workers", "0"]
+    argv += ["--confusion", str(tmp_path / "m.png"), "--json", str(report), "--clips", "1"]
+    assert evaluate(argv) == 0
+    found = json.loads(report.read_text())
+    assert (found["split"], found["views"], found["clips"]) == ("val", "10x3", 1)
+    assert (tmp_path / "m.png").exists()
 
 
 def test_top1_by_class():

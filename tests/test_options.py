@@ -6,18 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from core import evaluate, timeline, train
+from core import cam, evaluate, timeline, train
+from core.data import __main__ as data
 from core.data import synthetic
 from core.errors import BadInput
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = {"train": train, "evaluate": evaluate, "data.synthetic": synthetic, "timeline": timeline}
+COMMANDS = {
+    "train": train, "evaluate": evaluate, "data.synthetic": synthetic, "timeline": timeline,
+    "cam": cam, "data": data,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_unknown_option_is_one_line_that_names_it_and_the_help(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    given = ["--out", "run"] if name == "train" else []
+    given = {"train": ["--out", "run"], "cam": ["--video", "clip.mp4"]}.get(name, [])
     with pytest.raises(BadInput) as caught:
         COMMANDS[name].main([*given, "--no-such-option"])
     line = str(caught.value)
@@ -36,6 +40,11 @@ def test_unknown_option_is_one_line_that_names_it_and_the_help(name, tmp_path, m
         ("evaluate", ["--split", "all"], "'all'"),
         ("data.synthetic", [], "nothing to do: give --sheet FILE or --write DIR"),
         ("data.synthetic", ["--write", "clips", "--difficulty", "brutal"], "'brutal'"),
+        ("cam", [], "--video --class is required"),
+        ("cam", ["--class", "Waving"], "'Waving'"),
+        ("data", [], "--data DIR"),
+        ("data", ["--data", "x", "--max-broken", "-1"], "-1 is not a number"),
+        ("evaluate", ["--views", "10"], "10 is not CLIPSxCROPS"),
         ("timeline", ["--seconds", "0"], "0 is not a number above 0"),
         ("timeline", ["--stream", "first\nsecond"], "first second is not a whole number"),
     ],
@@ -67,3 +76,11 @@ def test_help_is_still_shown(name, capsys):
         COMMANDS[name].main(["--help"])
     assert caught.value.code == 0
     assert f"python -m core.{name}" in capsys.readouterr().out
+
+
+def test_rendered_gestures_need_no_reader_of_files():
+    """On a GPU machine PyAV, Pillow and matplotlib may be missing."""
+    block = "import sys; sys.modules.update(dict.fromkeys(('av', 'PIL', 'matplotlib')));"
+    program = f"{block} import core.train, core.evaluate, core.cam, core.data.windows"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -57,6 +57,9 @@ def test_killed_and_resumed_equals_never_killed(tmp_path, monkeypatch):
     run([*TINY, "--out", str(parts)])
     logs = [[json.loads(r) for r in (p / "log.jsonl").open()] for p in (whole, parts)]
     seconds = [[r.pop("seconds") for r in records] for records in logs]
+    for record in (r for records in logs for r in records):
+        assert record.pop("clips_per_second") > 0
+        assert 0 <= record.pop("waited") <= 1
     assert logs[0] == logs[1]
     assert seconds[1] == sorted(seconds[1]), "time does not run on"
     states = [torch.load(p / "state.pt", weights_only=True) for p in (whole, parts)]

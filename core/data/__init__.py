@@ -4,6 +4,7 @@ from pathlib import Path
 
 from torch.utils.data import Dataset
 
+from core.data.source import Source
 from core.errors import BadInput
 from core.model import ModelConfig
 
@@ -12,7 +13,7 @@ CACHE = Path("runs") / "windows"
 
 
 def open_clips(
-    data: Path | None,
+    data: Path | Source | None,
     split: str,
     config: ModelConfig,
     count: int | None = None,
@@ -21,22 +22,36 @@ def open_clips(
     difficulty: str = "default",
     seed: int = 0,
     replace: bool = True,
+    views: tuple[int, int] = (1, 1),
 ) -> Dataset:
     """Clips of a split in the size and frame rate of ``config``.
 
     Items are ``(uint8 (T, 3, S, S) RGB, class index)``, ``.labels`` names the classes and
     ``.broken`` lists a folder's clips that cannot be opened, which are left out. ``replace`` tells
-    what becomes of a clip that is found damaged later: see ``FolderClips``. Raises ``BadInput``
-    when the folder is unusable, the labels do not fit or ``count`` is not positive.
+    what becomes of a clip that is found damaged later: see ``FolderClips``. ``data`` is a folder or
+    what a command line said about one; ``views`` are the clips and crops of each, stacked in front
+    (V, T, 3, S, S) where there are several. Raises ``BadInput`` when the folder is unusable, the
+    labels do not fit or ``count`` is not positive.
     """
     if count is not None and count < 1:
         raise BadInput(f"{count} clips: ask for at least one")
     shape = {"frames": config.frames, "size": config.size, "frame_rate": config.frame_rate}
-    if data is not None:
-        from core.data.folder import FolderClips
+    source = _source(data)
+    if source is not None:
+        from core.data.layouts import open_records
         from core.data.subset import first
 
-        clips = FolderClips(Path(data), split, labels=labels, seed=seed, replace=replace, **shape)
+        if not source.is_plain or views != (1, 1):
+            clips = open_records(
+                source, split, config, labels=labels, seed=seed, replace=replace, views=views
+            )
+            return first(clips, count)
+        from core.data.folder import FolderClips
+
+        clips = FolderClips(
+            source.data, split, labels=labels, seed=seed, replace=replace,
+            max_broken=source.max_broken, **shape,
+        )  # fmt: skip
         clips.check()
         return first(clips, count)
     from core.data.synthetic import SyntheticClips
@@ -52,16 +67,37 @@ def open_clips(
     return clips
 
 
+def _source(data: Path | Source | None) -> Source | None:
+    if data is None:
+        return None
+    source = data if isinstance(data, Source) else Source(Path(data))
+    return None if source.data is None else source
+
+
 def open_windows(
-    data: Path | None, config: ModelConfig, count: int, difficulty: str, seed: int, workers: int
+    data: Path | Source | None,
+    config: ModelConfig,
+    count: int,
+    difficulty: str,
+    seed: int,
+    workers: int,
+    protocol: bool = False,
 ) -> Dataset:
-    """Training windows: random cuts of a folder's clips, or of synthetic windows on disk."""
-    if data is not None:
+    """Training windows: random cuts of a folder's clips, or of synthetic windows on disk.
+
+    ``protocol`` asks for the papers' training view of a plain folder too.
+    """
+    source = _source(data)
+    if source is not None:
+        if protocol or not source.is_plain:
+            from core.data.layouts import open_records
+
+            return open_records(source, "train", config, seed=seed, train=True)
         from core.data.folder import FolderClips
 
         clips = FolderClips(
-            Path(data), "train", frames=config.frames, size=config.size,
-            frame_rate=config.frame_rate, seed=seed, train=True,
+            source.data, "train", frames=config.frames, size=config.size,
+            frame_rate=config.frame_rate, seed=seed, train=True, max_broken=source.max_broken,
         )  # fmt: skip
         clips.check()  # before the loader's workers, who each would find out for themselves
         return clips

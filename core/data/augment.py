@@ -1,11 +1,15 @@
 """Batch augmentation: crop, scale, mirror and colour, one draw a clip, on any device."""
 
+import json
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from core.data.gestures import LABELS, LATERAL, TIME_PAIRS
 from core.data.scenes import POSE_TARGETS, POSE_VALUES
+from core.errors import BadInput
 
 CROP = (0.78, 1.0)  # side of the crop, as a part of the picture's
 CLOSE = (0.55, 0.95)  # the same for single pictures, around the hand
@@ -26,6 +30,32 @@ def mirror_map(labels: list[str]) -> Tensor | None:
         if pair[0] in LATERAL:
             a, b = (labels.index(name) for name in pair)
             swapped[a], swapped[b] = b, a
+    return torch.tensor(swapped)
+
+
+def flip_map(path: Path, labels: list[str]) -> Tensor:
+    """What each class becomes in a mirror, from a JSON file of pairs of names.
+
+    ``{"Swiping Left": "Swiping Right"}`` swaps both; classes that are not named stay. Raises
+    ``BadInput`` when the file is no such map of these classes.
+    """
+    try:
+        pairs = json.loads(path.read_text())
+        named = list(pairs.items())
+    except (OSError, ValueError, AttributeError) as error:
+        raise BadInput(
+            f"--flip {path} is not a JSON map of classes ({error}): give one like "
+            '{"Swiping Left": "Swiping Right"}'
+        ) from None
+    swapped = list(range(len(labels)))
+    for pair in named:
+        unknown = [name for name in pair if name not in labels]
+        if unknown:
+            raise BadInput(f"--flip {path} names {unknown[0]!r}: the data has no such class")
+        a, b = (labels.index(name) for name in pair)
+        if swapped[a] not in (a, b) or swapped[b] not in (a, b):
+            raise BadInput(f"--flip {path} gives {pair[0]!r} or {pair[1]!r} two mirror images")
+        swapped[a], swapped[b] = b, a
     return torch.tensor(swapped)
 
 

@@ -23,7 +23,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from core.data.sampling import window
 from core.data.scenes import IGNORE
+from core.data.source import MAX_BROKEN
 from core.data.video import (
     VIDEO_SUFFIXES,
     Unreadable,
@@ -36,27 +38,13 @@ from core.data.video import (
 )
 from core.errors import BadInput
 
-__all__ = ["SPLITS", "FolderClips", "write_clip"]
+__all__ = ["SPLITS", "FolderClips", "window", "write_clip"]
 
 SPLITS = ("train", "val", "test")
 SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
 LEAST_TO_SPLIT = 3  # clips of a class; with fewer, all of them train
-# One broken clip in a thousand is life; one in ten is a wrong folder or a failed download. A single
-# one never stops a run, or a set of five clips could not lose any.
-MAX_BROKEN_FRACTION = 0.1
-LEAST_BROKEN = 2
 
 Clip = tuple[Path, int]  # file or frame folder, index of its class
-
-
-def window(count: int, frames: int, start: int | None = None) -> np.ndarray:
-    """Indices of ``frames`` consecutive frames out of ``count``, the centre ones by default.
-
-    A shorter clip is padded with its first and last frame, symmetrically, the odd one at the end.
-    """
-    if start is None or count < frames:
-        start = (count - frames) // 2 if count >= frames else -((frames - count) // 2)
-    return np.clip(np.arange(start, start + frames), 0, count - 1)
 
 
 def split_of(clips: list[str]) -> dict[str, str]:
@@ -97,7 +85,7 @@ class FolderClips(Dataset):
     DataLoader each have their own list: call ``check`` before they start.
 
     Raises ``BadInput``: root missing, a file, empty or without two classes; labels that do not
-    match; a class without clips; a tenth of the clips unreadable.
+    match; a class without clips; more than ``max_broken`` of the clips unreadable.
     """
 
     def __init__(
@@ -112,6 +100,7 @@ class FolderClips(Dataset):
         seed: int = 0,
         train: bool = False,
         replace: bool = True,
+        max_broken: float = MAX_BROKEN,
     ) -> None:
         if split not in SPLITS:
             raise BadInput(f"split {split!r} is unknown: choose one of {', '.join(SPLITS)}")
@@ -123,6 +112,7 @@ class FolderClips(Dataset):
         self.seed = seed
         self.train = train
         self.replace = replace
+        self.max_broken = max_broken
         self.broken: list[tuple[Path, str]] = []
         self.labels, self.clips = find_clips(self.root, split, labels)
         self._total = Counter(label for _, label in self.clips)
@@ -189,7 +179,8 @@ class FolderClips(Dataset):
         # In one piece, newline included: workers and the main process share stderr.
         sys.stderr.write(f"warning: {path} cannot be read ({reason}): skipped\n")
         total, count = self._total.total(), len(self.broken)
-        if count >= LEAST_BROKEN and count > MAX_BROKEN_FRACTION * total:
+        # A single one never stops a run that allows any, or five clips could not lose one.
+        if count > max(self.max_broken * total, 1 if self.max_broken else 0):
             first, why = self.broken[0]
             raise BadInput(
                 f"{self.root}: {count} of {total} {self.split} clips cannot be read, first {first} "

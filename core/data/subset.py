@@ -9,4 +9,7 @@ def first(clips: Dataset, count: int | None) -> Dataset:
         return clips
     chosen = Subset(clips, [i * len(clips) // count for i in range(count)])
     chosen.labels, chosen.broken = clips.labels, getattr(clips, "broken", [])
+    for name in ("split", "views"):
+        if hasattr(clips, name):
+            setattr(chosen, name, getattr(clips, name))
     return chosen

@@ -6,10 +6,9 @@ orientation. What cannot be read raises ``Unreadable`` with the reason.
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import TypeVar
 
 import av
 import numpy as np
@@ -17,55 +16,13 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from core.data.rate import MAX_SECONDS, Unreadable, at_rate
 from core.data.transforms import resize_crop
 from core.errors import BadInput
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".webm", ".avi", ".mov", ".mkv", ".m4v"})
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
-MAX_SECONDS = 120.0  # a clip is one gesture; longer files would fill the memory
-TIE = 1e-6  # seconds: time stamps are rounded, and a tie must not fall either way
 LEAST_WHOLE = 0.5  # a file with fewer of its announced frames than this was cut off
-
-T = TypeVar("T")
-
-
-class Unreadable(Exception):
-    """A clip that cannot be decoded; the message is the reason in one line."""
-
-
-def at_rate(frames: Iterable[tuple[float, T]], rate: float) -> Iterator[T]:
-    """Resample ``(seconds, frame)`` pairs to ``rate`` frames a second, nearest in time.
-
-    Ticks start at the first frame and end before the last one does, which lasts as long as the
-    median of the others. On a tie the earlier frame is taken. Frames are repeated where the source
-    is slower. A frame whose time is not after the one before it is dropped.
-
-    Raises ``Unreadable`` past ``MAX_SECONDS``.
-    """
-    start = last = None
-    tick = 0
-    gaps: list[float] = []
-    held: T
-    for seconds, frame in frames:
-        if start is None:
-            start = last = seconds
-            held = frame
-            continue
-        if seconds <= last:
-            continue
-        if seconds - start > MAX_SECONDS:
-            raise Unreadable(f"longer than {MAX_SECONDS:g} s: cut it into one gesture a file")
-        while start + tick / rate <= (last + seconds) / 2 + TIE:
-            yield held
-            tick += 1
-        gaps.append(seconds - last)
-        last, held = seconds, frame
-    if start is None:
-        return
-    end = last + (float(np.median(gaps)) if gaps else 1 / rate)
-    while tick == 0 or start + tick / rate < end - TIE:
-        yield held
-        tick += 1
 
 
 def read_clip(path: Path, rate: float, size: int) -> Tensor:
@@ -79,9 +36,9 @@ def read_clip(path: Path, rate: float, size: int) -> Tensor:
     return torch.stack(small)
 
 
-def at_rate_pixels(path: Path, rate: float) -> Iterator[np.ndarray]:
+def at_rate_pixels(path: Path, rate: float, most: float = MAX_SECONDS) -> Iterator[np.ndarray]:
     """Upright RGB frames ``(H, W, 3)``, uint8, at ``rate``, in the file's own size."""
-    for frame in at_rate(decoded(path), rate):
+    for frame in at_rate(decoded(path), rate, most):
         yield upright(frame)
 
 
@@ -127,13 +84,17 @@ def frame_files(folder: Path) -> list[Path]:
 
 def read_image(path: Path, size: int) -> Tensor:
     """One frame image: uint8 ``(3, size, size)``, RGB, upright. Raises ``Unreadable``."""
+    return resize_crop(np.array(open_image(path)), size)
+
+
+def open_image(path: Path) -> Image.Image:
+    """One frame image, RGB, upright, in its own size. Raises ``Unreadable``."""
     try:
         with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image).convert("RGB")
+            return ImageOps.exif_transpose(image).convert("RGB")
     # Pillow raises SyntaxError on a broken PNG, and its bomb error is none of the others.
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise Unreadable(f"{path.name}: {_one_line(error)}") from None
-    return resize_crop(np.array(upright), size)
 
 
 def probe(path: Path) -> None:

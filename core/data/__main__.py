@@ -1,0 +1,86 @@
+"""Look at a data set and measure how fast its clips are read.
+
+    python -m core.data --data DIR --workers 0 2 4
+
+Prints what the folder was recognised as and what each split holds, then clips a second of training
+batches for each number of loader processes, the first batch of each not counted.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from core.data.layouts import listing, open_records
+from core.data.source import add_options, source_of
+from core.errors import BadInput, run_main
+from core.model import LEAST_SIZE, ModelConfig
+from core.options import Parser, positive, whole
+
+
+def throughput(clips: Dataset, batch: int, workers: int, count: int) -> float:
+    """Clips a second of a loader over the first ``count`` clips, without its first batch."""
+    keys = [[(i, 0) for i in part.tolist()] for part in torch.arange(count).split(batch)]
+    loader = DataLoader(clips, batch_sampler=keys, num_workers=workers)
+    seen, began = 0, 0.0
+    with tqdm(total=count, desc=f"{workers} workers", unit="clip", disable=None) as bar:
+        for place, (frames, _) in enumerate(loader):
+            bar.update(len(frames))
+            if place == 0:
+                began = time.perf_counter()
+                continue
+            seen += len(frames)
+    return seen / max(1e-9, time.perf_counter() - began)
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """The command line; see ``--help``."""
+    parser = Parser(
+        prog="python -m core.data",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_options(parser)
+    add = parser.add_argument
+    add("--workers", type=whole(0), nargs="+", default=[0, 2, 4], help="loader processes to try")
+    add("--clips", type=whole(2), default=256, help="clips to read for each")
+    add("--batch", type=whole(1), default=16)
+    add("--frames", type=whole(1), default=8)
+    add("--size", type=whole(LEAST_SIZE), default=224)
+    add("--frame-rate", type=positive, default=10.0, help="of windows")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point."""
+    args = parse(argv)
+    if args.data is None:
+        raise BadInput("nothing to read: give a folder of clips with --data DIR")
+    source = source_of(args)
+    config = ModelConfig(
+        causal=False, size=args.size, frames=args.frames, frame_rate=args.frame_rate
+    )
+    data = open_records(source, "train", config, train=True)
+    print(f"{Path(args.data)}: {source.kind}, {len(data.labels)} classes")
+    print(f"train: {len(data)} clips, {len(data.broken)} missing")
+    for split in ("val", "test"):
+        try:
+            found = listing(source, split, data.labels, args.frame_rate)
+        except BadInput as error:  # a folder need not have every split
+            print(f"{split}: {error}")
+            continue
+        if found.split == split:
+            print(f"{split}: {len(found.records)} clips, {len(found.missing)} missing")
+    count = min(args.clips, len(data))
+    batch = min(args.batch, max(1, count // 2))  # the first batch is not counted
+    for workers in args.workers:
+        rate = throughput(data, batch, workers, count)
+        print(f"{workers} workers: {rate:.1f} clips/s of {args.frames} x {args.size} x {args.size}")
+    return 0
+
+
+if __name__ == "__main__":
+    run_main(main)

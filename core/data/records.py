@@ -1,0 +1,217 @@
+"""Clips of a data set as its label files list them: reading, sampling, cropping, what is broken."""
+
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from core.data.crops import View, cut
+from core.data.sampling import choose
+from core.data.scenes import IGNORE
+from core.data.source import MAX_BROKEN
+from core.data.video import Unreadable, decoded, frame_files, open_image, upright
+from core.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Record:
+    """One labelled clip: a video file, or a folder of frame images at ``rate`` frames a second.
+
+    ``first`` and ``last`` are the numbers of the clip's frames where a folder holds a longer
+    recording, whose images are then named ``000001.jpg`` and so on.
+    """
+
+    path: Path
+    label: int
+    rate: float = 0.0
+    first: int | None = None
+    last: int | None = None
+
+    def __str__(self) -> str:
+        part = "" if self.first is None else f" frames {self.first} to {self.last}"
+        return f"{self.path}{part}"
+
+
+@dataclass
+class Listing:
+    """What a data set's label files give for one split.
+
+    ``missing`` are clips that are listed but not there, with the reason. ``split`` is the one that
+    was read, which is not the one that was asked for where that has no labels.
+    """
+
+    labels: list[str]
+    records: list[Record]
+    split: str
+    missing: list[tuple[str, str]] = field(default_factory=list)
+
+
+def frame_path(folder: Path, number: int) -> Path:
+    """The image of a frame of a long recording."""
+    return folder / f"{number:06d}.jpg"
+
+
+class RecordClips(Dataset):
+    """Clips as ``(uint8 (frames, 3, S, S) RGB, class index)``, or all test views of each.
+
+    With ``clips`` x ``view.crops`` above 1 an item's frames are (views, T, 3, S, S). With
+    ``train`` an item is asked for by ``(index, draw)`` and its random frames and crop depend on
+    both and on ``seed`` alone, so that any number of workers gives the same clips.
+
+    A clip that cannot be read is named on stderr, once for all workers, and replaced by the next
+    readable clip of its class; without ``replace`` its label is ``IGNORE``, so that no other clip
+    counts twice in an accuracy. Raises ``BadInput`` when more than ``max_broken`` of the clips are
+    missing or broken, at once for the missing ones.
+    """
+
+    def __init__(
+        self,
+        listing: Listing,
+        view: View,
+        *,
+        sampling: str,
+        frames: int,
+        frame_rate: float,
+        clips: int = 1,
+        seed: int = 0,
+        train: bool = False,
+        replace: bool = True,
+        max_broken: float = MAX_BROKEN,
+    ) -> None:
+        self.labels, self.records, self.split = listing.labels, listing.records, listing.split
+        self.view, self.sampling, self.frames, self.frame_rate = view, sampling, frames, frame_rate
+        self.views = clips * max(1, view.crops)
+        self.clips, self.seed, self.train, self.replace = clips, seed, train, replace
+        self.max_broken = max_broken
+        self.total = len(listing.records) + len(listing.missing)
+        self.missing = listing.missing
+        self._found: list[tuple[str, str]] = []  # broken ones, as this process met them
+        # One flag a record in shared memory: workers count a broken clip once, together.
+        self._flags = torch.zeros(len(self.records), dtype=torch.uint8).share_memory_()
+        for place, reason in self.missing:
+            _warn(f"{place} is missing ({reason}): skipped")
+        self._check_limit()
+
+    @property
+    def broken(self) -> list[tuple[str, str]]:
+        """What was missing, and what this process found broken so far."""
+        return self.missing + self._found
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, key: int | tuple[int, int]) -> tuple[Tensor, int]:
+        index, draw = key if isinstance(key, tuple) else (key, 0)
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        random = np.random.default_rng((self.seed, draw, index)) if self.train else None
+        label = self.records[index].label
+        count = len(self)
+        for at in (i % count for i in range(index, index + count)):
+            record = self.records[at]
+            if record.label != label:
+                continue
+            try:
+                return self.read(record, random), label
+            except Unreadable as error:
+                self._report(at, str(error))
+            if not self.replace:
+                return self._black(), IGNORE
+        raise BadInput(f"no {self.split} clip of class {self.labels[label]!r} can be read")
+
+    def read(self, record: Record, random: np.random.Generator | None = None) -> Tensor:
+        """Frames of a record in this set's view. Raises ``Unreadable``."""
+        source = source_of(record)
+        chosen = choose(
+            source.times, self.sampling, self.frames, self.frame_rate, random, self.clips
+        )
+        pictures = {int(i): source.picture(int(i)) for i in np.unique(chosen)}
+        first = pictures[int(chosen[0, 0])]
+        fitted = self.view.fitted(first.size)
+        boxes = self.view.boxes(fitted, random)
+        seen = [
+            {i: cut(picture, fitted, box, self.view.size) for i, picture in pictures.items()}
+            for box in boxes
+        ]
+        views = [np.stack([crop[int(i)] for i in clip]) for clip in chosen for crop in seen]
+        frames = torch.from_numpy(np.stack(views)).permute(0, 1, 4, 2, 3).contiguous()
+        return frames if self.views > 1 else frames[0]
+
+    def _black(self) -> Tensor:
+        shape = (self.frames, 3, self.view.size, self.view.size)
+        return torch.zeros(shape if self.views == 1 else (self.views, *shape), dtype=torch.uint8)
+
+    def _report(self, index: int, reason: str) -> None:
+        known = bool(self._flags[index])
+        self._flags[index] = 1
+        if not known:
+            _warn(f"{self.records[index]} cannot be read ({reason}): skipped")
+        if str(self.records[index]) not in dict(self._found):
+            self._found.append((str(self.records[index]), reason))
+        self._check_limit()
+
+    def _check_limit(self) -> None:
+        count = len(self.missing) + int(self._flags.sum())
+        # A single one does not stop a run that allows any.
+        if count > max(self.max_broken * self.total, 1 if self.max_broken else 0):
+            place, reason = self.broken[0] if self.broken else ("in another worker", "see above")
+            raise BadInput(
+                f"{count} of {self.total} {self.split} clips are missing or broken, first {place} "
+                f"({reason}): repair them, or allow more with --max-broken PERCENT"
+            )
+
+    def class_sizes(self) -> Counter:
+        """Clips by class index."""
+        return Counter(record.label for record in self.records)
+
+
+class _Video:
+    """A video file's frames; decoded once, made RGB only where they are wanted."""
+
+    def __init__(self, path: Path) -> None:
+        pairs = list(decoded(path))
+        if not pairs:
+            raise Unreadable("no video frame in it")
+        self.times = [time for time, _ in pairs]
+        self._frames = [frame for _, frame in pairs]
+
+    def picture(self, index: int) -> Image.Image:
+        return Image.fromarray(upright(self._frames[index]))
+
+
+class _Folder:
+    """A folder of frame images, or a stretch of one."""
+
+    def __init__(self, record: Record) -> None:
+        if record.first is None:
+            try:
+                self._files = frame_files(record.path)
+            except OSError as error:
+                raise Unreadable(error.strerror) from None
+            if not self._files:
+                raise Unreadable("no frame images in it (.jpg, .jpeg, .png)")
+        else:
+            numbers = range(record.first, record.last + 1)
+            self._files = [frame_path(record.path, number) for number in numbers]
+        self.times = [i / record.rate for i in range(len(self._files))]
+
+    def picture(self, index: int) -> Image.Image:
+        return open_image(self._files[index])
+
+
+def source_of(record: Record) -> _Video | _Folder:
+    """The frames behind a record: ``times`` in seconds and ``picture(index)``, upright RGB.
+
+    Raises ``Unreadable``.
+    """
+    return _Folder(record) if record.rate else _Video(record.path)
+
+
+def _warn(text: str) -> None:
+    sys.stderr.write(f"warning: {text}\n")  # in one piece: workers share stderr

@@ -1,0 +1,367 @@
+"""Recipes: parameter groups, schedules, and runs of them on small data sets."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from datasets import write_egogesture, write_jester
+from helpers import make_model
+from runs import TINY
+
+from core import checkpoint, failures, train
+from core.data.augment import flip_map
+from core.data.gestures import LABELS
+from core.errors import BadInput
+from core.evaluate import main as evaluate
+from core.recipes import RECIPES, learning_rate, parameter_groups
+from core.supervision import Trainee
+from core.train import main as run
+
+ROOT = Path(__file__).parents[1]
+SMALL = [
+    "--width", "0.25", "--size", "32", "--frames", "4", "--batch", "4", "--workers", "0", "--cpu",
+    "--precision", "fp32",
+]  # fmt: skip
+# Gradients summed in another order, in float32, after three steps at a learning rate of 0.01.
+SAME_WEIGHTS = 1e-5
+
+
+@pytest.fixture(scope="module")
+def jester(tmp_path_factory) -> Path:
+    return write_jester(tmp_path_factory.mktemp("jester"), train=12, val=3, frames=6)
+
+
+def records(out: Path) -> list[dict]:
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+# What the recipes say
+
+
+def test_published_recipes() -> None:
+    expected = {"egogesture": (20, (5, 10, 15)), "jester": (25, (5, 10, 15)),
+                "something": (50, (30, 40, 45))}  # fmt: skip
+    for name, (epochs, falls) in expected.items():
+        recipe = RECIPES[name]
+        assert (recipe.epochs, recipe.milestones) == (epochs, falls)
+        assert (recipe.optimizer, recipe.lr, recipe.weight_decay) == ("sgd", 0.01, 5e-4)
+        assert (recipe.batch, recipe.dropout, recipe.clip_norm) == (64, 0.5, 20.0)
+        assert (recipe.frames, recipe.size, recipe.causal) == (8, 224, False)
+        assert not recipe.augment
+
+
+def test_learning_rate_falls_to_a_tenth_after_each_milestone() -> None:
+    recipe = RECIPES["something"]
+    rates = [learning_rate(7 * epoch + 6, 350, 0.01, recipe.falls) for epoch in range(50)]
+    assert rates[:30] == [0.01] * 30
+    assert rates[30:40] == pytest.approx([1e-3] * 10)
+    assert rates[40:45] == pytest.approx([1e-4] * 5)
+    assert rates[45:] == pytest.approx([1e-5] * 5)
+    assert learning_rate(7 * 30 - 1, 350, 0.01, recipe.falls) == 0.01
+    assert learning_rate(7 * 30, 350, 0.01, recipe.falls) == pytest.approx(1e-3)
+
+
+def test_parameter_groups_of_the_published_recipes() -> None:
+    model = make_model()
+    stem = model.backbone.features[0][0]
+    stem.bias = torch.nn.Parameter(torch.zeros(stem.out_channels))  # BNInception's has one
+    trainee = Trainee(model, 0)
+    groups = parameter_groups(trainee, RECIPES["jester"], 5e-4)
+    kind = {id(p): (g["lr_mult"], g["weight_decay"]) for g in groups for p in g["params"]}
+    assert len(kind) == sum(len(g["params"]) for g in groups) == len(list(trainee.parameters()))
+    assert kind[id(model.classifier.weight)] == (5.0, 5e-4)
+    assert kind[id(model.classifier.bias)] == (10.0, 0.0)
+    assert kind[id(stem.weight)] == (1.0, 5e-4)
+    assert kind[id(stem.bias)] == (2.0, 0.0)
+    norms = [m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert {kind[id(p)] for norm in norms for p in norm.parameters()} == {(1.0, 0.0)}
+    rest = [p for p in model.parameters() if p.ndim > 1 and p is not model.classifier.weight]
+    assert {kind[id(p)] for p in rest} == {(1.0, 5e-4)}
+
+
+# Runs of them
+
+
+def test_jester_recipe_trains_and_is_evaluated(jester: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    argv = ["--data", str(jester), "--out", str(out), "--epochs", "2", *SMALL]
+    assert run(argv) == 0
+    found = records(out)
+    assert [r["step"] for r in found] == [3, 6]
+    assert [r["lr"] for r in found] == pytest.approx([1e-4, 1e-5])  # falls at 1.2, 2.4 and 3.6
+    assert found[0]["loss_frame"] == 0
+    assert found[0]["loss_clip"] > 2
+    loaded = checkpoint.load(out / "best.safetensors")
+    assert not loaded.config.causal
+    assert loaded.labels == list(LABELS)
+    assert loaded.info["settings"]["sampling"] == "segments"
+    argv = ["--data", str(jester), "--checkpoint", str(out / "last.safetensors"), "--workers", "0"]
+    assert evaluate(argv) == 0
+
+
+def test_sampling_and_loss_of_a_causal_model(tmp_path: Path) -> None:
+    root = write_egogesture(tmp_path / "ego")
+    out = tmp_path / "run"
+    argv = ["--data", str(root), "--out", str(out), "--causal", "--steps", "1", *SMALL]
+    assert run(argv) == 0
+    (found,) = records(out)
+    assert found["loss_frame"] > 0
+    settings = checkpoint.load(out / "best.safetensors").info["settings"]
+    assert settings["sampling"] == "windows"
+    assert (settings["lr"], settings["batch"]) == (0.01, 4)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precisions(jester: Path, tmp_path: Path, precision: str) -> None:
+    out = tmp_path / "run"
+    argv = ["--data", str(jester), "--steps", "2", *SMALL, "--precision", precision]
+    run([*argv, "--out", str(out), "--stop", "1"])
+    run([*argv, "--out", str(out)])
+    assert records(out)[-1]["step"] == 2
+    scaler = torch.load(out / "state.pt", weights_only=True)["scaler"]
+    assert bool(scaler) == (precision == "fp16")
+
+
+def test_recipes_need_their_data(tmp_path: Path) -> None:
+    for options, said in (
+        (["--recipe", "jester"], "--recipe jester is of a data set: .* --data DIR"),
+        (["--sampling", "segments"], "--sampling is of clips in a folder"),
+        (["--max-broken", "101"], "101 is not a number from 0 to 100"),
+        (["--steps", "1", "--epochs", "1"], "--epochs"),
+    ):
+        with pytest.raises(BadInput, match=said):
+            run([*options, "--out", str(tmp_path / "run")])
+    assert not list(tmp_path.iterdir())
+
+
+def test_batches_that_cannot_be_cut(jester: Path, tmp_path: Path) -> None:
+    argv = ["--data", str(jester), "--out", str(tmp_path / "run"), *SMALL, "--accumulate", "3"]
+    with pytest.raises(BadInput, match="4 clips a step of 12 cannot be cut into 3"):
+        run(argv)
+    with pytest.raises(BadInput, match="0 clips a step of 12 cannot be cut into 13"):
+        run([*argv[:-1], "13"])
+
+
+# Mirroring
+
+
+def test_flip_maps(tmp_path: Path) -> None:
+    file = tmp_path / "flip.json"
+    labels = ["down", "left", "right"]
+    file.write_text('{"left": "right"}')
+    assert flip_map(file, labels).tolist() == [0, 2, 1]
+    file.write_text('{"left": "right", "right": "left"}')
+    assert flip_map(file, labels).tolist() == [0, 2, 1]
+    file.write_text("{}")
+    assert flip_map(file, labels).tolist() == [0, 1, 2]
+    for text, said in (
+        ("[1]", "no JSON map|not a JSON map"),
+        ("{", "not a JSON map"),
+        ('{"left": "up"}', "no such class"),
+        ('{"left": "right", "right": "down"}', "two mirror images"),
+    ):
+        file.write_text(text)
+        with pytest.raises(BadInput, match=said):
+            flip_map(file, labels)
+
+
+def test_nothing_is_mirrored_without_a_map(jester: Path, tmp_path: Path, monkeypatch) -> None:
+    from core import trainer
+
+    calls = []
+
+    def mirror(*parts):
+        calls.append(parts[4].tolist())
+        return parts[:4]
+
+    monkeypatch.setattr(trainer, "mirror", mirror)
+    argv = ["--data", str(jester), "--steps", "1", *SMALL]
+    run([*argv, "--out", str(tmp_path / "a")])
+    run([*argv, "--recipe", "synthetic", "--out", str(tmp_path / "b")])
+    assert not calls
+    (tmp_path / "flip.json").write_text('{"Swiping Left": "Swiping Right"}')
+    run([*argv, "--out", str(tmp_path / "c"), "--flip", str(tmp_path / "flip.json")])
+    (swapped,) = calls
+    assert LABELS[swapped[LABELS.index("Swiping Left")]] == "Swiping Right"
+
+
+# Several processes, killed processes, and what goes wrong
+
+
+def command(*argv: str) -> list[str]:
+    return [sys.executable, "-m", *argv]
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+
+def test_two_processes_compute_what_one_does(jester: Path, tmp_path: Path) -> None:
+    """On the same batches, cut in the same two parts; dropout included."""
+    argv = ["--data", str(jester), "--steps", "3", "--every", "1", *SMALL]
+    run([*argv, "--out", str(tmp_path / "one"), "--accumulate", "2"])
+    two = command("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m")
+    two += ["core.train", *argv, "--out", str(tmp_path / "two")]
+    done = subprocess.run(two, env=environment(), cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    losses = [[r["loss_clip"] for r in records(tmp_path / name)] for name in ("one", "two")]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-4)  # as many digits as are logged
+    states = [torch.load(tmp_path / n / "state.pt", weights_only=True) for n in ("one", "two")]
+    weights = [state["trainee"] for state in states]
+    for name, value in weights[0].items():
+        if "running" not in name and "num_batches" not in name:  # each process has its own
+            assert (value - weights[1][name]).abs().max() < SAME_WEIGHTS, name
+
+
+def test_parts_of_a_step_are_its_whole() -> None:
+    from core.batches import Keys
+    from core.distributed import World
+
+    whole = list(Keys(20, 8, 3, 6, seed=5))
+    parts = [list(Keys(20, 8, 3, 6, 5, 4, World(rank, 2))) for rank in range(2)]
+    for step, keys in enumerate(whole):
+        (a, c), (b, d) = (part[2 * step : 2 * step + 2] for part in parts)
+        assert a + b + c + d == keys
+
+
+def test_killed_in_mid_epoch_equals_never_killed(jester: Path, tmp_path: Path) -> None:
+    """SIGKILL after a saved state, with momentum, dropout, random frames and crops."""
+    argv = ["--data", str(jester), "--steps", "8", "--every", "1", *SMALL]
+    run([*argv, "--out", str(tmp_path / "whole")])
+    out = tmp_path / "killed"
+    program = f"""
+import time
+import core.train as t
+step = t.train_step
+t.SAVE_SECONDS = 0.0
+t.train_step = lambda *parts: (time.sleep(0.2), step(*parts))  # time for the signal to arrive
+t.main({[*argv, "--out", str(out)]!r})
+"""
+    process = subprocess.Popen([sys.executable, "-c", program], env=environment(), cwd=tmp_path)
+    log, patience = out / "log.jsonl", time.monotonic() + 120
+    # An epoch has three steps: after the second or fourth record the run is inside one.
+    while not (log.exists() and len(log.read_text().splitlines()) >= 2):
+        assert process.poll() is None
+        assert time.monotonic() < patience
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    state = torch.load(out / "state.pt", weights_only=True)
+    assert 0 < state["step"] < 8
+    run([*argv, "--out", str(out)])
+    states = [torch.load(tmp_path / n / "state.pt", weights_only=True) for n in ("whole", "killed")]
+    for name, value in states[0]["trainee"].items():
+        assert torch.equal(value, states[1]["trainee"][name]), name
+    kept = ("step", "accuracy", "lr", "loss_clip")
+    logs = [[[r[k] for k in kept] for r in records(tmp_path / n)] for n in ("whole", "killed")]
+    assert logs[0] == logs[1]
+
+
+def fail_at(monkeypatch, step: int, action) -> None:
+    real = train.train_step
+
+    def stepping(run, *rest):
+        if run.step == step:
+            action(run)
+        real(run, *rest)
+
+    monkeypatch.setattr(train, "train_step", stepping)
+
+
+def diverge(run) -> None:
+    run.trainee.model.classifier.weight.data.fill_(float("nan"))
+
+
+def overflow(run) -> None:
+    raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+
+def no_memory(run) -> None:
+    raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 2 bytes")
+
+
+@pytest.mark.parametrize(
+    ("action", "said"),
+    [
+        (diverge, r"the loss is nan at step 2: start from .*--from .*last\.safetensors"),
+        (overflow, r"out of memory on cpu at step 2: .*--accumulate 2.* from step 0"),
+        (no_memory, "out of memory on cpu at step 2"),
+    ],
+)
+def test_failures_leave_a_usable_checkpoint(
+    jester: Path, tmp_path: Path, monkeypatch, action, said: str
+) -> None:
+    out = tmp_path / "run"
+    argv = ["--data", str(jester), "--steps", "3", "--out", str(out), *SMALL]
+    with monkeypatch.context() as patch:
+        fail_at(patch, 2, action)
+        with pytest.raises(BadInput, match=said) as caught:
+            run(argv)
+    assert "\n" not in str(caught.value)
+    loaded = checkpoint.load(out / failures.LAST)  # refuses NaN
+    assert loaded.info["step"] == 2
+    assert run([*argv, "--accumulate", "2"]) == 0
+    assert records(out)[-1]["step"] == 3
+
+
+def test_a_dead_worker_is_told(jester: Path, tmp_path: Path) -> None:
+    """In a process of its own: torch raises by a signal, wherever that finds the program."""
+    out = tmp_path / "run"
+    argv = ["--data", str(jester), "--steps", "200", "--every", "200", *SMALL, "--workers", "1"]
+    program = f"""
+import multiprocessing, os, signal
+import core.train as t
+from core.errors import run_main
+step = t.train_step
+def stepping(run, *rest):
+    if run.step == 2:
+        os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+    step(run, *rest)
+t.train_step = stepping
+run_main(lambda: t.main({[*argv, "--val-clips", "1", "--out", str(out)]!r}))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment(), cwd=tmp_path, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr[-2000:]
+    last = done.stderr.strip().splitlines()[-1]
+    assert re.search(r"error: a loader process died at step .* --workers", last)
+    assert "Traceback" not in done.stderr
+    assert checkpoint.load(out / failures.LAST)
+
+
+def test_compiled_model_is_saved_under_its_own_names(
+    jester: Path, tmp_path: Path, monkeypatch
+) -> None:
+    compiled = []
+
+    def compile_(module):
+        compiled.append(module)
+        return torch.nn.ModuleDict({"_orig_mod": module})["_orig_mod"]
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    out = tmp_path / "run"
+    run(["--data", str(jester), "--steps", "1", "--out", str(out), *SMALL, "--compile"])
+    assert len(compiled) == 1
+    assert checkpoint.load(out / "best.safetensors")
+
+
+def test_old_states_without_the_new_options_still_resume(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    out = tmp_path / "run"
+    run([*TINY, "--out", str(out), "--stop", "2"])
+    state = torch.load(out / "state.pt", weights_only=True)
+    new = ("recipe", "dataset", "sampling", "max_broken", "epochs", "flip", "precision", "scaler")
+    for name in new:
+        state["settings"].pop(name, None)
+    del state["scaler"]
+    torch.save(state, out / "state.pt")
+    assert run([*TINY, "--out", str(out)]) == 0

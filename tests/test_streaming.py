@@ -1,0 +1,192 @@
+"""The streaming protocol: decisions as on the live path, and figures that are known by hand."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from clips import refusal
+from datasets import write_egogesture
+from helpers import make_model
+from live_vectors import FOLDER
+
+from core import checkpoint
+from core.data.egogesture import CLASSES
+from core.data.gestures import NO_GESTURE
+from core.data.streams import EgoGestureStreams, file_stream, ticks
+from core.data.video import write_clip
+from core.evaluate import main as evaluate
+from core.streaming import NONE, Event, Rule, StreamScore, decide, stream_logits, winners
+from mobile_export.bundle import DECISION
+from mobile_export.live.decision import Decider
+from mobile_export.live.decision import Rule as LiveRule
+
+LABELS = [NO_GESTURE, "left", "right"]
+RATE = 10.0
+
+
+def test_rule_has_the_numbers_of_a_bundle() -> None:
+    assert all(DECISION[name] == value for name, value in vars(Rule()).items())
+
+
+def same_decisions(logits: torch.Tensor, labels: list[str], rule: Rule, nones) -> None:
+    live = Decider(LiveRule(labels=tuple(labels), none_labels=frozenset(nones), **vars(rule)))
+    answers = [live.update(t / RATE, row) for t, row in enumerate(logits.tolist())]
+    won = winners(logits, labels, rule)
+    current, events = decide(won, rule)
+
+    def name(i: int) -> str | None:
+        return None if i == NONE else labels[i]
+
+    assert [name(i) for i in won] == [a.winner for a in answers]
+    assert [name(i) for i in current] == [a.current for a in answers]
+    ended = [a.ended for a in answers if a.ended]
+    last = live.reset()
+    expected = [*ended, last] if last else ended
+    found = [(labels[e.label], e.first / RATE, e.last / RATE) for e in events]
+    assert found == [(e.label, e.start, e.end) for e in expected]
+
+
+def test_decisions_are_those_of_the_live_path() -> None:
+    """On the shared vectors, with steady times in the place of theirs, and on random logits."""
+    content = json.loads((FOLDER / "decision.json").read_text())
+    nones = {"Doing other things", NO_GESTURE}
+    used = 0
+    for case in content["cases"]:
+        numbers = {k: v for k, v in case["rule"].items() if k != "none_labels"}
+        resets = any(step.get("reset") for step in case["steps"])
+        if resets or set(case["rule"]["none_labels"]) != nones:
+            continue  # the protocol never resets
+        used += 1
+        logits = torch.tensor([s["logits"] for s in case["steps"]], dtype=torch.float64)
+        same_decisions(logits, content["labels"], Rule(**numbers), nones)
+    assert used >= 5
+    generator = torch.Generator().manual_seed(0)
+    for threshold in (0.4, 0.8):
+        noise = torch.randn(400, 3, generator=generator, dtype=torch.float64)
+        held = noise[::8].repeat_interleave(8, 0) * 4  # answers that last a while
+        rule = Rule(window=3, threshold=threshold, agree=2)
+        same_decisions(held + noise, LABELS, rule, {NO_GESTURE})
+
+
+def logits_of(answers: list[int]) -> torch.Tensor:
+    return 20.0 * torch.nn.functional.one_hot(torch.tensor(answers), 3).double()
+
+
+def test_figures_by_hand() -> None:
+    """A gesture that is found late, one that is missed, and one that nobody made."""
+    rule = Rule(window=1, threshold=0.5, agree=2, release=2)
+    answers = [0] * 40
+    answers[8:14] = [1] * 6  # left is made from 5 to 12: decided at 9, 0.4 s late
+    answers[30:34] = [1] * 4  # nobody makes anything
+    score = StreamScore(RATE)
+    starts, ends, labels = (torch.tensor(v) for v in ([5, 18], [12, 24], [1, 2]))
+    score.add(logits_of(answers), LABELS, rule, starts, ends, labels)
+    found = score.report()
+    assert (found["gestures"], found["events"], found["right_events"]) == (2, 2, 1)
+    assert found["delay_median"] == 0.4
+    assert found["minutes"] == pytest.approx(40 / 600, abs=1e-3)
+    assert found["false_alarms_a_minute"] == pytest.approx(15.0)
+    assert found["recognised"] == 50.0
+    # Open from 9 to 14 (released at 15) and from 31 to 34; truth is left in 5..12, right in 18..24.
+    current = decide(winners(logits_of(answers), LABELS, rule), rule)[0]
+    assert current.nonzero()[0].size == 40  # NONE is not zero
+    assert np.flatnonzero(current == 1).tolist() == [*range(9, 15), *range(31, 35)]
+    wrong = 4 + 2 + 7 + 4  # late, held on, missed, invented
+    assert found["frame_accuracy"] == pytest.approx(100 * (40 - wrong) / 40)
+
+
+def test_a_second_event_of_a_gesture_is_false() -> None:
+    rule = Rule(window=1, threshold=0.5, agree=2, release=2)
+    answers = [0] * 5 + [1] * 4 + [0] * 4 + [1] * 4 + [0] * 5
+    assert decide(winners(logits_of(answers), LABELS, rule), rule)[1] == [
+        Event(1, 5, 8),
+        Event(1, 13, 16),
+    ]
+    score = StreamScore(RATE)
+    score.add(logits_of(answers), LABELS, rule, *(torch.tensor([v]) for v in (5, 18, 1)))
+    assert (score.events, score.right_events) == (2, 1)
+
+
+def test_what_was_decided_before_a_gesture_is_no_answer_to_it() -> None:
+    """Left twice in a row without a pause: the delay of the second is not zero."""
+    rule = Rule(window=1, threshold=0.5, agree=2, release=2)
+    answers = [0] * 4 + [1] * 8 + [0] * 3 + [1] * 6
+    score = StreamScore(RATE)
+    parts = (torch.tensor(v) for v in ([4, 11], [9, 20], [1, 1]))
+    score.add(logits_of(answers), LABELS, rule, *parts)
+    assert score.delays == [0.1, 0.5]
+
+
+def test_nothing_at_all_has_no_figures() -> None:
+    empty = torch.zeros(0, dtype=torch.long)
+    score = StreamScore(RATE)
+    score.add(torch.zeros(0, 3), LABELS, Rule(), empty, empty, empty)
+    found = score.report()
+    assert found["top1"] is found["delay_median"] is found["false_alarms_a_minute"] is None
+
+
+# Recordings
+
+
+def test_ticks_of_a_gesture() -> None:
+    assert ticks(0.0, 1.0, 10.0) == (0, 10)
+    assert ticks(0.31, 0.39, 10.0) == (4, 4)
+
+
+def test_whole_recordings_of_egogesture(tmp_path: Path) -> None:
+    root = write_egogesture(tmp_path)
+    config = replace(make_model().config, size=32, num_classes=CLASSES)
+    labels = [str(i) for i in range(CLASSES, 0, -1)]
+    streams = EgoGestureStreams(root, "test", 9, config, labels)
+    assert len(streams) == 2
+    frames, starts, ends, classes = streams[0]
+    assert frames.shape == (10, 3, 32, 32)  # a second at 30, every third
+    # Frames 2 to 13 and 16 to 27, from 1: seconds 0.033 to 0.4 and 0.5 to 0.867.
+    assert (starts.tolist(), ends.tolist()) == ([1, 5], [4, 8])
+    assert [labels[i] for i in classes] == ["2", "83"]
+    for file in (root / "frames" / "Subject02" / "Scene1" / "Color1" / "rgb1").iterdir():
+        file.unlink()
+    assert "rgb1 cannot be read" in refusal(lambda: streams[0])
+
+
+def test_streams_of_egogesture_by_the_command_line(tmp_path: Path) -> None:
+    root = write_egogesture(tmp_path / "ego")
+    model, report = tmp_path / "model.safetensors", tmp_path / "report.json"
+    labels = [str(i) for i in range(1, CLASSES + 1)]
+    checkpoint.save(model, make_model(size=32, frames=4, num_classes=CLASSES), labels)
+    argv = ["--data", str(root), "--checkpoint", str(model), "--workers", "0", "--streams", "2"]
+    assert evaluate([*argv, "--json", str(report)]) == 0
+    found = json.loads(report.read_text())
+    assert found["clips"] == 4
+    assert (found["stream"]["streams"], found["stream"]["gestures"]) == (2, 4)
+
+
+def test_a_file_of_ones_own(tmp_path: Path) -> None:
+    labels = ["a", "b", "c", "d", "e"]
+    model, report = make_model(size=32, frames=4), tmp_path / "report.json"
+    checkpoint.save(tmp_path / "m.safetensors", model, labels)
+    video, truth = tmp_path / "v.mp4", tmp_path / "t.csv"
+    frames = torch.randint(0, 255, (150, 3, 32, 32), dtype=torch.uint8)
+    write_clip(video, frames, 20.0)
+    truth.write_text('label,start,end\n\n"b",1.0,2.5\na,5,6\n')
+    parts, starts, ends, classes = file_stream(video, truth, model.config, labels)
+    parts = list(parts)
+    assert [len(part) for part in parts] == [64, 11]
+    assert (starts.tolist(), ends.tolist(), classes.tolist()) == ([10, 50], [25, 60], [1, 0])
+    whole = stream_logits(model, torch.cat(parts))
+    assert torch.equal(stream_logits(model, iter(parts)), whole)
+    argv = ["--checkpoint", str(tmp_path / "m.safetensors"), "--stream", str(video)]
+    assert evaluate([*argv, "--truth", str(truth), "--json", str(report)]) == 0
+    found = json.loads(report.read_text())["stream"]
+    assert (found["gestures"], found["minutes"]) == (2, 0.125)
+    assert "give both or neither" in refusal(lambda: evaluate(argv))
+    for text in ("x,1,2\n", "a,3,2\n", "a,1\n", "a,b,c\n"):
+        truth.write_text(text)
+        message = refusal(lambda: evaluate([*argv, "--truth", str(truth)]))
+        assert f"{truth} line 1" in message
+    truth.write_text("a,1,2\n")
+    video.write_bytes(b"nothing")
+    assert f"--stream {video}" in refusal(lambda: evaluate([*argv, "--truth", str(truth)]))
