@@ -1,5 +1,6 @@
 """One source from its first frame to its last: recognise, draw, and say what was seen."""
 
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -197,6 +198,7 @@ def _say(event: Event) -> None:
     tqdm.write(
         f"{event.start:8.1f} s to {event.end:8.1f} s  {event.label}  {100 * event.confidence:.0f} %"
     )
+    sys.stdout.flush()  # whoever reads a pipe wants the event now as well
 
 
 def _draw(recognizer: Recognizer, history: History, path: Path) -> None:
