@@ -30,19 +30,12 @@ from core.data.scenes import DIFFICULTY, IGNORE
 from core.data.source import Source, add_options, source_of, trained_sampling
 from core.data.synthetic import SyntheticClips, SyntheticStreams
 from core.data.transforms import normalise
+from core.decision import Rule
 from core.errors import BadInput, run_main
 from core.files import write_json
 from core.model import VideoClassifier
 from core.options import Parser, check_file, views, whole
-from core.streaming import (
-    DECISION_FRAMES,
-    Rule,
-    StreamScore,
-    gesture_decisions,
-    stream_logits,
-)
-
-__all__ = ["DECISION_FRAMES", "gesture_decisions", "stream_logits"]
+from core.streaming import StreamScore, stream_logits
 
 
 def pass_size(device: torch.device) -> int:
@@ -83,7 +76,7 @@ def clip_logits(model: VideoClassifier, clips: Dataset, workers: int, name: str)
 
 def stream_report(loaded: Checkpoint, args: argparse.Namespace, source: Source) -> dict:
     """The streaming protocol over rendered, EgoGesture's or one's own recordings."""
-    score = StreamScore(loaded.config.frame_rate)
+    score, rule = StreamScore(loaded.config.frame_rate), Rule.of(loaded.labels)
     if args.stream:
         from core.data.streams import file_stream
 
@@ -102,7 +95,7 @@ def stream_report(loaded: Checkpoint, args: argparse.Namespace, source: Source) 
         recordings = DataLoader(recordings, batch_size=None, num_workers=args.workers)
     for frames, starts, ends, labels in tqdm(recordings, desc="streams", unit="stream"):
         logits = stream_logits(loaded.model, frames)
-        score.add(logits, loaded.labels, Rule(), starts, ends.clamp(max=len(logits) - 1), labels)
+        score.add(logits, rule, starts, ends.clamp(max=len(logits) - 1), labels)
     return score.report()
 
 

@@ -17,8 +17,8 @@ from core.checkpoint import Checkpoint
 from core.data.gestures import LABELS, NO_GESTURE, OTHER
 from core.data.synthetic import SyntheticStreams
 from core.errors import BadInput, run_main
-from core.evaluate import DECISION_FRAMES, stream_logits
 from core.options import Parser, check_file, positive, whole
+from core.streaming import DECISION_FRAMES, stream_logits
 
 matplotlib.use("Agg")
 

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from core.checkpoint import Checkpoint, file_sha256
+from core.decision import NONE_LABELS, NUMBERS
 from core.errors import BadInput
 from core.model import ModelConfig
 from mobile_export.graph import Port, deployed, input_ports, output_ports
@@ -24,10 +25,8 @@ from mobile_export.targets import Lowered
 
 SCHEMA = 2
 MANIFEST = "manifest.json"
-NONE_LABELS = ("No gesture", "Doing other things")
-# The rule for live video; every implementation of it reads these numbers from the manifest. They
-# were chosen on an hour of validation streams: docs/live.md.
-DECISION = {"window": 8, "threshold": 0.8, "agree": 4, "release": 3, "reset_after_missed": 5}
+# The rule for live video; every implementation of it reads these numbers from the manifest.
+DECISION = NUMBERS | {"reset_after_missed": 5}
 TOOLS = ("action-mobile", "torch", "executorch", "torchao", "coremltools", "numpy")
 
 

@@ -12,7 +12,7 @@ import random
 from dataclasses import asdict
 from pathlib import Path
 
-from mobile_export.live.decision import Answer, Decider, Event, Rule
+from core.decision import Answer, Decider, Event, Rule
 from mobile_export.live.ticks import Ticks
 
 FOLDER = Path(__file__).parent / "vectors"

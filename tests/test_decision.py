@@ -6,7 +6,7 @@ import math
 import pytest
 from live_vectors import DEFAULT, FOLDER, LABELS, NONE, answer_rows, noise, stream, vectors
 
-from mobile_export.live.decision import Answer, Decider, Event, Rule, softmax
+from core.decision import Answer, Decider, Event, Rule, softmax
 
 ROUNDING = 1e-6  # of a probability: sums in another order, powers of another library
 SURE = math.exp(9) / (math.exp(9) + 4)  # the probability of a capital letter of ``stream``

@@ -15,15 +15,10 @@ from core.data.gestures import LABELS, TIME_PAIRS
 from core.data.source import Source
 from core.data.transforms import normalise
 from core.errors import BadInput
-from core.evaluate import (
-    by_class,
-    clip_logits,
-    gesture_decisions,
-    pair_accuracy,
-    stream_logits,
-)
+from core.evaluate import by_class, clip_logits, pair_accuracy
 from core.evaluate import main as evaluate
 from core.model import ModelConfig
+from core.streaming import gesture_decisions, stream_logits
 
 ROUNDING = 1e-5  # float32 sums in another order, of probabilities
 

@@ -19,16 +19,16 @@ from PIL import Image
 from core.data.camera import render
 from core.data.scenes import stream_scene
 from core.data.video import write_clip
+from core.decision import Event
 from core.errors import BAD_INPUT, BadInput
+from core.events import Gesture
 from mobile_export import __main__ as export_cli
 from mobile_export.bundle import Bundle, load
 from mobile_export.live.__main__ import main
-from mobile_export.live.decision import Event
 from mobile_export.live.recognizer import Recognizer
 from mobile_export.live.score import score
 from mobile_export.live.sources import (
     Frame,
-    Gesture,
     Interrupted,
     Newest,
     camera_frames,

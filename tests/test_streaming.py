@@ -1,10 +1,10 @@
 """The streaming protocol: decisions as on the live path, and figures that are known by hand."""
 
 import json
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from clips import refusal
@@ -17,35 +17,36 @@ from core.data.egogesture import CLASSES
 from core.data.gestures import NO_GESTURE
 from core.data.streams import EgoGestureStreams, file_stream, ticks
 from core.data.video import write_clip
+from core.decision import NONE_LABELS, NUMBERS, Decider, Rule
 from core.evaluate import main as evaluate
-from core.streaming import NONE, Event, Rule, StreamScore, decide, stream_logits, winners
+from core.streaming import StreamScore, decide, stream_logits
 from mobile_export.bundle import DECISION
-from mobile_export.live.decision import Decider
-from mobile_export.live.decision import Rule as LiveRule
 
 LABELS = [NO_GESTURE, "left", "right"]
 RATE = 10.0
 
 
+def rule_of(
+    labels: Sequence[str] = LABELS, nones: Collection[str] = NONE_LABELS, **numbers
+) -> Rule:
+    return Rule(tuple(labels), frozenset(nones), **(NUMBERS | numbers))
+
+
 def test_rule_has_the_numbers_of_a_bundle() -> None:
-    assert all(DECISION[name] == value for name, value in vars(Rule()).items())
+    rule = vars(Rule.of(LABELS))
+    assert all(DECISION[name] == rule[name] for name in NUMBERS)
+    assert rule == vars(rule_of())
 
 
-def same_decisions(logits: torch.Tensor, labels: list[str], rule: Rule, nones) -> None:
-    live = Decider(LiveRule(labels=tuple(labels), none_labels=frozenset(nones), **vars(rule)))
+def same_decisions(logits: torch.Tensor, rule: Rule) -> None:
+    live = Decider(rule)
     answers = [live.update(t / RATE, row) for t, row in enumerate(logits.tolist())]
-    won = winners(logits, labels, rule)
-    current, events = decide(won, rule)
-
-    def name(i: int) -> str | None:
-        return None if i == NONE else labels[i]
-
-    assert [name(i) for i in won] == [a.winner for a in answers]
-    assert [name(i) for i in current] == [a.current for a in answers]
+    current, events = decide(logits, rule)
+    assert current == [a.current for a in answers]
     ended = [a.ended for a in answers if a.ended]
     last = live.reset()
     expected = [*ended, last] if last else ended
-    found = [(labels[e.label], e.first / RATE, e.last / RATE) for e in events]
+    found = [(e.label, e.start / RATE, e.end / RATE) for e in events]
     assert found == [(e.label, e.start, e.end) for e in expected]
 
 
@@ -61,14 +62,14 @@ def test_decisions_are_those_of_the_live_path() -> None:
             continue  # the protocol never resets
         used += 1
         logits = torch.tensor([s["logits"] for s in case["steps"]], dtype=torch.float64)
-        same_decisions(logits, content["labels"], Rule(**numbers), nones)
+        same_decisions(logits, rule_of(content["labels"], nones, **numbers))
     assert used >= 5
     generator = torch.Generator().manual_seed(0)
     for threshold in (0.4, 0.8):
         noise = torch.randn(400, 3, generator=generator, dtype=torch.float64)
         held = noise[::8].repeat_interleave(8, 0) * 4  # answers that last a while
-        rule = Rule(window=3, threshold=threshold, agree=2)
-        same_decisions(held + noise, LABELS, rule, {NO_GESTURE})
+        rule = rule_of(nones={NO_GESTURE}, window=3, threshold=threshold, agree=2)
+        same_decisions(held + noise, rule)
 
 
 def logits_of(answers: list[int]) -> torch.Tensor:
@@ -77,13 +78,13 @@ def logits_of(answers: list[int]) -> torch.Tensor:
 
 def test_figures_by_hand() -> None:
     """A gesture that is found late, one that is missed, and one that nobody made."""
-    rule = Rule(window=1, threshold=0.5, agree=2, release=2)
+    rule = rule_of(window=1, threshold=0.5, agree=2, release=2)
     answers = [0] * 40
     answers[8:14] = [1] * 6  # left is made from 5 to 12: decided at 9, 0.4 s late
     answers[30:34] = [1] * 4  # nobody makes anything
     score = StreamScore(RATE)
     starts, ends, labels = (torch.tensor(v) for v in ([5, 18], [12, 24], [1, 2]))
-    score.add(logits_of(answers), LABELS, rule, starts, ends, labels)
+    score.add(logits_of(answers), rule, starts, ends, labels)
     found = score.report()
     assert (found["gestures"], found["events"], found["right_events"]) == (2, 2, 1)
     assert found["delay_median"] == 0.4
@@ -91,39 +92,41 @@ def test_figures_by_hand() -> None:
     assert found["false_alarms_a_minute"] == pytest.approx(15.0)
     assert found["recognised"] == 50.0
     # Open from 9 to 14 (released at 15) and from 31 to 34; truth is left in 5..12, right in 18..24.
-    current = decide(winners(logits_of(answers), LABELS, rule), rule)[0]
-    assert current.nonzero()[0].size == 40  # NONE is not zero
-    assert np.flatnonzero(current == 1).tolist() == [*range(9, 15), *range(31, 35)]
+    current = decide(logits_of(answers), rule)[0]
+    assert len(current) == 40
+    assert [t for t, label in enumerate(current) if label == "left"] == [
+        *range(9, 15),
+        *range(31, 35),
+    ]
+    assert current.count(None) == 30
     wrong = 4 + 2 + 7 + 4  # late, held on, missed, invented
     assert found["frame_accuracy"] == pytest.approx(100 * (40 - wrong) / 40)
 
 
 def test_a_second_event_of_a_gesture_is_false() -> None:
-    rule = Rule(window=1, threshold=0.5, agree=2, release=2)
+    rule = rule_of(window=1, threshold=0.5, agree=2, release=2)
     answers = [0] * 5 + [1] * 4 + [0] * 4 + [1] * 4 + [0] * 5
-    assert decide(winners(logits_of(answers), LABELS, rule), rule)[1] == [
-        Event(1, 5, 8),
-        Event(1, 13, 16),
-    ]
+    events = decide(logits_of(answers), rule)[1]
+    assert [(e.label, e.start, e.end) for e in events] == [("left", 5, 8), ("left", 13, 16)]
     score = StreamScore(RATE)
-    score.add(logits_of(answers), LABELS, rule, *(torch.tensor([v]) for v in (5, 18, 1)))
+    score.add(logits_of(answers), rule, *(torch.tensor([v]) for v in (5, 18, 1)))
     assert (score.events, score.right_events) == (2, 1)
 
 
 def test_what_was_decided_before_a_gesture_is_no_answer_to_it() -> None:
     """Left twice in a row without a pause: the delay of the second is not zero."""
-    rule = Rule(window=1, threshold=0.5, agree=2, release=2)
+    rule = rule_of(window=1, threshold=0.5, agree=2, release=2)
     answers = [0] * 4 + [1] * 8 + [0] * 3 + [1] * 6
     score = StreamScore(RATE)
     parts = (torch.tensor(v) for v in ([4, 11], [9, 20], [1, 1]))
-    score.add(logits_of(answers), LABELS, rule, *parts)
+    score.add(logits_of(answers), rule, *parts)
     assert score.delays == [0.1, 0.5]
 
 
 def test_nothing_at_all_has_no_figures() -> None:
     empty = torch.zeros(0, dtype=torch.long)
     score = StreamScore(RATE)
-    score.add(torch.zeros(0, 3), LABELS, Rule(), empty, empty, empty)
+    score.add(torch.zeros(0, 3), rule_of(), empty, empty, empty)
     found = score.report()
     assert found["top1"] is found["delay_median"] is found["false_alarms_a_minute"] is None
 

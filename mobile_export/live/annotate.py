@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from core.data.video import add_h264
-from mobile_export.live.decision import Answer
+from core.decision import Answer
 
 CLOCK = 90_000  # ticks a second of the file's time stamps, as MPEG counts
 INK, PAPER, DIM = (255, 255, 255), (0, 0, 0), (130, 130, 130)

@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from mobile_export.live.decision import Event
+from core.decision import Event
 from mobile_export.live.recognizer import Moment
 
 LATENCIES = 6000  # latest ticks whose times are kept: ten minutes

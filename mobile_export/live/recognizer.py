@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from core.data.transforms import normalise, resize_crop
+from core.decision import Answer, Decider, Event, Rule
 from core.errors import BadInput
 from core.model import ModelConfig
 from mobile_export.bundle import Bundle
-from mobile_export.live.decision import Answer, Decider, Event, Rule
 from mobile_export.live.ticks import Ticks
 from mobile_export.runtime import Runner
 

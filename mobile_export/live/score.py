@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from mobile_export.live.decision import Event
-from mobile_export.live.sources import Gesture
-
-LATE = 0.5  # seconds after a gesture's end within which its event may begin
+from core.decision import Event
+from core.events import Gesture, count_right
 
 
 @dataclass(frozen=True)
@@ -26,19 +24,8 @@ class Score:
 
 
 def score(events: Sequence[Event], gestures: Sequence[Gesture], minutes: float) -> Score:
-    """Match events to gestures in the order of time, one event a gesture.
-
-    An event is right when its label is right and its time overlaps the gesture, or begins at most
-    ``LATE`` after its end. Every other event is false, a second one of the same gesture too.
-    """
-    left = sorted(gestures, key=lambda g: g.start)
-    right = 0
-    for event in sorted(events, key=lambda e: e.start):
-        found = next((g for g in left if _fits(event, g)), None)
-        if found:
-            left.remove(found)
-            right += 1
-    total = len(events) + len(gestures)
+    """Times in seconds; every event that ``count_right`` does not count is false."""
+    right, total = count_right(events, gestures), len(events) + len(gestures)
     return Score(
         gestures=len(gestures),
         events=len(events),
@@ -47,8 +34,3 @@ def score(events: Sequence[Event], gestures: Sequence[Gesture], minutes: float) 
         f1=2 * right / total if total else 1.0,
         false_a_minute=(len(events) - right) / minutes if minutes else 0.0,
     )
-
-
-def _fits(event: Event, gesture: Gesture) -> bool:
-    in_time = event.start <= gesture.end + LATE and event.end >= gesture.start
-    return event.label == gesture.label and in_time

@@ -10,18 +10,18 @@ import numpy as np
 from tqdm import tqdm
 
 from core.data.transforms import resize_crop
+from core.decision import Answer, Event
 from core.errors import BadInput
+from core.events import Gesture
 from core.model import ModelConfig
 from mobile_export.bundle import Bundle
 from mobile_export.live.annotate import VideoWriter, draw_answer
-from mobile_export.live.decision import Answer, Event
 from mobile_export.live.history import History
 from mobile_export.live.recognizer import Recognizer
 from mobile_export.live.score import score
 from mobile_export.live.sources import (
     SYNTHETIC,
     Frame,
-    Gesture,
     Interrupted,
     Newest,
     camera_frames,

@@ -15,6 +15,7 @@ from core.data.gestures import LABELS
 from core.data.synthetic import SyntheticStreams
 from core.data.video import Unreadable, decoded, upright
 from core.errors import BadInput
+from core.events import Gesture
 from core.model import ModelConfig
 
 SYNTHETIC, CAMERA = "synthetic", "camera"  # names of sources that are no files
@@ -27,15 +28,6 @@ class Frame:
 
     seconds: float
     picture: Callable[[], np.ndarray]
-
-
-@dataclass(frozen=True)
-class Gesture:
-    """What was made in a rendered recording, and when; seconds."""
-
-    label: str
-    start: float
-    end: float
 
 
 class Interrupted(Exception):

@@ -9,6 +9,12 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from core.data.gestures import NO_GESTURE, OTHER
+
+NONE_LABELS = (NO_GESTURE, OTHER)  # of any model that has them
+# What every bundle is given. Chosen on an hour of validation streams: docs/live.md.
+NUMBERS = {"window": 8, "threshold": 0.8, "agree": 4, "release": 3}
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -20,6 +26,11 @@ class Rule:
     threshold: float  # least probability of an answer
     agree: int  # frames in a row that a new answer needs
     release: int  # frames in a row without its label that end an event
+
+    @classmethod
+    def of(cls, labels: Sequence[str]) -> "Rule":
+        """The rule that a bundle of a model with these labels is given."""
+        return cls(tuple(labels), frozenset(NONE_LABELS), **NUMBERS)
 
     @classmethod
     def from_manifest(cls, manifest: dict) -> "Rule":
@@ -37,7 +48,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Event:
-    """One gesture. Times are those of the first and the last frame that its label won, seconds."""
+    """One gesture, from the first to the last frame that its label won, in the frames' times."""
 
     label: str
     start: float
@@ -82,7 +93,7 @@ class Decider:
         return ended
 
     def update(self, time: float, logits: Sequence[float]) -> Answer:
-        """Take the logits of the frame of ``time``, in seconds."""
+        """Take the logits of the frame of ``time``: seconds, or whatever events are to be in."""
         self._logits.append([float(value) for value in logits])
         chances = softmax(
             [sum(column) / len(self._logits) for column in zip(*self._logits, strict=True)]
