@@ -12,7 +12,6 @@ scale, from its least value to its largest: a frame in which a model sees nothin
 """
 
 import argparse
-import io
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,7 +29,7 @@ from core.data.source import trained_sampling
 from core.data.synthetic import SyntheticClips
 from core.data.transforms import normalise
 from core.errors import BadInput, run_main
-from core.files import write_whole
+from core.files import write_figure
 from core.model import VideoClassifier
 from core.options import Parser, check_file, whole
 
@@ -53,9 +52,10 @@ class Seen:
     confidence: float
 
 
-def class_maps(model: VideoClassifier, clip: Tensor, target: int) -> tuple[Tensor, Tensor]:
+def class_maps(model: VideoClassifier, clip: Tensor, target: int | None) -> tuple[Tensor, Tensor]:
     """Class-activation maps (T, h, w) of a class and the clip's logits (classes,).
 
+    Without a ``target`` they are of the model's own answer.
     ``clip`` is (T, 3, S, S), normalised. With the bias added, the mean of a frame's map is its
     logit.
     """
@@ -67,6 +67,8 @@ def class_maps(model: VideoClassifier, clip: Tensor, target: int) -> tuple[Tenso
     finally:
         hook.remove()
     (features,) = held  # (T, D, h, w): one clip, so time is the batch
+    if target is None:
+        target = int(logits.argmax())
     weight = model.classifier.weight[target].detach()
     return torch.einsum("tdhw,d->thw", features.float(), weight.float()), logits.float()
 
@@ -89,16 +91,15 @@ def look(loaded: Checkpoint, pictures: Tensor, target: str | None) -> Seen:
     """
     config = loaded.config
     clip = normalise(pictures, config.mean, config.std)
-    with torch.inference_mode():
-        chances = loaded.model(clip[None])[0].float().softmax(-1)
-    best = int(chances.argmax())
     if target is not None and target not in loaded.labels:
         raise BadInput(f"{loaded.path} does not know {target!r}: give a class of its own")
-    index = best if target is None else loaded.labels.index(target)
-    maps, _ = class_maps(loaded.model, clip, index)
+    index = None if target is None else loaded.labels.index(target)
+    maps, logits = class_maps(loaded.model, clip, index)
+    best = int(logits.argmax())
+    confidence = float(logits.softmax(-1)[best])
     return Seen(
-        row_name(loaded), pictures, shown(maps, config.size), loaded.labels[index],
-        loaded.labels[best], float(chances[best]),
+        row_name(loaded), pictures, shown(maps, config.size),
+        loaded.labels[best] if target is None else target, loaded.labels[best], confidence,
     )  # fmt: skip
 
 
@@ -168,10 +169,8 @@ def draw(path: Path, rows: list[Seen]) -> None:
         line[0].set_ylabel(row.name, fontsize=10)
         said = f"{row.answer} {100 * row.confidence:.0f} %"
         line[0].set_title(said, loc="left", fontsize=8, pad=2)
-    content = io.BytesIO()
-    figure.savefig(content, dpi=100, format="png")
+    write_figure("--out", path, figure, dpi=100)
     pyplot.close(figure)
-    write_whole("--out", path, content.getvalue())
 
 
 def _row(axes: np.ndarray, row: Seen, columns: int, maps: bool) -> None:

@@ -8,7 +8,6 @@ leaves either the old checkpoint or the new one.
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -18,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 
 from core.errors import BadInput
+from core.files import replace_file
 from core.model import ModelConfig, VideoClassifier
 
 FORMAT = "action-mobile-1"
@@ -60,12 +60,7 @@ def save(path: Path, model: VideoClassifier, labels: list[str], info: dict | Non
         "info": json.dumps(info or {}),
     }
     tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        temporary.write_bytes(_sorted_header(serialise(tensors, metadata=header)))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)  # there only if writing failed
+    replace_file(path, _sorted_header(serialise(tensors, metadata=header)))
 
 
 def _sorted_header(data: bytes) -> bytes:

@@ -1,13 +1,12 @@
 """The confusion matrix: counted, drawn as a picture, and its worst cells in words."""
 
-import io
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from core.files import write_whole
+from core.files import write_figure
 
 NAMED = 40  # classes up to which cells carry their figure
 WORST = 10  # confusions that a report names
@@ -53,7 +52,5 @@ def draw(path: Path, matrix: Tensor, names: list[str]) -> None:
             colour = "white" if value > 50 else "black"
             axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=6, c=colour)
     figure.colorbar(picture, label="% of the class's clips", shrink=0.6)
-    content = io.BytesIO()
-    figure.savefig(content, dpi=100, format="png")
+    write_figure("--confusion", path, figure, dpi=100)
     pyplot.close(figure)
-    write_whole("--confusion", path, content.getvalue())

@@ -1,11 +1,31 @@
 """Writing files whole: under a temporary name, then renamed."""
 
 import contextlib
+import io
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.errors import BadInput
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write under a temporary name, then rename: a stopped run leaves no half of a file.
+
+    Raises ``OSError``.
+    """
+    temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    except BaseException:  # an interrupt as well
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
 
 
 def write_whole(option: str, path: Path, content: bytes) -> None:
@@ -17,16 +37,8 @@ def write_whole(option: str, path: Path, content: bytes) -> None:
     try:
         if path.exists() and not path.is_file():
             path.write_bytes(content)
-            return
-        path = path.resolve()  # a link stays one
-        temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}.tmp")
-        try:
-            temporary.write_bytes(content)
-            os.replace(temporary, path)
-        except BaseException:  # an interrupt as well
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
+        else:
+            replace_file(path.resolve(), content)  # a link stays one
     except OSError as error:
         raise BadInput(
             f"{option} {path} cannot be written ({error.strerror}): give another place"
@@ -36,3 +48,10 @@ def write_whole(option: str, path: Path, content: bytes) -> None:
 def write_json(option: str, path: Path, content: dict | list) -> None:
     """Write JSON for people and programs to read; raises as ``write_whole`` does."""
     write_whole(option, path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def write_figure(option: str, path: Path, figure: "Figure", dpi: int) -> None:
+    """Write a matplotlib figure as PNG; raises as ``write_whole`` does."""
+    content = io.BytesIO()
+    figure.savefig(content, dpi=dpi, format="png")
+    write_whole(option, path, content.getvalue())

@@ -3,7 +3,6 @@
 python -m core.timeline --out timeline.png
 """
 
-import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from core.checkpoint import Checkpoint
 from core.data.gestures import LABELS, NO_GESTURE, OTHER
 from core.data.synthetic import SyntheticStreams
 from core.errors import BadInput, run_main
+from core.files import write_figure
 from core.options import Parser, check_file, positive, whole
 from core.streaming import DECISION_FRAMES, stream_logits
 
@@ -42,6 +42,7 @@ class Span:
 
 
 def plot(
+    option: str,
     path: Path,
     times: np.ndarray,
     chances: np.ndarray,
@@ -53,7 +54,7 @@ def plot(
     """Draw probabilities (T, classes) over times (T,) in seconds, pictures (S, S, 3) above them.
 
     Classes in ``grey`` are drawn thin, the others where they get anywhere. ``spans`` are shaded and
-    named at their end.
+    named at their end. ``option`` is what a path that cannot be written is blamed on.
     """
     from matplotlib import pyplot
 
@@ -77,13 +78,8 @@ def plot(
     last = times[-1] if len(times) > 1 else times[-1] + 1  # a single frame has no width
     bottom.set(xlim=(times[0], last), ylim=(0, 1), xlabel="seconds", ylabel="probability")
     bottom.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        figure.savefig(temporary, dpi=90, format="png")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-        pyplot.close(figure)
+    write_figure(option, path, figure, dpi=90)
+    pyplot.close(figure)
 
 
 def draw(loaded: Checkpoint, index: int, seconds: float, path: Path) -> None:
@@ -108,7 +104,7 @@ def draw(loaded: Checkpoint, index: int, seconds: float, path: Path) -> None:
     spans = [Span(LABELS[label], first / rate, last / rate) for first, last, label in parts]
     pictures = picked.permute(0, 2, 3, 1).numpy()
     times = np.arange(count) / rate
-    plot(path, times, chances, LABELS, (NO_GESTURE, OTHER), pictures, spans)
+    plot("--out", path, times, chances, LABELS, (NO_GESTURE, OTHER), pictures, spans)
 
 
 def main(argv: list[str] | None = None) -> int:

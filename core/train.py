@@ -18,7 +18,6 @@ again with the same command goes on where its last saved state was, with the sam
 import argparse
 import contextlib
 import json
-import os
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -34,6 +33,7 @@ from core.distributed import World
 from core.errors import BadInput, run_main
 from core.evaluate import pass_size
 from core.failures import explained, save_last
+from core.files import replace_file
 from core.model import ModelConfig, VideoClassifier
 from core.options import check_folder
 from core.plan import mirrored, model_config, open_data, recipe_name, settle
@@ -121,9 +121,7 @@ def trim_log(path: Path, step: int) -> None:
                     "its records, or give another --out"
                 ) from None
     if kept != text:
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(kept)
-        os.replace(temporary, path)
+        replace_file(path, kept.encode())
 
 
 def train(args: argparse.Namespace) -> Path:

@@ -9,10 +9,9 @@ import json
 import math
 import platform
 from dataclasses import dataclass
-from importlib import metadata, resources
+from importlib import metadata
 from pathlib import Path
 
-import jsonschema
 import numpy as np
 import torch
 
@@ -21,6 +20,7 @@ from core.decision import NONE_LABELS, NUMBERS
 from core.errors import BadInput
 from core.model import ModelConfig
 from mobile_export.graph import Port, deployed, input_ports, output_ports
+from mobile_export.schemas import violation
 from mobile_export.targets import Lowered
 
 SCHEMA = 2
@@ -261,12 +261,9 @@ def write_golden(folder: Path, arrays: dict[str, np.ndarray]) -> dict:
 
 def validate(manifest: dict, where: Path) -> None:
     """Raise ``BadInput`` when the manifest does not follow the schema; names the first place."""
-    text = resources.files("mobile_export").joinpath("manifest.schema.json").read_text()
-    validator = jsonschema.Draft202012Validator(json.loads(text))
-    error = jsonschema.exceptions.best_match(validator.iter_errors(manifest))
-    if error is not None:
-        reason = error.message.splitlines()[0][:200]
-        raise BadInput(f"{where} is not a valid manifest ({error.json_path}: {reason})")
+    broken = violation(manifest, "manifest.schema.json")
+    if broken is not None:
+        raise BadInput(f"{where} is not a valid manifest ({broken})")
 
 
 def write_manifest(folder: Path, manifest: dict) -> Bundle:

@@ -1,15 +1,13 @@
 """The report as ``latency.schema.json`` has it: put together, checked, written."""
 
 import json
-from importlib import resources
 from pathlib import Path
-
-import jsonschema
 
 from core.errors import BadInput
 from core.files import write_whole
 from mobile_export.bundle import Bundle, tool_versions
 from mobile_export.latency.pictures import Pictures, frames_a_call
+from mobile_export.schemas import violation
 
 SCHEMA = 1
 ACCURACY = ("data", "clips", "checkpoint_top1", "artifact_top1", "drop_interval")
@@ -61,14 +59,9 @@ def artifact(bundle: Bundle) -> dict:
 
 def validate(report: dict, where: str) -> None:
     """Raise ``BadInput`` when a report does not follow the schema; names the first place."""
-    text = resources.files("mobile_export").joinpath("latency.schema.json").read_text()
-    validator = jsonschema.Draft202012Validator(json.loads(text))
-    error = jsonschema.exceptions.best_match(validator.iter_errors(report))
-    if error is not None:
-        reason = error.message.splitlines()[0][:200]
-        raise BadInput(
-            f"{where} is not a valid latency report ({error.json_path}: {reason}): measure again"
-        )
+    broken = violation(report, "latency.schema.json")
+    if broken is not None:
+        raise BadInput(f"{where} is not a valid latency report ({broken}): measure again")
 
 
 def write(report: dict, path: Path) -> None:

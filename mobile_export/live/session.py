@@ -210,4 +210,4 @@ def _draw(recognizer: Recognizer, history: History, path: Path) -> None:
     grey = [name for name in rule.labels if name in rule.none_labels]
     spans = [Span(e.label, e.start, e.end) for e in history.events]
     strip = [pictures[i][1] for i in picked]
-    plot(path, times, chances, rule.labels, grey, strip, spans)
+    plot("--timeline", path, times, chances, rule.labels, grey, strip, spans)

@@ -5,12 +5,10 @@ Reports come from other machines and phones, so nothing in them is taken on trus
 
 import json
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 
-import jsonschema
-
 from core.errors import BadInput
+from mobile_export.schemas import violation
 
 SCHEMA = 1  # of latency.schema.json; a reader refuses others
 MOST = 1e18  # sums and axes are computed from what a report holds; bytes and times stay below
@@ -83,12 +81,9 @@ def validate(report: object, where: Path) -> None:
             f"{where} is a report of schema {version}: this version reads {SCHEMA}; update "
             "action-mobile"
         )
-    text = resources.files("mobile_export").joinpath("latency.schema.json").read_text()
-    validator = jsonschema.Draft202012Validator(json.loads(text))
-    error = jsonschema.exceptions.best_match(validator.iter_errors(report))
-    if error is not None:
-        reason = error.message.splitlines()[0][:200]
-        raise _not_a_report(where, f"{error.json_path}: {reason}")
+    broken = violation(report, "latency.schema.json")
+    if broken is not None:
+        raise _not_a_report(where, broken)
     for number, run in enumerate(report["runs"]):
         _check_sense(run, f"$.runs[{number}]", where)
 

@@ -6,7 +6,6 @@ phone, so the program is refused unless it is exactly one delegate call with not
 
 import contextlib
 import operator
-import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 from torch.export import ExportedProgram
 from torch.fx import traceback
 
+from core.files import replace_file
 from mobile_export.targets import LoweringError
 
 PTE = "model.pte"
@@ -99,10 +99,5 @@ def require_whole(calls: int, outside: Counter[str]) -> None:
 def write_bytes(path: Path, content: bytes) -> Path:
     """Write under a temporary name and rename, so that a stopped run leaves no half artifact."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    replace_file(path, content)
     return path
