@@ -1,0 +1,178 @@
+"""Remake the supplement's comparisons on rendered gestures: train every model alike, test, compare.
+
+    python benchmarks/results.py --out runs/results --json results.json
+    python benchmarks/results.py --out runs/results --only causal --only locations
+
+TSN, TSM, STE, CE, ME and ACTION on MobileNet V2, seeing both directions of time and the past alone,
+and ACTION at locations 1 to 4. All start from one backbone that was trained on single pictures and
+have the same steps, clips, batches and seed, then the same test clips. A row that is there is not
+run again and one that was killed goes on, so the work can be spread over days. The exit status is
+that of the first command that failed.
+"""
+
+import argparse
+import json
+import math
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.cam import ROWS
+from core.errors import run_main
+from core.files import write_json
+from core.options import Parser, whole
+
+GROUPS = ("bidirectional", "causal", "locations")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A model of the comparison; ``group`` is the table that it stands in."""
+
+    group: str
+    temporal: str
+    location: int = 1
+
+    @property
+    def name(self) -> str:
+        """Of the run's folder."""
+        where = "" if self.location == 1 else f"_loc{self.location}"
+        return f"{'causal' if self.group == 'causal' else 'bidirectional'}_{self.temporal}{where}"
+
+    @property
+    def options(self) -> list[str]:
+        """Of ``core.train``, beside what all rows share."""
+        direction = "--causal" if self.group == "causal" else "--bidirectional"
+        place = [] if self.location == 1 else ["--location", str(self.location)]
+        return ["--temporal", self.temporal, direction, *place]
+
+
+def rows(groups: list[str]) -> list[Row]:
+    """The models of the tables that are asked for, in the order of the supplement's figures."""
+    found = [Row(group, name) for group in groups if group != "locations" for name in ROWS]
+    if "locations" in groups:
+        found += [Row("locations", "action", location) for location in (1, 2, 3, 4)]
+    return found
+
+
+def shared(args: argparse.Namespace) -> list[str]:
+    """The options of ``core.train`` that every row has."""
+    return [
+        "--size", str(args.size), "--clips", str(args.windows), "--steps", str(args.steps),
+        "--every", str(max(1, args.steps // 4)), "--val-clips", "135",
+    ]  # fmt: skip
+
+
+def commands(row: Row, args: argparse.Namespace) -> list[list[str]]:
+    """Training and testing of one row, without the interpreter."""
+    run, start = args.out / row.name, args.out / "pictures" / "best.safetensors"
+    best = str(run / "best.safetensors")
+    return [
+        ["core.train", "--from", str(start), *row.options, *shared(args), "--out", str(run)],
+        ["core.evaluate", "--checkpoint", best, "--clips", str(args.test_clips),
+         "--pairs", str(args.pairs), "--json", str(run / "test.json")],
+    ]  # fmt: skip
+
+
+def pictures(args: argparse.Namespace) -> list[str]:
+    """The training on single pictures that all rows start from, in the place of ImageNet."""
+    return [
+        "core.train", "--temporal", "none", "--frames", "1", "--size", str(args.size),
+        "--clips", str(args.windows), "--steps", str(args.picture_steps), "--batch", "64",
+        "--every", str(max(1, args.picture_steps // 3)), "--out", str(args.out / "pictures"),
+    ]  # fmt: skip
+
+
+def run(command: list[str]) -> None:
+    """One command of the project in a process of its own; its failure is ours."""
+    print("python -m", shlex.join(command), file=sys.stderr, flush=True)
+    status = subprocess.run([sys.executable, "-m", *command]).returncode
+    if status:
+        sys.exit(status)
+
+
+def measured(row: Row, args: argparse.Namespace) -> dict | None:
+    """A finished row's figures and commands."""
+    file = args.out / row.name / "test.json"
+    if not file.is_file():
+        return None
+    test = json.loads(file.read_text())
+    clips, top1 = test["clips"], test["top1"]
+    low, high = wilson(round(top1 / 100 * clips), clips)
+    pairs = test["pairs"]
+    return {
+        "group": row.group, "temporal": row.temporal, "location": row.location, "clips": clips,
+        "top1": top1, "top1_interval": [low, high], "top5": test["top5"],
+        "static_top1": test["static_top1"],
+        "pairs": round(sum(pairs.values()) / len(pairs), 2), "clips_a_pair": test["clips_a_pair"],
+        "commands": ["python -m " + shlex.join(command) for command in commands(row, args)],
+    }  # fmt: skip
+
+
+def wilson(right: int, clips: int) -> tuple[float, float]:
+    """95 % interval, in percent, of an accuracy (Wilson, JASA 22, 1927)."""
+    z, part = 1.96, right / clips
+    centre = (part + z * z / (2 * clips)) / (1 + z * z / clips)
+    half = (
+        z / (1 + z * z / clips) * math.sqrt(part * (1 - part) / clips + z * z / (4 * clips * clips))
+    )
+    return round(100 * (centre - half), 2), round(100 * (centre + half), 2)
+
+
+def table(found: list[dict], group: str) -> str:
+    """Markdown of one comparison."""
+    lines = [
+        "| model | top-1, % (95 %) | top-5, % | static classes, % | pairs of time, % |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for row in found:
+        if row["group"] != group:
+            continue
+        name = ROWS[row["temporal"]]
+        name += f", location {row['location']}" if group == "locations" else ""
+        low, high = row["top1_interval"]
+        lines.append(
+            f"| {name} | {row['top1']:.1f} ({low:.1f} to {high:.1f}) | {row['top5']:.1f} "
+            f"| {row['static_top1']:.1f} | {row['pairs']:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """The command line; see ``--help``."""
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--out", type=Path, required=True, help="folder for a run's folder each")
+    add("--only", action="append", choices=GROUPS, help="one table; may be given again")
+    add("--size", type=whole(32), default=96)
+    add("--windows", type=whole(1), default=4000, help="synthetic windows to train on")
+    add("--picture-steps", type=whole(1), default=1800, help="on single pictures, before all rows")
+    add("--steps", type=whole(1), default=600, help="of every row")
+    add("--test-clips", type=whole(1), default=1080)
+    add("--pairs", type=whole(1), default=40, help="test clips of each pair")
+    add("--json", type=Path, help="write the figures here too")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run what is missing, then print the tables."""
+    args = parse(argv)
+    groups = args.only or list(GROUPS)
+    if not (args.out / "pictures" / "best.safetensors").is_file():
+        run(pictures(args))
+    for row in rows(groups):
+        if not (args.out / row.name / "test.json").is_file():
+            for command in commands(row, args):
+                run(command)
+    found = [row for row in (measured(row, args) for row in rows(groups)) if row]
+    for group in groups:
+        print(f"{group}\n\n{table(found, group)}\n")
+    if args.json:
+        write_json("--json", args.json, found)
+    return 0
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,56 @@
+"""benchmarks/results.py: the supplement's comparisons on rendered gestures."""
+
+import json
+import shlex
+
+import pytest
+
+from benchmarks import results
+from core.train import parse
+
+TINY = ["--size", "32", "--windows", "16", "--picture-steps", "1", "--steps", "1"]
+TINY += ["--test-clips", "27", "--pairs", "2"]
+
+
+def arguments(out, *more):
+    return results.parse(["--out", str(out), *more])
+
+
+def test_every_row_differs_from_the_others_in_its_model_alone(tmp_path):
+    args = arguments(tmp_path)
+    models, rest = set(), set()
+    for row in results.rows(list(results.GROUPS)):
+        training, testing = results.commands(row, args)
+        asked = vars(parse(training[1:]))
+        assert asked["causal"] != asked.pop("bidirectional")
+        model = (asked.pop("temporal"), asked.pop("causal"), asked.pop("location"))
+        assert str(asked.pop("out")) in testing[testing.index("--checkpoint") + 1]
+        models.add(model)
+        rest.add(json.dumps(asked, default=str, sort_keys=True))
+    assert len(models) == 6 + 6 + 3  # location 1 is the first table's ACTION
+    assert len(rest) == 1
+
+
+def test_the_interval_is_wilsons():
+    # Newcombe, Statistics in Medicine 17 (1998), table I: 81 of 263 and 0 of 20.
+    assert results.wilson(81, 263) == (25.53, 36.62)
+    assert results.wilson(0, 20) == (0.0, 16.11)
+
+
+@pytest.mark.slow  # a dozen processes
+def test_the_tables_are_of_what_was_trained_and_a_second_run_trains_nothing(tmp_path, capfd):
+    options = [*TINY, "--only", "locations", "--json", str(tmp_path / "results.json")]
+    assert results.main(["--out", str(tmp_path), *options]) == 0
+    first = capfd.readouterr()
+    rows = json.loads((tmp_path / "results.json").read_text())
+    assert [row["location"] for row in rows] == [1, 2, 3, 4]
+    for row in rows:
+        assert row["clips"] == 27
+        assert row["top1_interval"][0] <= row["top1"] <= row["top1_interval"][1]
+        assert f"{row['top1']:.1f}" in first.out
+        assert "core.train" in shlex.split(row["commands"][0])
+    assert first.err.count("python -m core.train") == 1 + 4
+    assert results.main(["--out", str(tmp_path), *options]) == 0
+    second = capfd.readouterr()
+    assert "python -m" not in second.err
+    assert first.out.endswith(second.out)
