@@ -149,7 +149,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--size", type=whole(32), default=96)
     add("--windows", type=whole(1), default=4000, help="synthetic windows to train on")
     add("--picture-steps", type=whole(1), default=1800, help="on single pictures, before all rows")
-    add("--steps", type=whole(1), default=600, help="of every row")
+    add("--steps", type=whole(1), default=1200, help="of every row")
     add("--test-clips", type=whole(1), default=1080)
     add("--pairs", type=whole(1), default=40, help="test clips of each pair")
     add("--json", type=Path, help="write the figures here too")
