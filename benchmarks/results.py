@@ -58,10 +58,10 @@ def rows(groups: list[str]) -> list[Row]:
 
 
 def shared(args: argparse.Namespace) -> list[str]:
-    """The options of ``core.train`` that every row has."""
+    """The options of ``core.train`` that every row has; the start has pictures of one frame."""
     return [
-        "--size", str(args.size), "--clips", str(args.windows), "--steps", str(args.steps),
-        "--every", str(max(1, args.steps // 4)), "--val-clips", "135",
+        "--frames", "16", "--size", str(args.size), "--clips", str(args.windows),
+        "--steps", str(args.steps), "--every", str(max(1, args.steps // 4)), "--val-clips", "135",
     ]  # fmt: skip
 
 
@@ -146,10 +146,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--out", type=Path, required=True, help="folder for a run's folder each")
     add("--only", action="append", choices=GROUPS, help="one table; may be given again")
-    add("--size", type=whole(32), default=96)
+    add("--size", type=whole(32), default=80)
     add("--windows", type=whole(1), default=4000, help="synthetic windows to train on")
     add("--picture-steps", type=whole(1), default=1800, help="on single pictures, before all rows")
-    add("--steps", type=whole(1), default=1200, help="of every row")
+    add("--steps", type=whole(1), default=600, help="of every row")
     add("--test-clips", type=whole(1), default=1080)
     add("--pairs", type=whole(1), default=40, help="test clips of each pair")
     add("--json", type=Path, help="write the figures here too")
