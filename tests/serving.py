@@ -71,9 +71,9 @@ class Client:
         self.session, self.port, self.model = session, port, model
         self.url = f"http://127.0.0.1:{port}"
 
-    async def connect(self, **headers: str) -> aiohttp.ClientWebSocketResponse:
+    async def connect(self, query: str = "", **headers: str) -> aiohttp.ClientWebSocketResponse:
         given = {"Origin": self.url} | headers
-        return await self.session.ws_connect(f"{self.url}/stream", headers=given)
+        return await self.session.ws_connect(f"{self.url}/stream{query}", headers=given)
 
 
 @asynccontextmanager

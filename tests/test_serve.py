@@ -255,8 +255,6 @@ def test_one_of_several_cameras_can_be_chosen(address):
         assert wrong == []
 
 
-# Slow: it once waited in vain in eight runs, on a loaded machine; nobody knows yet why.
-@pytest.mark.slow
 @needs_browser
 def test_the_newest_tab_has_the_stream_and_can_give_it_back(address, film):
     with browsing(*camera(film)) as b:

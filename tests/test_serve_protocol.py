@@ -270,6 +270,18 @@ def test_the_tab_that_came_last_has_the_stream():
     use(scenario)
 
 
+def test_a_retry_takes_the_stream_from_nobody():
+    async def scenario(client: Client) -> None:
+        first = await client.connect("?retry")
+        assert (await show(first, 1))[0]["winner"] == "Red"
+        code, reason, _ = await closed(await client.connect("?retry"))
+        assert code == TAKEN_OVER
+        assert "another tab" in reason
+        assert (await show(first, 1, start=1.0))[0]["winner"] == "Red"
+
+    use(scenario)
+
+
 def test_a_pause_forgets_the_past():
     async def scenario(client: Client) -> None:
         tab = await client.connect()

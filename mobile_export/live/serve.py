@@ -111,9 +111,14 @@ def make_app(desk: Desk, port: int) -> web.Application:
     async def stream(request: web.Request) -> web.WebSocketResponse:
         tab = web.WebSocketResponse(max_msg_size=4 * MOST_BYTES, compress=False)
         await tab.prepare(request)
+        reason = b"another tab has the camera's stream now"
+        # Frames on their way to a socket that is closed can reset it before its close code is read:
+        # a tab that the stream was taken from then believes that the server is gone, and retries.
+        if current and "retry" in request.query:
+            await tab.close(code=TAKEN_OVER, message=reason)
+            return tab
         # The tab that was opened last is the one that somebody looks at.
         for other in current:
-            reason = b"another tab has the camera's stream now"
             task = asyncio.create_task(other.close(code=TAKEN_OVER, message=reason))
             closing.add(task)
             task.add_done_callback(closing.discard)

@@ -12,11 +12,12 @@ export function makeLink(handlers) {
   let timer = 0;
   let reason = "";
 
-  function connect() {
+  // A retry is nobody's wish: it must not take the stream from a tab that somebody opened since.
+  function connect(retry = false) {
     clearTimeout(timer);
     if (socket && socket.readyState <= WebSocket.OPEN) return;
     reason = "";
-    socket = new WebSocket(`ws://${location.host}/stream`);
+    socket = new WebSocket(`ws://${location.host}/stream${retry ? "?retry" : ""}`);
     socket.addEventListener("message", ({ data }) => {
       const message = JSON.parse(data);
       if (message.type === "hello") wait = FIRST_WAIT;
@@ -30,7 +31,7 @@ export function makeLink(handlers) {
     if (event.code === TAKEN_OVER) return handlers.taken();
     if (!LOST.includes(event.code)) return handlers.refused(reason || event.reason);
     handlers.lost(wait);
-    timer = setTimeout(connect, 1000 * wait);
+    timer = setTimeout(connect, 1000 * wait, true);
     wait = Math.min(2 * wait, LONGEST_WAIT);
   }
 
