@@ -49,6 +49,7 @@ class LiveViewModel(
     private var plan: CameraPlan? = null
     private var trouble: CameraTrouble? = null
     private var cameraOpen = false
+    private var opening = 0 // number of the latest one
     private var figures: Figures? = null
     private val history = ArrayDeque<Event>()
     private var share: Double? = null // of the measurement that runs
@@ -121,8 +122,9 @@ class LiveViewModel(
         stream?.skipped()
     }
 
-    override fun trouble(trouble: CameraTrouble) = main.execute {
-        if (cameraOpen) {
+    override fun trouble(opening: Int, trouble: CameraTrouble) = main.execute {
+        // An earlier opening's trouble says nothing about the camera that is open now.
+        if (cameraOpen && opening == this.opening) {
             cameraOpen = false // it closed itself
             this.trouble = trouble
             settle()
@@ -189,19 +191,20 @@ class LiveViewModel(
 
     private val live = object : LiveListener {
         override fun recognized(figures: Figures, ended: Event?) = main.execute {
-            if (stream != null) {
-                this@LiveViewModel.figures = figures
-                if (ended != null) remember(ended)
-                settle()
-            }
+            if (ended != null) remember(ended)
+            if (cameraOpen) this@LiveViewModel.figures = figures
+            settle()
         }
 
         override fun failed(line: String) = main.execute {
             log("the model failed: $line")
-            loading = true
-            stream = null
-            settle()
-            models.replace(line, this, loaded)
+            // Without a stream something else is on its way already, and would be blamed for this one.
+            if (stream != null) {
+                loading = true
+                stream = null
+                settle()
+                models.replace(line, this, loaded)
+            }
         }
     }
 
@@ -240,7 +243,8 @@ class LiveViewModel(
         if (wantsCamera() && plan != null) {
             if (!cameraOpen) {
                 cameraOpen = true
-                camera.open(plan)
+                figures = null // this camera has seen nothing yet
+                camera.open(plan, ++opening)
             }
         } else if (cameraOpen) {
             cameraOpen = false

@@ -51,6 +51,7 @@ class ModelSlot(
     // The worker's own.
     private var model: ChosenModel? = null
     private var program: Program? = null
+    private var stream: LiveStream? = null
 
     @Volatile
     private var going = false
@@ -122,10 +123,14 @@ class ModelSlot(
         val threads = BenchmarkRequest().threads(manifest.target, cores)
         val opened = programs.open(chosen.artifact, manifest, threads)
         program = opened
-        listener.opened(LiveStream(Recognizer(manifest, opened), manifest.labels, worker, live))
+        val next = LiveStream(Recognizer(manifest, opened), manifest.labels, worker, live)
+        stream = next
+        listener.opened(next)
     }
 
     private fun close() {
+        stream?.retire() // the camera may have handed over a frame that is still in the queue
+        stream = null
         program?.close()
         program = null
     }

@@ -149,7 +149,7 @@ class LiveViewModelTest {
     @Test
     fun `a lost camera comes back by itself, a broken one when asked`() {
         val model = live(viewModel())
-        model.trouble(CameraTrouble.LOST)
+        model.trouble(camera.opening, CameraTrouble.LOST)
         main.runAll()
         assertEquals(CameraTrouble.LOST, (model.state as UiState.CameraLost).trouble)
         model.available()
@@ -157,7 +157,7 @@ class LiveViewModelTest {
         assertTrue(model.state is UiState.Running)
         assertEquals(listOf("open", "open"), camera.calls)
 
-        model.trouble(CameraTrouble.FAILED)
+        model.trouble(camera.opening, CameraTrouble.FAILED)
         main.runAll()
         model.available()
         main.runAll()
@@ -170,11 +170,34 @@ class LiveViewModelTest {
     @Test
     fun `trouble of a camera that was closed meanwhile is passed over`() {
         val model = live(viewModel())
-        model.trouble(CameraTrouble.IN_USE)
+        model.trouble(camera.opening, CameraTrouble.IN_USE)
         model.left()
         main.runAll()
         model.entered(Permission.GRANTED)
         assertTrue(model.state is UiState.Running)
+    }
+
+    @Test
+    fun `trouble of an earlier opening does not stop the camera that came after it`() {
+        val model = live(viewModel())
+        model.trouble(camera.opening, CameraTrouble.FAILED) // on its way to the main thread
+        model.surface(false)
+        model.surface(true)
+        main.runAll()
+        assertTrue(model.state is UiState.Running)
+        model.left()
+        assertEquals(listOf("open", "close", "open", "close"), camera.calls, "nothing stays open unseen")
+    }
+
+    @Test
+    fun `a camera that is opened again has seen nothing yet`() {
+        val model = live(viewModel())
+        frames(model, 0..0)
+        model.surface(false)
+        model.frame(FakeFrame(100_000_000L).frame) // was under way
+        settle()
+        model.surface(true)
+        assertNull((model.state as UiState.Running).figures)
     }
 
     @Test
@@ -206,6 +229,7 @@ class LiveViewModelTest {
         assertEquals("vulkan", model.state.model?.backend)
         assertEquals(1, first.closed)
         assertEquals(listOf("open", "close", "open"), camera.calls)
+        programs.opened.last().close() // that process ended
         val again = viewModel()
         again.entered(Permission.GRANTED)
         settle()
@@ -237,6 +261,30 @@ class LiveViewModelTest {
     }
 
     @Test
+    fun `a frame that was queued behind another choice does not run on the closed program`() {
+        val model = live(viewModel())
+        val late = FakeFrame(0)
+        worker.meanwhile = { model.choose("gpu") }
+        model.frame(late.frame)
+        settle()
+        assertEquals(1, late.released)
+        assertEquals("vulkan", model.state.model?.backend)
+        assertEquals(emptyList<String>(), model.state.model?.notices)
+    }
+
+    @Test
+    fun `a failure that is told after another choice is not blamed on that one`() {
+        val model = live(viewModel())
+        programs.opened.last().failure = "device lost"
+        model.frame(FakeFrame(0).frame)
+        worker.runAll() // has failed, and the main thread does not know yet
+        model.choose("gpu")
+        settle()
+        assertEquals("vulkan", model.state.model?.backend)
+        assertEquals(emptyList<String>(), model.state.model?.notices)
+    }
+
+    @Test
     fun `the only model that fails is a problem, not a crash`() {
         val model = live(viewModel(TinyBundle("cpu")))
         programs.opened.last().failure = "out of memory"
@@ -265,6 +313,7 @@ class LiveViewModelTest {
     @Test
     fun `a script's benchmark measures the very first load`() {
         live(viewModel()).left() // an earlier process: its self-check is remembered
+        programs.opened.last().close()
         val before = programs.opened.size
         val model = viewModel()
         model.benchmark(BenchmarkRequest(iterations = 2, seconds = 0))
