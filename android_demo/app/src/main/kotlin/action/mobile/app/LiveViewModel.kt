@@ -33,13 +33,7 @@ class LiveViewModel(
     var state: UiState = UiState.Starting
         private set
 
-    /** Hears of every new state, on the main thread; the screen that is there sets it. */
-    var observer: ((UiState) -> Unit)? = null
-        set(value) {
-            field = value
-            value?.invoke(state)
-        }
-
+    private var screen: ((UiState) -> Unit)? = null // the one that is there
     private var foreground = false
     private var permission = Permission.MISSING
     private var surface = false // the preview can be drawn
@@ -59,8 +53,13 @@ class LiveViewModel(
     @Volatile
     private var stream: LiveStream? = null // the camera's thread reads it
 
-    /** The screen is visible, and this is what the system says of the camera's permission. */
-    fun entered(permission: Permission) {
+    /**
+     * A screen is visible: [screen] hears of this state and every new one, on the main thread.
+     * [permission] is what the system says of the camera's.
+     */
+    fun entered(screen: (UiState) -> Unit, permission: Permission) {
+        this.screen = screen
+        screen(state)
         foreground = true
         this.permission = permission
         trouble = null // whatever it was, it is worth another try
@@ -69,8 +68,15 @@ class LiveViewModel(
         if (model == null && !loading && share == null) load(null, again = false)
     }
 
-    /** The screen is gone; a measurement ends, since the system slows down what nobody sees. */
-    fun left() {
+    /**
+     * [screen] is gone; a measurement ends, since the system slows down what nobody sees. It goes on if
+     * the device is [turning], which puts another screen in the place of this one at once.
+     */
+    fun left(screen: (UiState) -> Unit, turning: Boolean) {
+        // That of an app that was closed and started again says goodbye seconds after the new one came.
+        if (this.screen !== screen) return
+        this.screen = null
+        if (turning) return
         foreground = false
         if (share != null) stop()
         settle()
@@ -253,7 +259,7 @@ class LiveViewModel(
         val next = current()
         if (next != state) {
             state = next
-            observer?.invoke(next)
+            screen?.invoke(next)
         }
     }
 

@@ -29,6 +29,7 @@ class LiveViewModelTest {
     private val notes = FakeNotes()
     private val log = mutableListOf<String>()
     private val shown = mutableListOf<UiState>()
+    private val screen: (UiState) -> Unit = { shown += it }
 
     private val both = arrayOf(TinyBundle("cpu"), TinyBundle("gpu", "vulkan"))
 
@@ -45,7 +46,7 @@ class LiveViewModelTest {
             timed, Surroundings(FakeProbe.device, FakeProbe, mapOf("app" to "0")), ReportFolder(File(root, "reports")),
         )
         val slot = ModelSlot(worker, chooser, timed, measurement, notes, 8)
-        return LiveViewModel(slot, camera, main) { log += it }.also { model -> model.observer = { shown += it } }
+        return LiveViewModel(slot, camera, main) { log += it }
     }
 
     private fun settle() = repeat(4) {
@@ -55,7 +56,7 @@ class LiveViewModelTest {
 
     /** Live, with a camera and a surface. */
     private fun live(model: LiveViewModel): LiveViewModel {
-        model.entered(Permission.GRANTED)
+        model.entered(screen, Permission.GRANTED)
         settle()
         model.surface(true)
         return model
@@ -71,9 +72,8 @@ class LiveViewModelTest {
     @Test
     fun `the model is loaded, then the preview shown, then the camera opened`() {
         val model = viewModel()
+        model.entered(screen, Permission.GRANTED)
         assertEquals(listOf<UiState>(UiState.Starting), shown)
-        model.entered(Permission.GRANTED)
-        assertEquals(UiState.Starting, model.state)
         settle()
         val running = model.state as UiState.Running
         val choices = listOf(Choice("cpu", "xnnpack"), Choice("gpu", "vulkan"))
@@ -100,7 +100,7 @@ class LiveViewModelTest {
     @Test
     fun `no permission is a state of its own, with and without a way to ask`() {
         val model = viewModel()
-        model.entered(Permission.MISSING)
+        model.entered(screen, Permission.MISSING)
         settle()
         assertFalse((model.state as UiState.NeedsPermission).deniedForGood)
         model.answered(Permission.DENIED_FOR_GOOD)
@@ -115,7 +115,7 @@ class LiveViewModelTest {
     fun `a device without a camera still has a benchmark`() {
         camera.plan = null
         val model = viewModel()
-        model.entered(Permission.MISSING)
+        model.entered(screen, Permission.MISSING)
         settle()
         assertTrue(model.state is UiState.NoCamera)
         model.benchmark(BenchmarkRequest(iterations = 2, seconds = 0))
@@ -126,9 +126,9 @@ class LiveViewModelTest {
     @Test
     fun `the camera is closed in the background and opened again in the foreground`() {
         val model = live(viewModel())
-        model.left()
+        model.left(screen, turning = false)
         assertEquals(listOf("open", "close"), camera.calls)
-        model.entered(Permission.GRANTED)
+        model.entered(screen, Permission.GRANTED)
         assertEquals(listOf("open", "close", "open"), camera.calls)
         // A turned device: the surface goes and another comes.
         model.surface(false)
@@ -140,8 +140,8 @@ class LiveViewModelTest {
     @Test
     fun `a permission that is taken back in the background closes nothing twice`() {
         val model = live(viewModel())
-        model.left()
-        model.entered(Permission.MISSING)
+        model.left(screen, turning = false)
+        model.entered(screen, Permission.MISSING)
         assertEquals(listOf("open", "close"), camera.calls)
         assertTrue(model.state is UiState.NeedsPermission)
     }
@@ -171,9 +171,9 @@ class LiveViewModelTest {
     fun `trouble of a camera that was closed meanwhile is passed over`() {
         val model = live(viewModel())
         model.trouble(camera.opening, CameraTrouble.IN_USE)
-        model.left()
+        model.left(screen, turning = false)
         main.runAll()
-        model.entered(Permission.GRANTED)
+        model.entered(screen, Permission.GRANTED)
         assertTrue(model.state is UiState.Running)
     }
 
@@ -185,7 +185,7 @@ class LiveViewModelTest {
         model.surface(true)
         main.runAll()
         assertTrue(model.state is UiState.Running)
-        model.left()
+        model.left(screen, turning = false)
         assertEquals(listOf("open", "close", "open", "close"), camera.calls, "nothing stays open unseen")
     }
 
@@ -203,7 +203,7 @@ class LiveViewModelTest {
     @Test
     fun `no bundle is a line, and a pushed one is found by trying again`() {
         val model = viewModel(*emptyArray())
-        model.entered(Permission.GRANTED)
+        model.entered(screen, Permission.GRANTED)
         settle()
         assertTrue("adb push" in (model.state as UiState.BundleProblem).line)
         TinyBundle("new").write(File(root, "pushed"))
@@ -231,7 +231,7 @@ class LiveViewModelTest {
         assertEquals(listOf("open", "close", "open"), camera.calls)
         programs.opened.last().close() // that process ended
         val again = viewModel()
-        again.entered(Permission.GRANTED)
+        again.entered(screen, Permission.GRANTED)
         settle()
         assertEquals("vulkan", again.state.model?.backend)
     }
@@ -312,13 +312,13 @@ class LiveViewModelTest {
 
     @Test
     fun `a script's benchmark measures the very first load`() {
-        live(viewModel()).left() // an earlier process: its self-check is remembered
+        live(viewModel()).left(screen, turning = false) // an earlier process: its self-check is remembered
         programs.opened.last().close()
         val before = programs.opened.size
         val model = viewModel()
         model.benchmark(BenchmarkRequest(iterations = 2, seconds = 0))
         assertEquals(UiState.Starting, model.state)
-        model.entered(Permission.MISSING)
+        model.entered(screen, Permission.MISSING)
         settle()
         assertTrue(model.state is UiState.BenchmarkDone)
         assertEquals(2, programs.opened.size - before, "the benchmark's, then the camera's")
@@ -328,7 +328,7 @@ class LiveViewModelTest {
     fun `a script may name the bundle`() {
         val model = viewModel()
         model.benchmark(BenchmarkRequest(bundle = "gpu", iterations = 2, seconds = 0))
-        model.entered(Permission.GRANTED)
+        model.entered(screen, Permission.GRANTED)
         settle()
         assertEquals("vulkan", (model.state as UiState.BenchmarkDone).report.backend)
     }
@@ -337,9 +337,9 @@ class LiveViewModelTest {
     fun `a benchmark ends when the app leaves the screen, and says so`() {
         val model = live(viewModel())
         model.benchmark(BenchmarkRequest(iterations = 1, seconds = 3600))
-        model.left()
+        model.left(screen, turning = false)
         settle() // asks whether to go on, and is told not to
-        model.entered(Permission.GRANTED)
+        model.entered(screen, Permission.GRANTED)
         assertTrue(model.state is UiState.Running)
         assertTrue(model.state.model!!.notices.single().startsWith("the measurement was stopped"))
         assertNull(File(root, "reports").list())
@@ -349,16 +349,33 @@ class LiveViewModelTest {
     fun `a benchmark without a model is a problem`() {
         val model = viewModel(*emptyArray())
         model.benchmark(BenchmarkRequest())
-        model.entered(Permission.GRANTED)
+        model.entered(screen, Permission.GRANTED)
         settle()
         assertTrue(model.state is UiState.BundleProblem)
     }
 
     @Test
-    fun `a new screen hears of the state at once`() {
+    fun `a benchmark goes on while the device is turned`() {
         val model = live(viewModel())
-        val other = mutableListOf<UiState>()
-        model.observer = { other += it }
-        assertEquals(listOf(model.state), other)
+        model.benchmark(BenchmarkRequest(iterations = 1, seconds = 0))
+        model.left(screen, turning = true)
+        model.surface(false)
+        settle()
+        val next = mutableListOf<UiState>()
+        model.entered({ next += it }, Permission.GRANTED)
+        assertTrue(next.single() is UiState.BenchmarkDone)
+    }
+
+    @Test
+    fun `a screen of before that says goodbye late changes nothing`() {
+        val model = live(viewModel())
+        val next = mutableListOf<UiState>()
+        model.entered({ next += it }, Permission.GRANTED)
+        assertEquals(listOf(model.state), next)
+        model.left(screen, turning = false)
+        assertEquals(listOf("open"), camera.calls)
+        frames(model, 0..0)
+        assertEquals(model.state, next.last())
+        assertEquals(2, next.size)
     }
 }
