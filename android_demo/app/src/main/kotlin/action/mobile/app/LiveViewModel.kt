@@ -40,6 +40,7 @@ class LiveViewModel(
     private var model: ModelFacts? = null
     private var problem: String? = null
     private var loading = false
+    private var modelSize = 0 // pixels a side
     private var plan: CameraPlan? = null
     private var trouble: CameraTrouble? = null
     private var cameraOpen = false
@@ -62,8 +63,7 @@ class LiveViewModel(
         screen(state)
         foreground = true
         this.permission = permission
-        trouble = null // whatever it was, it is worth another try
-        settle()
+        tryCamera() // whatever it was, it is worth another try
         measureQueued() // it needs no model that was opened before, and wants none: loading is measured
         if (model == null && !loading && share == null) load(null, again = false)
     }
@@ -101,8 +101,7 @@ class LiveViewModel(
 
     /** Once more from the bundle on, or from the camera. */
     fun retry() {
-        trouble = null
-        if (model != null) settle() else if (!loading) load(null, again = true)
+        if (model != null) tryCamera() else if (!loading) load(null, again = true)
     }
 
     /** Measures as soon as the screen is visible and nothing else is under way. */
@@ -139,10 +138,15 @@ class LiveViewModel(
 
     override fun available() = main.execute {
         // A camera that failed is free again as soon as it is closed: trying by itself would never end.
-        if (trouble == CameraTrouble.IN_USE || trouble == CameraTrouble.LOST) {
-            trouble = null
-            settle()
-        }
+        val none = model != null && plan == null
+        if (none || trouble == CameraTrouble.IN_USE || trouble == CameraTrouble.LOST) tryCamera()
+    }
+
+    /** After trouble the device is asked anew: cameras are plugged in and pulled out. */
+    private fun tryCamera() {
+        if (model != null && (trouble != null || plan == null)) plan = camera.find(modelSize)
+        trouble = null
+        settle()
     }
 
     private fun load(name: String?, again: Boolean) {
@@ -156,9 +160,13 @@ class LiveViewModel(
     }
 
     private val loaded = object : ModelSlot.Listener {
-        override fun chosen(model: ChosenModel) = main.execute {
-            adopt(model)
-            settle()
+        override fun chosen(model: ChosenModel) {
+            val found = camera.find(model.bundle.manifest.input.size)
+            main.execute {
+                adopt(model)
+                plan = found
+                settle()
+            }
         }
 
         override fun opened(stream: LiveStream) = main.execute {
@@ -188,7 +196,7 @@ class LiveViewModel(
         override fun measured(report: WrittenReport?, line: String?) = main.execute {
             share = null
             this@LiveViewModel.report = report
-            if (line != null) model = model?.let { it.copy(notices = it.notices + line) }
+            if (line != null) model = model?.let { it.copy(notices = (it.notices + line).distinct()) }
             log(report?.let { "report written: ${it.path}" } ?: "no report: $line")
             settle()
             measureQueued()
@@ -220,7 +228,7 @@ class LiveViewModel(
         model = ModelFacts(manifest.name, manifest.target, chosen.choices, notices)
         notices.forEach(log)
         figures = null
-        plan = camera.find(manifest.input.size)
+        modelSize = manifest.input.size
     }
 
     private fun measureQueued() {

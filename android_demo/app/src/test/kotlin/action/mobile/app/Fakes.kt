@@ -63,11 +63,13 @@ class FakePrograms : Programs {
     val opened = mutableListOf<FakeProgram>()
     val wrong = mutableSetOf<String>() // targets whose programs compute nonsense
     val broken = mutableMapOf<String, String>() // targets that cannot be loaded, and why
+    var most = Int.MAX_VALUE // programs that the device has memory for
 
     override fun open(artifact: File, manifest: Manifest, threads: Int?): Program {
         check(artifact.isFile) { "the runtime opens files" }
         check(opened.all { it.closed == 1 }) { "the runtime bears one program at a time" }
         broken[manifest.target]?.let { throw ProgramException(it) }
+        if (opened.size == most) throw ProgramException("out of memory")
         val logits = if (manifest.target in wrong) floatArrayOf(9f, 9f, 9f) else TinyBundle.GOLDEN
         return FakeProgram(manifest.target, logits.copyOf()).also { opened += it }
     }

@@ -1,14 +1,6 @@
 package action.mobile.app
 
 import action.mobile.app.benchmark.BenchmarkRequest
-import action.mobile.app.benchmark.Measurement
-import action.mobile.app.benchmark.ReportFolder
-import action.mobile.app.benchmark.Surroundings
-import action.mobile.app.bundles.ArtifactCopies
-import action.mobile.app.bundles.BundleStore
-import action.mobile.app.bundles.CheckMemory
-import action.mobile.app.bundles.ModelChooser
-import action.mobile.app.bundles.TimedPrograms
 import action.mobile.app.camera.CameraTrouble
 import java.io.File
 import org.junit.jupiter.api.Assertions.assertEquals
@@ -16,59 +8,8 @@ import org.junit.jupiter.api.Assertions.assertFalse
 import org.junit.jupiter.api.Assertions.assertNull
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
-import org.junit.jupiter.api.io.TempDir
 
-class LiveViewModelTest {
-    @TempDir
-    lateinit var root: File
-
-    private val main = Queue()
-    private val worker = Queue()
-    private val camera = FakeCamera()
-    private val programs = FakePrograms()
-    private val notes = FakeNotes()
-    private val log = mutableListOf<String>()
-    private val shown = mutableListOf<UiState>()
-    private val screen: (UiState) -> Unit = { shown += it }
-
-    private val both = arrayOf(TinyBundle("cpu"), TinyBundle("gpu", "vulkan"))
-
-    private fun viewModel(vararg bundles: TinyBundle = both): LiveViewModel {
-        val files = bundles.map { it.asset() }.fold(emptyMap<String, ByteArray>()) { all, one -> all + one }
-        val timed = TimedPrograms(programs)
-        val chooser = ModelChooser(
-            BundleStore(FakeAssets(files), File(root, "pushed")),
-            ArtifactCopies(File(root, "artifacts")),
-            CheckMemory(notes, "16"),
-            timed,
-        )
-        val measurement = Measurement(
-            timed, Surroundings(FakeProbe.device, FakeProbe, mapOf("app" to "0")), ReportFolder(File(root, "reports")),
-        )
-        val slot = ModelSlot(worker, chooser, timed, measurement, notes, 8)
-        return LiveViewModel(slot, camera, main) { log += it }
-    }
-
-    private fun settle() = repeat(4) {
-        worker.runAll()
-        main.runAll()
-    }
-
-    /** Live, with a camera and a surface. */
-    private fun live(model: LiveViewModel): LiveViewModel {
-        model.entered(screen, Permission.GRANTED)
-        settle()
-        model.surface(true)
-        return model
-    }
-
-    private fun frames(model: LiveViewModel, ticks: IntRange): List<FakeFrame> = ticks.map {
-        val frame = FakeFrame(it * 100_000_000L)
-        model.frame(frame.frame)
-        settle()
-        frame
-    }
-
+class LiveViewModelTest : ViewModelRig() {
     @Test
     fun `the model is loaded, then the preview shown, then the camera opened`() {
         val model = viewModel()
@@ -175,6 +116,26 @@ class LiveViewModelTest {
         main.runAll()
         model.entered(screen, Permission.GRANTED)
         assertTrue(model.state is UiState.Running)
+    }
+
+    @Test
+    fun `a camera that is plugged in is used, and one that is pulled out is gone`() {
+        val plan = camera.plan
+        camera.plan = null
+        val model = live(viewModel())
+        model.available()
+        main.runAll()
+        assertTrue(model.state is UiState.NoCamera)
+        camera.plan = plan
+        model.available()
+        main.runAll()
+        assertTrue(model.state is UiState.Running)
+        assertEquals(listOf("open"), camera.calls)
+        camera.plan = null
+        model.trouble(camera.opening, CameraTrouble.LOST)
+        main.runAll()
+        model.retry()
+        assertTrue(model.state is UiState.NoCamera)
     }
 
     @Test
@@ -291,79 +252,6 @@ class LiveViewModelTest {
         frames(model, 0..0)
         assertEquals(UiState.BundleProblem("cpu: out of memory"), model.state)
         assertEquals("close", camera.calls.last())
-    }
-
-    @Test
-    fun `a benchmark closes the camera, writes a report and gives the camera back`() {
-        val model = live(viewModel())
-        model.benchmark(BenchmarkRequest(iterations = 3, seconds = 0))
-        assertTrue(model.state is UiState.Benchmarking)
-        assertEquals(listOf("open", "close"), camera.calls)
-        settle()
-        val done = model.state as UiState.BenchmarkDone
-        assertTrue(File(done.report.path).isFile)
-        assertTrue(log.any { it.startsWith("report written: ") })
-        model.backToCamera()
-        assertTrue(model.state is UiState.Running)
-        assertEquals(listOf("open", "close", "open"), camera.calls)
-        frames(model, 0..1)
-        assertEquals(listOf(1, 1, 1, 0), programs.opened.map { it.closed }, "check, camera, benchmark, camera")
-    }
-
-    @Test
-    fun `a script's benchmark measures the very first load`() {
-        live(viewModel()).left(screen, turning = false) // an earlier process: its self-check is remembered
-        programs.opened.last().close()
-        val before = programs.opened.size
-        val model = viewModel()
-        model.benchmark(BenchmarkRequest(iterations = 2, seconds = 0))
-        assertEquals(UiState.Starting, model.state)
-        model.entered(screen, Permission.MISSING)
-        settle()
-        assertTrue(model.state is UiState.BenchmarkDone)
-        assertEquals(2, programs.opened.size - before, "the benchmark's, then the camera's")
-    }
-
-    @Test
-    fun `a script may name the bundle`() {
-        val model = viewModel()
-        model.benchmark(BenchmarkRequest(bundle = "gpu", iterations = 2, seconds = 0))
-        model.entered(screen, Permission.GRANTED)
-        settle()
-        assertEquals("vulkan", (model.state as UiState.BenchmarkDone).report.backend)
-    }
-
-    @Test
-    fun `a benchmark ends when the app leaves the screen, and says so`() {
-        val model = live(viewModel())
-        model.benchmark(BenchmarkRequest(iterations = 1, seconds = 3600))
-        model.left(screen, turning = false)
-        settle() // asks whether to go on, and is told not to
-        model.entered(screen, Permission.GRANTED)
-        assertTrue(model.state is UiState.Running)
-        assertTrue(model.state.model!!.notices.single().startsWith("the measurement was stopped"))
-        assertNull(File(root, "reports").list())
-    }
-
-    @Test
-    fun `a benchmark without a model is a problem`() {
-        val model = viewModel(*emptyArray())
-        model.benchmark(BenchmarkRequest())
-        model.entered(screen, Permission.GRANTED)
-        settle()
-        assertTrue(model.state is UiState.BundleProblem)
-    }
-
-    @Test
-    fun `a benchmark goes on while the device is turned`() {
-        val model = live(viewModel())
-        model.benchmark(BenchmarkRequest(iterations = 1, seconds = 0))
-        model.left(screen, turning = true)
-        model.surface(false)
-        settle()
-        val next = mutableListOf<UiState>()
-        model.entered({ next += it }, Permission.GRANTED)
-        assertTrue(next.single() is UiState.BenchmarkDone)
     }
 
     @Test

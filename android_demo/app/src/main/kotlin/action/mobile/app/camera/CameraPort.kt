@@ -39,13 +39,16 @@ interface CameraListener {
     /** The camera that was opened as number [opening] is closed because of [trouble]. */
     fun trouble(opening: Int, trouble: CameraTrouble)
 
-    /** A camera that was in use elsewhere, or gone, is free again. */
+    /** A camera that was in use elsewhere, or gone, is free again, or a new one is there. */
     fun available()
 }
 
 /** The device's cameras, as the view model sees them. */
 interface CameraPort {
-    /** The camera to use for a model of [modelSize] pixels a side; null when there is none. */
+    /**
+     * The camera to use for a model of [modelSize] pixels a side; null when there is none. On any thread;
+     * it asks the system about every camera.
+     */
     fun find(modelSize: Int): CameraPlan?
 
     /**
