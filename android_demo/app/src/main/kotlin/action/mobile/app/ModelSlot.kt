@@ -83,6 +83,7 @@ class ModelSlot(
             }
             var line: String? = null
             val report = try {
+                requireBundle(request)
                 report(request, listener)
             } catch (e: ProgramException) {
                 line = e.message
@@ -91,8 +92,12 @@ class ModelSlot(
                 line = "the report cannot be written: ${e.message}; free some storage"
                 null
             }
-            open(live, listener)
-            listener.measured(report, line ?: if (report == null) STOPPED else null)
+            try {
+                open(live, listener)
+            } finally {
+                // A report that is written is told even if there is no going back to the camera.
+                listener.measured(report, line ?: if (report == null) STOPPED else null)
+            }
         }
     }
 
@@ -107,6 +112,14 @@ class ModelSlot(
         if (name != null && chosen.choices.none { it.name == name }) notes.put(LAST, "")
         model = chosen
         listener.chosen(chosen)
+    }
+
+    /** Figures of another bundle than the script asked for, by a slip of the pen, would mislead it. */
+    private fun requireBundle(request: BenchmarkRequest) {
+        val choices = checkNotNull(model).choices
+        if (request.bundle == null || choices.any { it.name == request.bundle }) return
+        val names = choices.joinToString { it.name }
+        throw ProgramException("no bundle ${request.bundle} can be read; there are $names")
     }
 
     private fun report(request: BenchmarkRequest, listener: Listener): WrittenReport? {
