@@ -93,7 +93,7 @@ class BenchmarkModeTest : ViewModelRig() {
     @Test
     fun `a benchmark goes on while the device is turned`() {
         val model = live(viewModel())
-        model.benchmark(BenchmarkRequest(iterations = 1, seconds = 0))
+        model.benchmark(BenchmarkRequest(iterations = 1, seconds = 1)) // long enough to be asked whether to go on
         model.left(screen, turning = true)
         model.surface(false)
         settle()
