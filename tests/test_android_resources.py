@@ -60,6 +60,12 @@ def test_manifest_and_resources_link():
             'android:dataExtractionRules="@string/share"',
             "dataExtractionRules",
         ),
+        (
+            "AndroidManifest.xml",
+            'android:name="android.hardware.camera"',
+            'android:name="x"',
+            "camera",
+        ),
         ("res/layout/panel.xml", "@string/share", "@string/shared", "shared"),
         ("res/values/strings.xml", 'name="no_camera"', 'name="none"', "no_camera"),
         ("kotlin/action/mobile/app/Screen.kt", "R.id.share", "R.id.shared", "R.id.shared"),

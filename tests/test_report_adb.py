@@ -30,6 +30,7 @@ def phone(tmp_path: Path, monkeypatch):
         return folder
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ANDROID_SERIAL", raising=False)
     return connect
 
 
@@ -56,6 +57,15 @@ def test_two_runs_of_one_phone_are_two_reports(phone, tmp_path: Path, capsys) ->
 def test_not_exactly_one_phone(phone, devices: str, said: str) -> None:
     phone(devices)
     assert said in refusal(lambda: main(["--adb"]))
+
+
+def test_one_of_two_phones_is_chosen(phone, tmp_path: Path, monkeypatch) -> None:
+    folder = phone("abc\\tdevice\\ndef\\tdevice\\n")
+    (folder / "1.json").write_text(json.dumps(make_report()))
+    monkeypatch.setenv("ANDROID_SERIAL", "def")
+    assert main(["--adb"]) == 0
+    monkeypatch.setenv("ANDROID_SERIAL", "ghi")
+    assert "which is ghi now" in refusal(lambda: main(["--adb"]))
 
 
 def test_a_phone_without_reports(phone) -> None:

@@ -6,8 +6,8 @@
 #
 # FRAMEWORK.apk is an android.jar of the SDK or a framework-res.apk; without one it is that of Debian's
 # package android-framework-res, which is Android 10's and so knows exactly what minSdk knows. Prints a
-# line with what was linked. Exit status 1: aapt2 refuses something, or the code names a resource
-# that there is not; 2: a tool is missing.
+# line with what was linked. Exit status 1: aapt2 refuses something, the manifest asks for a camera,
+# or the code names a resource that there is not; 2: a tool is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -32,6 +32,13 @@ aapt2 compile --dir app/src/main/res -o "$work/resources.zip"
 aapt2 link -I "$framework" --manifest "$work/AndroidManifest.xml" --auto-add-overlay \
   --min-sdk-version "$(version minSdk)" --target-sdk-version "$(version compileSdk)" \
   --java "$work" -o "$work/app.apk" "$work/resources.zip"
+
+# A permission implies features, and shops hide an app from devices that lack one.
+required=$(aapt2 dump badging "$work/app.apk" | sed -n "s/^ *uses-feature: name='\(android.hardware.camera[^']*\)'.*/\1/p")
+if [ -n "$required" ]; then
+  echo "error: the manifest requires" $required ", without which the app runs as well" >&2
+  exit 1
+fi
 
 # Whatever the code calls R.type.name is there.
 missing=0

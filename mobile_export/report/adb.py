@@ -1,5 +1,6 @@
 """Reports that the Android app left on a phone, fetched with Android's debug bridge."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -23,11 +24,15 @@ def pull(folder: Path) -> list[str]:
         raise BadInput("--adb: adb is not installed; it comes with Android's platform tools")
     lines = _run([adb, "devices"]).splitlines()[1:]
     ready = [line.split()[0] for line in lines if line.strip().endswith("device")]
+    chosen = os.environ.get("ANDROID_SERIAL")  # which adb itself heeds when it pulls
+    if chosen:
+        ready = [serial for serial in ready if serial == chosen]
     if len(ready) != 1:
         states = "; ".join(" ".join(line.split()) for line in lines if line.strip()) or "none"
         raise BadInput(
             f"--adb: one phone is needed, adb has {states}: connect one, unlock it and allow USB "
             "debugging, or choose one with ANDROID_SERIAL"
+            + (f", which is {chosen} now" if chosen else "")
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -33,22 +33,18 @@ class LiveViewModel(
     var state: UiState = UiState.Starting
         private set
 
-    /** Hears of every new state, on the main thread; the screen that is there sets it. */
-    var observer: ((UiState) -> Unit)? = null
-        set(value) {
-            field = value
-            value?.invoke(state)
-        }
-
+    private var screen: ((UiState) -> Unit)? = null // the one that is there
     private var foreground = false
     private var permission = Permission.MISSING
     private var surface = false // the preview can be drawn
     private var model: ModelFacts? = null
     private var problem: String? = null
     private var loading = false
+    private var modelSize = 0 // pixels a side
     private var plan: CameraPlan? = null
     private var trouble: CameraTrouble? = null
     private var cameraOpen = false
+    private var opening = 0 // number of the latest one
     private var figures: Figures? = null
     private val history = ArrayDeque<Event>()
     private var share: Double? = null // of the measurement that runs
@@ -58,18 +54,29 @@ class LiveViewModel(
     @Volatile
     private var stream: LiveStream? = null // the camera's thread reads it
 
-    /** The screen is visible, and this is what the system says of the camera's permission. */
-    fun entered(permission: Permission) {
+    /**
+     * A screen is visible: [screen] hears of this state and every new one, on the main thread.
+     * [permission] is what the system says of the camera's.
+     */
+    fun entered(screen: (UiState) -> Unit, permission: Permission) {
+        this.screen = screen
+        screen(state)
         foreground = true
         this.permission = permission
-        trouble = null // whatever it was, it is worth another try
-        settle()
+        tryCamera() // whatever it was, it is worth another try
         measureQueued() // it needs no model that was opened before, and wants none: loading is measured
         if (model == null && !loading && share == null) load(null, again = false)
     }
 
-    /** The screen is gone; a measurement ends, since the system slows down what nobody sees. */
-    fun left() {
+    /**
+     * [screen] is gone; a measurement ends, since the system slows down what nobody sees. It goes on if
+     * the device is [turning], which puts another screen in the place of this one at once.
+     */
+    fun left(screen: (UiState) -> Unit, turning: Boolean) {
+        // That of an app that was closed and started again says goodbye seconds after the new one came.
+        if (this.screen !== screen) return
+        this.screen = null
+        if (turning) return
         foreground = false
         if (share != null) stop()
         settle()
@@ -94,8 +101,7 @@ class LiveViewModel(
 
     /** Once more from the bundle on, or from the camera. */
     fun retry() {
-        trouble = null
-        if (model != null) settle() else if (!loading) load(null, again = true)
+        if (model != null) tryCamera() else if (!loading) load(null, again = true)
     }
 
     /** Measures as soon as the screen is visible and nothing else is under way. */
@@ -121,8 +127,9 @@ class LiveViewModel(
         stream?.skipped()
     }
 
-    override fun trouble(trouble: CameraTrouble) = main.execute {
-        if (cameraOpen) {
+    override fun trouble(opening: Int, trouble: CameraTrouble) = main.execute {
+        // An earlier opening's trouble says nothing about the camera that is open now.
+        if (cameraOpen && opening == this.opening) {
             cameraOpen = false // it closed itself
             this.trouble = trouble
             settle()
@@ -131,10 +138,15 @@ class LiveViewModel(
 
     override fun available() = main.execute {
         // A camera that failed is free again as soon as it is closed: trying by itself would never end.
-        if (trouble == CameraTrouble.IN_USE || trouble == CameraTrouble.LOST) {
-            trouble = null
-            settle()
-        }
+        val none = model != null && plan == null
+        if (none || trouble == CameraTrouble.IN_USE || trouble == CameraTrouble.LOST) tryCamera()
+    }
+
+    /** After trouble the device is asked anew: cameras are plugged in and pulled out. */
+    private fun tryCamera() {
+        if (model != null && (trouble != null || plan == null)) plan = camera.find(modelSize)
+        trouble = null
+        settle()
     }
 
     private fun load(name: String?, again: Boolean) {
@@ -148,9 +160,13 @@ class LiveViewModel(
     }
 
     private val loaded = object : ModelSlot.Listener {
-        override fun chosen(model: ChosenModel) = main.execute {
-            adopt(model)
-            settle()
+        override fun chosen(model: ChosenModel) {
+            val found = camera.find(model.bundle.manifest.input.size)
+            main.execute {
+                adopt(model)
+                plan = found
+                settle()
+            }
         }
 
         override fun opened(stream: LiveStream) = main.execute {
@@ -180,7 +196,7 @@ class LiveViewModel(
         override fun measured(report: WrittenReport?, line: String?) = main.execute {
             share = null
             this@LiveViewModel.report = report
-            if (line != null) model = model?.let { it.copy(notices = it.notices + line) }
+            if (line != null) model = model?.let { it.copy(notices = (it.notices + line).distinct()) }
             log(report?.let { "report written: ${it.path}" } ?: "no report: $line")
             settle()
             measureQueued()
@@ -189,19 +205,20 @@ class LiveViewModel(
 
     private val live = object : LiveListener {
         override fun recognized(figures: Figures, ended: Event?) = main.execute {
-            if (stream != null) {
-                this@LiveViewModel.figures = figures
-                if (ended != null) remember(ended)
-                settle()
-            }
+            if (ended != null) remember(ended)
+            if (cameraOpen) this@LiveViewModel.figures = figures
+            settle()
         }
 
         override fun failed(line: String) = main.execute {
             log("the model failed: $line")
-            loading = true
-            stream = null
-            settle()
-            models.replace(line, this, loaded)
+            // Without a stream something else is on its way already, and would be blamed for this one.
+            if (stream != null) {
+                loading = true
+                stream = null
+                settle()
+                models.replace(line, this, loaded)
+            }
         }
     }
 
@@ -211,7 +228,7 @@ class LiveViewModel(
         model = ModelFacts(manifest.name, manifest.target, chosen.choices, notices)
         notices.forEach(log)
         figures = null
-        plan = camera.find(manifest.input.size)
+        modelSize = manifest.input.size
     }
 
     private fun measureQueued() {
@@ -240,7 +257,8 @@ class LiveViewModel(
         if (wantsCamera() && plan != null) {
             if (!cameraOpen) {
                 cameraOpen = true
-                camera.open(plan)
+                figures = null // this camera has seen nothing yet
+                camera.open(plan, ++opening)
             }
         } else if (cameraOpen) {
             cameraOpen = false
@@ -249,7 +267,7 @@ class LiveViewModel(
         val next = current()
         if (next != state) {
             state = next
-            observer?.invoke(next)
+            screen?.invoke(next)
         }
     }
 

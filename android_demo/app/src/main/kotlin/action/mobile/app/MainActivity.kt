@@ -26,6 +26,7 @@ class MainActivity : Activity(), Wishes {
     private val app get() = application as DemoApplication
     private val viewModel get() = app.viewModel
     private lateinit var screen: Screen
+    private val show: (UiState) -> Unit = { screen.show(it, displayRotation()) }
 
     /** A half turn makes no new screen, and is told to nobody but a display's listeners. */
     private val turns = object : DisplayManager.DisplayListener {
@@ -41,8 +42,9 @@ class MainActivity : Activity(), Wishes {
         setContentView(R.layout.activity_main)
         window.addFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON) // a gesture touches nothing
         screen = Screen(this, this)
-        // A screen that is made anew has been told already.
-        if (savedInstanceState == null) take(intent)
+        // A screen that is made anew, or comes from the list of recent apps, has been told already.
+        val old = intent.flags and Intent.FLAG_ACTIVITY_LAUNCHED_FROM_HISTORY != 0
+        if (savedInstanceState == null && !old) take(intent)
     }
 
     override fun onNewIntent(intent: Intent) {
@@ -53,14 +55,12 @@ class MainActivity : Activity(), Wishes {
     override fun onStart() {
         super.onStart()
         getSystemService(DisplayManager::class.java).registerDisplayListener(turns, null)
-        turned()
-        viewModel.observer = { screen.show(it, displayRotation()) }
-        viewModel.entered(permission(afterAsking = false))
+        app.camera.displayRotation = displayRotation()
+        viewModel.entered(show, permission(afterAsking = false))
     }
 
     override fun onStop() {
-        viewModel.left()
-        viewModel.observer = null
+        viewModel.left(show, turning = isChangingConfigurations)
         getSystemService(DisplayManager::class.java).unregisterDisplayListener(turns)
         super.onStop()
     }
@@ -81,15 +81,16 @@ class MainActivity : Activity(), Wishes {
 
     override fun benchmark() = viewModel.benchmark(BenchmarkRequest())
 
-    override fun share(report: WrittenReport) = try {
-        startActivity(Intent.createChooser(ReportProvider.share(report.file), getString(R.string.share_title)))
-    } catch (_: ActivityNotFoundException) {
-        Toast.makeText(this, R.string.no_share_target, Toast.LENGTH_LONG).show()
+    override fun share(report: WrittenReport) {
+        val chooser = Intent.createChooser(ReportProvider.share(report.file), getString(R.string.share_title))
+        start(chooser, R.string.no_share_target)
     }
 
     override fun surface(surface: Surface, ready: Boolean) {
         // The screen of before a turn may say goodbye when that of afterwards is already there.
-        if (!ready && app.camera.preview !== surface) return
+        val other = app.camera.preview !== surface
+        if (!ready && other) return
+        if (other) viewModel.surface(false) // or the camera would go on drawing into that one
         app.camera.preview = surface.takeIf { ready }
         viewModel.surface(ready)
     }
@@ -106,12 +107,13 @@ class MainActivity : Activity(), Wishes {
         )
     }
 
-    private fun number(intent: Intent, name: String) =
-        if (intent.hasExtra(name)) intent.getIntExtra(name, 0) else null
+    /** Null where it is missing or no whole number; the system writes the latter into the log. */
+    private fun number(intent: Intent, name: String): Int? =
+        intent.getIntExtra(name, Int.MIN_VALUE).takeIf { it != Int.MIN_VALUE }
 
     private fun turned() {
         app.camera.displayRotation = displayRotation()
-        screen.show(viewModel.state, displayRotation())
+        show(viewModel.state)
     }
 
     @Suppress("DEPRECATION") // its successor, Activity.getDisplay, came with Android 11
@@ -135,6 +137,13 @@ class MainActivity : Activity(), Wishes {
     private fun ask() = requestPermissions(arrayOf(Manifest.permission.CAMERA), 0)
 
     private fun openSettings() {
-        startActivity(Intent(Settings.ACTION_APPLICATION_DETAILS_SETTINGS, Uri.fromParts("package", packageName, null)))
+        val app = Uri.fromParts("package", packageName, null)
+        start(Intent(Settings.ACTION_APPLICATION_DETAILS_SETTINGS, app), R.string.no_settings)
+    }
+
+    private fun start(intent: Intent, otherwise: Int) = try {
+        startActivity(intent)
+    } catch (_: ActivityNotFoundException) {
+        Toast.makeText(this, otherwise, Toast.LENGTH_LONG).show()
     }
 }

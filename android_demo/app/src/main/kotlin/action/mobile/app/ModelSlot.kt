@@ -51,6 +51,7 @@ class ModelSlot(
     // The worker's own.
     private var model: ChosenModel? = null
     private var program: Program? = null
+    private var stream: LiveStream? = null
 
     @Volatile
     private var going = false
@@ -82,6 +83,7 @@ class ModelSlot(
             }
             var line: String? = null
             val report = try {
+                requireBundle(request)
                 report(request, listener)
             } catch (e: ProgramException) {
                 line = e.message
@@ -90,8 +92,12 @@ class ModelSlot(
                 line = "the report cannot be written: ${e.message}; free some storage"
                 null
             }
-            open(live, listener)
-            listener.measured(report, line ?: if (report == null) STOPPED else null)
+            try {
+                open(live, listener)
+            } finally {
+                // A report that is written is told even if there is no going back to the camera.
+                listener.measured(report, line ?: if (report == null) STOPPED else null)
+            }
         }
     }
 
@@ -108,6 +114,14 @@ class ModelSlot(
         listener.chosen(chosen)
     }
 
+    /** Figures of another bundle than the script asked for, by a slip of the pen, would mislead it. */
+    private fun requireBundle(request: BenchmarkRequest) {
+        val choices = checkNotNull(model).choices
+        if (request.bundle == null || choices.any { it.name == request.bundle }) return
+        val names = choices.joinToString { it.name }
+        throw ProgramException("no bundle ${request.bundle} can be read; there are $names")
+    }
+
     private fun report(request: BenchmarkRequest, listener: Listener): WrittenReport? {
         val chosen = checkNotNull(model)
         return measurement.run(chosen, request) { share ->
@@ -122,10 +136,14 @@ class ModelSlot(
         val threads = BenchmarkRequest().threads(manifest.target, cores)
         val opened = programs.open(chosen.artifact, manifest, threads)
         program = opened
-        listener.opened(LiveStream(Recognizer(manifest, opened), manifest.labels, worker, live))
+        val next = LiveStream(Recognizer(manifest, opened), manifest.labels, worker, live)
+        stream = next
+        listener.opened(next)
     }
 
     private fun close() {
+        stream?.retire() // the camera may have handed over a frame that is still in the queue
+        stream = null
         program?.close()
         program = null
     }

@@ -29,7 +29,13 @@ import java.util.concurrent.Executor
 class Queue : Executor {
     private val tasks = ArrayDeque<Runnable>()
 
-    override fun execute(task: Runnable) = tasks.addLast(task)
+    /** Called once, before the next task comes: what another thread does in this moment. */
+    var meanwhile: (() -> Unit)? = null
+
+    override fun execute(task: Runnable) {
+        meanwhile?.also { meanwhile = null }?.invoke()
+        tasks.addLast(task)
+    }
 
     fun runAll() {
         while (tasks.isNotEmpty()) tasks.removeFirst().run()
@@ -42,6 +48,7 @@ class FakeProgram(override val name: String, var logits: FloatArray) : Program {
     var closed = 0
 
     override fun run(inputs: Array<FloatBuffer>, outputs: Array<FloatBuffer>) {
+        check(closed == 0) { "a closed program is run" }
         failure?.let { throw ProgramException(it) }
         for (i in logits.indices) outputs[0].put(i, logits[i])
     }
@@ -56,10 +63,13 @@ class FakePrograms : Programs {
     val opened = mutableListOf<FakeProgram>()
     val wrong = mutableSetOf<String>() // targets whose programs compute nonsense
     val broken = mutableMapOf<String, String>() // targets that cannot be loaded, and why
+    var most = Int.MAX_VALUE // programs that the device has memory for
 
     override fun open(artifact: File, manifest: Manifest, threads: Int?): Program {
         check(artifact.isFile) { "the runtime opens files" }
+        check(opened.all { it.closed == 1 }) { "the runtime bears one program at a time" }
         broken[manifest.target]?.let { throw ProgramException(it) }
+        if (opened.size == most) throw ProgramException("out of memory")
         val logits = if (manifest.target in wrong) floatArrayOf(9f, 9f, 9f) else TinyBundle.GOLDEN
         return FakeProgram(manifest.target, logits.copyOf()).also { opened += it }
     }
@@ -90,8 +100,12 @@ class FakeCamera : CameraPort {
 
     override fun find(modelSize: Int): CameraPlan? = plan
 
-    override fun open(plan: CameraPlan) {
+    /** How often it was opened, which is the number of the latest opening. */
+    val opening get() = calls.count { it == "open" }
+
+    override fun open(plan: CameraPlan, opening: Int) {
         calls += "open"
+        check(opening == this.opening) { "openings are counted" }
     }
 
     override fun close() {

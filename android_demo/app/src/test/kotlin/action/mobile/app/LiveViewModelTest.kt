@@ -1,14 +1,6 @@
 package action.mobile.app
 
 import action.mobile.app.benchmark.BenchmarkRequest
-import action.mobile.app.benchmark.Measurement
-import action.mobile.app.benchmark.ReportFolder
-import action.mobile.app.benchmark.Surroundings
-import action.mobile.app.bundles.ArtifactCopies
-import action.mobile.app.bundles.BundleStore
-import action.mobile.app.bundles.CheckMemory
-import action.mobile.app.bundles.ModelChooser
-import action.mobile.app.bundles.TimedPrograms
 import action.mobile.app.camera.CameraTrouble
 import java.io.File
 import org.junit.jupiter.api.Assertions.assertEquals
@@ -16,64 +8,13 @@ import org.junit.jupiter.api.Assertions.assertFalse
 import org.junit.jupiter.api.Assertions.assertNull
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
-import org.junit.jupiter.api.io.TempDir
 
-class LiveViewModelTest {
-    @TempDir
-    lateinit var root: File
-
-    private val main = Queue()
-    private val worker = Queue()
-    private val camera = FakeCamera()
-    private val programs = FakePrograms()
-    private val notes = FakeNotes()
-    private val log = mutableListOf<String>()
-    private val shown = mutableListOf<UiState>()
-
-    private val both = arrayOf(TinyBundle("cpu"), TinyBundle("gpu", "vulkan"))
-
-    private fun viewModel(vararg bundles: TinyBundle = both): LiveViewModel {
-        val files = bundles.map { it.asset() }.fold(emptyMap<String, ByteArray>()) { all, one -> all + one }
-        val timed = TimedPrograms(programs)
-        val chooser = ModelChooser(
-            BundleStore(FakeAssets(files), File(root, "pushed")),
-            ArtifactCopies(File(root, "artifacts")),
-            CheckMemory(notes, "16"),
-            timed,
-        )
-        val measurement = Measurement(
-            timed, Surroundings(FakeProbe.device, FakeProbe, mapOf("app" to "0")), ReportFolder(File(root, "reports")),
-        )
-        val slot = ModelSlot(worker, chooser, timed, measurement, notes, 8)
-        return LiveViewModel(slot, camera, main) { log += it }.also { model -> model.observer = { shown += it } }
-    }
-
-    private fun settle() = repeat(4) {
-        worker.runAll()
-        main.runAll()
-    }
-
-    /** Live, with a camera and a surface. */
-    private fun live(model: LiveViewModel): LiveViewModel {
-        model.entered(Permission.GRANTED)
-        settle()
-        model.surface(true)
-        return model
-    }
-
-    private fun frames(model: LiveViewModel, ticks: IntRange): List<FakeFrame> = ticks.map {
-        val frame = FakeFrame(it * 100_000_000L)
-        model.frame(frame.frame)
-        settle()
-        frame
-    }
-
+class LiveViewModelTest : ViewModelRig() {
     @Test
     fun `the model is loaded, then the preview shown, then the camera opened`() {
         val model = viewModel()
+        model.entered(screen, Permission.GRANTED)
         assertEquals(listOf<UiState>(UiState.Starting), shown)
-        model.entered(Permission.GRANTED)
-        assertEquals(UiState.Starting, model.state)
         settle()
         val running = model.state as UiState.Running
         val choices = listOf(Choice("cpu", "xnnpack"), Choice("gpu", "vulkan"))
@@ -100,7 +41,7 @@ class LiveViewModelTest {
     @Test
     fun `no permission is a state of its own, with and without a way to ask`() {
         val model = viewModel()
-        model.entered(Permission.MISSING)
+        model.entered(screen, Permission.MISSING)
         settle()
         assertFalse((model.state as UiState.NeedsPermission).deniedForGood)
         model.answered(Permission.DENIED_FOR_GOOD)
@@ -115,7 +56,7 @@ class LiveViewModelTest {
     fun `a device without a camera still has a benchmark`() {
         camera.plan = null
         val model = viewModel()
-        model.entered(Permission.MISSING)
+        model.entered(screen, Permission.MISSING)
         settle()
         assertTrue(model.state is UiState.NoCamera)
         model.benchmark(BenchmarkRequest(iterations = 2, seconds = 0))
@@ -126,9 +67,9 @@ class LiveViewModelTest {
     @Test
     fun `the camera is closed in the background and opened again in the foreground`() {
         val model = live(viewModel())
-        model.left()
+        model.left(screen, turning = false)
         assertEquals(listOf("open", "close"), camera.calls)
-        model.entered(Permission.GRANTED)
+        model.entered(screen, Permission.GRANTED)
         assertEquals(listOf("open", "close", "open"), camera.calls)
         // A turned device: the surface goes and another comes.
         model.surface(false)
@@ -140,8 +81,8 @@ class LiveViewModelTest {
     @Test
     fun `a permission that is taken back in the background closes nothing twice`() {
         val model = live(viewModel())
-        model.left()
-        model.entered(Permission.MISSING)
+        model.left(screen, turning = false)
+        model.entered(screen, Permission.MISSING)
         assertEquals(listOf("open", "close"), camera.calls)
         assertTrue(model.state is UiState.NeedsPermission)
     }
@@ -149,7 +90,7 @@ class LiveViewModelTest {
     @Test
     fun `a lost camera comes back by itself, a broken one when asked`() {
         val model = live(viewModel())
-        model.trouble(CameraTrouble.LOST)
+        model.trouble(camera.opening, CameraTrouble.LOST)
         main.runAll()
         assertEquals(CameraTrouble.LOST, (model.state as UiState.CameraLost).trouble)
         model.available()
@@ -157,7 +98,7 @@ class LiveViewModelTest {
         assertTrue(model.state is UiState.Running)
         assertEquals(listOf("open", "open"), camera.calls)
 
-        model.trouble(CameraTrouble.FAILED)
+        model.trouble(camera.opening, CameraTrouble.FAILED)
         main.runAll()
         model.available()
         main.runAll()
@@ -170,17 +111,60 @@ class LiveViewModelTest {
     @Test
     fun `trouble of a camera that was closed meanwhile is passed over`() {
         val model = live(viewModel())
-        model.trouble(CameraTrouble.IN_USE)
-        model.left()
+        model.trouble(camera.opening, CameraTrouble.IN_USE)
+        model.left(screen, turning = false)
         main.runAll()
-        model.entered(Permission.GRANTED)
+        model.entered(screen, Permission.GRANTED)
         assertTrue(model.state is UiState.Running)
+    }
+
+    @Test
+    fun `a camera that is plugged in is used, and one that is pulled out is gone`() {
+        val plan = camera.plan
+        camera.plan = null
+        val model = live(viewModel())
+        model.available()
+        main.runAll()
+        assertTrue(model.state is UiState.NoCamera)
+        camera.plan = plan
+        model.available()
+        main.runAll()
+        assertTrue(model.state is UiState.Running)
+        assertEquals(listOf("open"), camera.calls)
+        camera.plan = null
+        model.trouble(camera.opening, CameraTrouble.LOST)
+        main.runAll()
+        model.retry()
+        assertTrue(model.state is UiState.NoCamera)
+    }
+
+    @Test
+    fun `trouble of an earlier opening does not stop the camera that came after it`() {
+        val model = live(viewModel())
+        model.trouble(camera.opening, CameraTrouble.FAILED) // on its way to the main thread
+        model.surface(false)
+        model.surface(true)
+        main.runAll()
+        assertTrue(model.state is UiState.Running)
+        model.left(screen, turning = false)
+        assertEquals(listOf("open", "close", "open", "close"), camera.calls, "nothing stays open unseen")
+    }
+
+    @Test
+    fun `a camera that is opened again has seen nothing yet`() {
+        val model = live(viewModel())
+        frames(model, 0..0)
+        model.surface(false)
+        model.frame(FakeFrame(100_000_000L).frame) // was under way
+        settle()
+        model.surface(true)
+        assertNull((model.state as UiState.Running).figures)
     }
 
     @Test
     fun `no bundle is a line, and a pushed one is found by trying again`() {
         val model = viewModel(*emptyArray())
-        model.entered(Permission.GRANTED)
+        model.entered(screen, Permission.GRANTED)
         settle()
         assertTrue("adb push" in (model.state as UiState.BundleProblem).line)
         TinyBundle("new").write(File(root, "pushed"))
@@ -206,8 +190,9 @@ class LiveViewModelTest {
         assertEquals("vulkan", model.state.model?.backend)
         assertEquals(1, first.closed)
         assertEquals(listOf("open", "close", "open"), camera.calls)
+        programs.opened.last().close() // that process ended
         val again = viewModel()
-        again.entered(Permission.GRANTED)
+        again.entered(screen, Permission.GRANTED)
         settle()
         assertEquals("vulkan", again.state.model?.backend)
     }
@@ -237,6 +222,30 @@ class LiveViewModelTest {
     }
 
     @Test
+    fun `a frame that was queued behind another choice does not run on the closed program`() {
+        val model = live(viewModel())
+        val late = FakeFrame(0)
+        worker.meanwhile = { model.choose("gpu") }
+        model.frame(late.frame)
+        settle()
+        assertEquals(1, late.released)
+        assertEquals("vulkan", model.state.model?.backend)
+        assertEquals(emptyList<String>(), model.state.model?.notices)
+    }
+
+    @Test
+    fun `a failure that is told after another choice is not blamed on that one`() {
+        val model = live(viewModel())
+        programs.opened.last().failure = "device lost"
+        model.frame(FakeFrame(0).frame)
+        worker.runAll() // has failed, and the main thread does not know yet
+        model.choose("gpu")
+        settle()
+        assertEquals("vulkan", model.state.model?.backend)
+        assertEquals(emptyList<String>(), model.state.model?.notices)
+    }
+
+    @Test
     fun `the only model that fails is a problem, not a crash`() {
         val model = live(viewModel(TinyBundle("cpu")))
         programs.opened.last().failure = "out of memory"
@@ -246,70 +255,15 @@ class LiveViewModelTest {
     }
 
     @Test
-    fun `a benchmark closes the camera, writes a report and gives the camera back`() {
+    fun `a screen of before that says goodbye late changes nothing`() {
         val model = live(viewModel())
-        model.benchmark(BenchmarkRequest(iterations = 3, seconds = 0))
-        assertTrue(model.state is UiState.Benchmarking)
-        assertEquals(listOf("open", "close"), camera.calls)
-        settle()
-        val done = model.state as UiState.BenchmarkDone
-        assertTrue(File(done.report.path).isFile)
-        assertTrue(log.any { it.startsWith("report written: ") })
-        model.backToCamera()
-        assertTrue(model.state is UiState.Running)
-        assertEquals(listOf("open", "close", "open"), camera.calls)
-        frames(model, 0..1)
-        assertEquals(listOf(1, 1, 1, 0), programs.opened.map { it.closed }, "check, camera, benchmark, camera")
-    }
-
-    @Test
-    fun `a script's benchmark measures the very first load`() {
-        live(viewModel()).left() // an earlier process: its self-check is remembered
-        val before = programs.opened.size
-        val model = viewModel()
-        model.benchmark(BenchmarkRequest(iterations = 2, seconds = 0))
-        assertEquals(UiState.Starting, model.state)
-        model.entered(Permission.MISSING)
-        settle()
-        assertTrue(model.state is UiState.BenchmarkDone)
-        assertEquals(2, programs.opened.size - before, "the benchmark's, then the camera's")
-    }
-
-    @Test
-    fun `a script may name the bundle`() {
-        val model = viewModel()
-        model.benchmark(BenchmarkRequest(bundle = "gpu", iterations = 2, seconds = 0))
-        model.entered(Permission.GRANTED)
-        settle()
-        assertEquals("vulkan", (model.state as UiState.BenchmarkDone).report.backend)
-    }
-
-    @Test
-    fun `a benchmark ends when the app leaves the screen, and says so`() {
-        val model = live(viewModel())
-        model.benchmark(BenchmarkRequest(iterations = 1, seconds = 3600))
-        model.left()
-        settle() // asks whether to go on, and is told not to
-        model.entered(Permission.GRANTED)
-        assertTrue(model.state is UiState.Running)
-        assertTrue(model.state.model!!.notices.single().startsWith("the measurement was stopped"))
-        assertNull(File(root, "reports").list())
-    }
-
-    @Test
-    fun `a benchmark without a model is a problem`() {
-        val model = viewModel(*emptyArray())
-        model.benchmark(BenchmarkRequest())
-        model.entered(Permission.GRANTED)
-        settle()
-        assertTrue(model.state is UiState.BundleProblem)
-    }
-
-    @Test
-    fun `a new screen hears of the state at once`() {
-        val model = live(viewModel())
-        val other = mutableListOf<UiState>()
-        model.observer = { other += it }
-        assertEquals(listOf(model.state), other)
+        val next = mutableListOf<UiState>()
+        model.entered({ next += it }, Permission.GRANTED)
+        assertEquals(listOf(model.state), next)
+        model.left(screen, turning = false)
+        assertEquals(listOf("open"), camera.calls)
+        frames(model, 0..0)
+        assertEquals(model.state, next.last())
+        assertEquals(2, next.size)
     }
 }

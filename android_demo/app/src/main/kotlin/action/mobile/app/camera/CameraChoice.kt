@@ -17,19 +17,19 @@ data class CameraFacts(
  *
  * The model shrinks its pictures: twice its size a side is detail enough, and every further pixel is
  * memory traffic on each frame. The preview has the same shape, so that a person sees what the model
- * sees, and is no larger than a screen shows.
+ * sees. Up to 1080p every camera promises to deliver both at once; larger sizes are the last resort.
  */
 fun choosePlan(cameras: List<CameraFacts>, modelSize: Int): CameraPlan? =
     cameras.sortedBy { !it.front }.firstNotNullOfOrNull { plan(it, modelSize) }
 
 private fun plan(camera: CameraFacts, modelSize: Int): CameraPlan? {
     val enough = camera.analysisSizes.filter { it.short >= ENOUGH * modelSize }
-    val analysis = enough.minWithOrNull(compareBy({ !it.usual }, { it.area }))
+    val analysis = enough.minWithOrNull(compareBy({ it.large }, { !it.usual }, { it.area }))
         ?: camera.analysisSizes.maxByOrNull { it.area }
         ?: return null
     val preview = camera.previewSizes.minWithOrNull(
         compareBy(
-            { it.area > LARGEST_PREVIEW }, // then a slow screen, not a wrong shape
+            { it.large },
             { abs(it.shape - analysis.shape) > SAME_SHAPE },
             { abs(it.area - GOOD_PREVIEW) },
         ),
@@ -53,6 +53,7 @@ fun seen(picture: PictureSize, sensorOrientation: Int, display: Int): PictureSiz
 
 private val PictureSize.area get() = width.toLong() * height
 private val PictureSize.short get() = min(width, height)
+private val PictureSize.large get() = width > 1920 || height > 1080
 private val PictureSize.shape get() = width.toDouble() / height
 
 /** 4:3, the shape of most sensors: other shapes are cut out of it and see less. */
@@ -60,5 +61,4 @@ private val PictureSize.usual get() = abs(shape - 4.0 / 3.0) < SAME_SHAPE
 
 private const val ENOUGH = 2
 private const val SAME_SHAPE = 0.02
-private const val LARGEST_PREVIEW = 1920L * 1440
 private const val GOOD_PREVIEW = 1280L * 960

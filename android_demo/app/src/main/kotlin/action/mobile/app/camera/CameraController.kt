@@ -49,14 +49,14 @@ class CameraController(context: Context, private val listener: () -> CameraListe
 
     override fun find(modelSize: Int): CameraPlan? = choosePlan(listCameras(manager), modelSize)
 
-    override fun open(plan: CameraPlan) {
+    override fun open(plan: CameraPlan, opening: Int) {
         handler.post {
             current?.close()
             val surface = preview
             if (surface == null || !surface.isValid) {
-                listener().trouble(CameraTrouble.FAILED)
+                listener().trouble(opening, CameraTrouble.FAILED)
             } else {
-                current = Opening(plan, surface).also { it.start() }
+                current = Opening(plan, opening, surface).also { it.start() }
             }
         }
     }
@@ -71,6 +71,7 @@ class CameraController(context: Context, private val listener: () -> CameraListe
     /** From opening a camera to closing it, on the handler's thread. */
     private inner class Opening(
         private val plan: CameraPlan,
+        private val number: Int,
         private val surface: Surface,
     ) : CameraDevice.StateCallback() {
         private val reader = ImageReader.newInstance(
@@ -178,7 +179,7 @@ class CameraController(context: Context, private val listener: () -> CameraListe
                 return
             }
             close()
-            listener().trouble(trouble)
+            listener().trouble(number, trouble)
         }
     }
 

@@ -10,11 +10,18 @@ import android.view.SurfaceHolder
 
 /** The cameras that deliver ordinary pictures; none when the system does not tell. */
 fun listCameras(manager: CameraManager): List<CameraFacts> = try {
-    manager.cameraIdList.mapNotNull { factsOf(it, manager.getCameraCharacteristics(it)) }
+    manager.cameraIdList.mapNotNull { id -> characteristics(manager, id)?.let { factsOf(id, it) } }
 } catch (_: CameraAccessException) {
     emptyList()
+}
+
+/** Null for a camera that does not answer: the others may. */
+private fun characteristics(manager: CameraManager, id: String): CameraCharacteristics? = try {
+    manager.getCameraCharacteristics(id)
+} catch (_: CameraAccessException) {
+    null
 } catch (_: IllegalArgumentException) {
-    emptyList() // one was unplugged between both calls
+    null // it was unplugged since the list was made
 }
 
 private fun factsOf(id: String, camera: CameraCharacteristics): CameraFacts? {

@@ -36,20 +36,26 @@ interface CameraListener {
     /** A newer frame took the place of one that nobody had fetched. */
     fun skipped()
 
-    /** The camera is closed because of [trouble]. */
-    fun trouble(trouble: CameraTrouble)
+    /** The camera that was opened as number [opening] is closed because of [trouble]. */
+    fun trouble(opening: Int, trouble: CameraTrouble)
 
-    /** A camera that was in use elsewhere, or gone, is free again. */
+    /** A camera that was in use elsewhere, or gone, is free again, or a new one is there. */
     fun available()
 }
 
 /** The device's cameras, as the view model sees them. */
 interface CameraPort {
-    /** The camera to use for a model of [modelSize] pixels a side; null when there is none. */
+    /**
+     * The camera to use for a model of [modelSize] pixels a side; null when there is none. On any thread;
+     * it asks the system about every camera.
+     */
     fun find(modelSize: Int): CameraPlan?
 
-    /** Opens the camera of [plan], shown in the preview; what comes of it, the listener hears. */
-    fun open(plan: CameraPlan)
+    /**
+     * Opens the camera of [plan], shown in the preview; what comes of it, the listener hears. The number
+     * [opening] comes back with trouble, since another opening may be under way by then.
+     */
+    fun open(plan: CameraPlan, opening: Int)
 
     /** Closes it, if it is open; no frame comes afterwards. */
     fun close()

@@ -40,7 +40,7 @@ class LiveStream(
     private val recognized = RateMeter()
     private val camera = RateMeter() // the camera's thread writes, the model's reads: guarded by itself
     private var medians: Medians? = null
-    private var failed = false // the model's thread alone
+    private var over = false // the model's thread alone
     private var frame: CameraFrame? = null // handed over by the worker's queue
     private val work = Runnable { take() }
 
@@ -65,15 +65,17 @@ class LiveStream(
         dropped.incrementAndGet()
     }
 
-    /** Back to before the first frame, for a camera that was away; on the model's thread. */
-    fun forget(): Event? = recognizer.forget()
+    /** Gives every further frame back, since the program is about to be closed; on the model's thread. */
+    fun retire() {
+        over = true
+    }
 
     private fun take() {
         val taken = frame ?: return
         try {
-            if (!failed) recognize(taken)
+            if (!over) recognize(taken)
         } catch (e: ProgramException) {
-            failed = true
+            over = true
             listener.failed(e.message ?: e.toString())
         } finally {
             finish(taken)

@@ -41,6 +41,17 @@ class CameraChoiceTest {
     }
 
     @Test
+    fun `sizes that a camera need not deliver twice at once are the last resort`() {
+        val tall = listOf(PictureSize(1600, 1200), PictureSize(640, 480), PictureSize(1920, 1080))
+        assertEquals(PictureSize(640, 480), choosePlan(listOf(camera("0", true, preview = tall)), 112)?.preview)
+        val odd = listOf(PictureSize(4000, 3000), PictureSize(1280, 720))
+        assertEquals(PictureSize(1280, 720), choosePlan(listOf(camera("0", true, odd)), 112)?.analysis)
+        val only = listOf(PictureSize(4000, 3000))
+        assertEquals(only.single(), choosePlan(listOf(camera("0", true, only, only)), 112)?.analysis)
+        assertEquals(only.single(), choosePlan(listOf(camera("0", true, only, only)), 112)?.preview)
+    }
+
+    @Test
     fun `pictures are turned by the sensor less the display, and by their sum in front`() {
         // A phone: sensor at 90 behind and 270 in front; held upright, on its left side, on its right.
         assertEquals(90, uprightRotation(90, 0, front = false))
