@@ -13,7 +13,7 @@ from core.model import BACKBONES, ModelConfig, VideoClassifier
 from core.temporal import TEMPORAL, Action
 from mobile_export import graph
 from mobile_export.fold import folded
-from mobile_export.fused import FusedAction, fused
+from mobile_export.fused import FusedAction, WideAction, fused
 from mobile_export.pools import without_average_pools
 from mobile_export.targets import coreml, vulkan
 
@@ -110,6 +110,15 @@ def assert_package(model, form, precision, folder):
 def test_short_streams_of_xnnpack(backbone, temporal, tmp_path_factory):
     model = make_short(temporal, backbone=backbone, width=0.5)
     assert_program(model, "stream", "fp32", tmp_path_factory, FP32)
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", FP32), ("int8", INT8_TO_FP32)])
+def test_short_streams_with_wide_vectors(precision, tolerance, tmp_path_factory, monkeypatch):
+    monkeypatch.setattr("mobile_export.fused.NARROW", 0)
+    model = make_short("action")
+    deployed = graph.deployed(model, "xnnpack")
+    assert any(isinstance(m, WideAction) for m in deployed.modules())
+    assert_program(model, "stream", precision, tmp_path_factory, tolerance)
 
 
 @pytest.mark.parametrize("backbone", NEW)
