@@ -23,13 +23,21 @@ from core.temporal import TEMPORAL
 from core.trainer import PRECISIONS
 
 VAL_CLIPS = 270  # of synthetic gestures and of a plain folder
+OF_IMAGES = ("backbone", "width", "mean", "std")  # settings that an image model gives to a video's
 
 
 def model_config(args: argparse.Namespace) -> ModelConfig:
-    """What the command line leaves open comes from ``--from``, and without it from the recipe."""
+    """What the command line leaves open comes from ``--from``, and without it from the recipe.
+
+    Image weights give their backbone and colours alone: the rest is the recipe's.
+    """
     recipe = RECIPES[recipe_name(args)]
     own = {"size": recipe.size, "frames": recipe.frames, "causal": recipe.causal}
-    base = checkpoint.load(args.start).config if args.start else ModelConfig(**own)
+    base = ModelConfig(**own)
+    if args.start:
+        start = checkpoint.load(args.start)
+        kept = {name: getattr(start.config, name) for name in OF_IMAGES}
+        base = replace(base, **kept) if _of_images(start.info) else start.config
     names = ("backbone", "temporal", "width", "size", "frames", "location", "shift")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if args.causal or args.bidirectional:
@@ -38,6 +46,12 @@ def model_config(args: argparse.Namespace) -> ModelConfig:
         return replace(base, **given)
     except ValueError as error:
         raise BadInput(f"no such model: {error}") from None
+
+
+def _of_images(info: dict) -> bool:
+    """Whether a checkpoint is an imported image model, which says nothing about time."""
+    found = info.get("imported")
+    return isinstance(found, dict) and bool(found.get("images"))
 
 
 def recipe_name(args: argparse.Namespace) -> str:

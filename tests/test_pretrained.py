@@ -107,6 +107,7 @@ def test_weights_are_downloaded_once_and_compute(
         features = authors.mobilenet(x, weights, lambda x, _: x, nested=True)
     loaded = checkpoint.load(out)
     assert loaded.config.backbone == backbone
+    assert loaded.info["imported"]["images"]
     assert_computes(loaded, pictures(), authors.answer(features, weights, classifier))
 
     run("import", "--pretrained", backbone, "--out", out)

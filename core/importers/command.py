@@ -38,7 +38,8 @@ def run_import(args: argparse.Namespace) -> None:
         raise BadInput(f"{file}: {error}") from None
     config = model.config
     labels = _labels(args.labels, config, kind.name)
-    info = {"imported": {"kind": kind.name, "sha256": checkpoint.file_sha256(file)}}
+    sha256 = checkpoint.file_sha256(file)
+    info = {"imported": {"kind": kind.name, "sha256": sha256, "images": kind.images}}
     checkpoint.save(args.out, model, labels, info)
     print(f"{file} is {kind.name}: {_told(config)}")
     if args.labels is None and labels[0] == _placeholder(0):
