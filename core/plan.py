@@ -13,11 +13,11 @@ from core.batches import LabelledWindows, epoch_steps
 from core.data import open_clips, open_windows
 from core.data.augment import flip_map, mirror_map
 from core.data.sampling import default_kind
-from core.data.source import PUBLISHED, Source, add_options, source_of
+from core.data.source import PUBLISHED, Source, source_of
 from core.distributed import World
 from core.errors import BadInput
 from core.model import BACKBONES, LEAST_SIZE, SHIFTS, ModelConfig
-from core.options import MOST_SEED, Parser, number, positive, whole
+from core.options import MOST_SEED, Parser, add_data_options, number, positive, whole
 from core.recipes import RECIPES, Recipe
 from core.temporal import TEMPORAL
 from core.trainer import PRECISIONS
@@ -133,7 +133,7 @@ def parse(argv: list[str] | None, description: str) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--out", type=Path, required=True, help="folder for state, log and best checkpoint")
-    add_options(parser)
+    add_data_options(parser)
     add(
         "--recipe", choices=list(RECIPES),
         help="optimiser, schedule, batch and view; default: that of the data set, else synthetic",
