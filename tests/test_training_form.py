@@ -70,6 +70,9 @@ def test_it_runs_in_training_alone(learned: bool, monkeypatch: pytest.MonkeyPatc
         module(x, 2)
     module.eval()(x, 2)
     torch.export.export(module.train(), (x, 2))
+    compiled = torch.compile(module, backend="eager", fullgraph=True)
+    compiled(x, 2).sum().backward()
+    assert x.grad is not None
     assert used == []
 
 
