@@ -14,7 +14,6 @@ the larger mean logit.
 import argparse
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -27,14 +26,14 @@ from core.checkpoint import Checkpoint
 from core.data import open_clips
 from core.data.gestures import LABELS, STATIC_LABELS, TIME_PAIRS
 from core.data.scenes import DIFFICULTY, IGNORE
-from core.data.source import Source, add_options, source_of, trained_sampling
+from core.data.source import Source, as_trained, source_of
 from core.data.synthetic import SyntheticClips, SyntheticStreams
 from core.data.transforms import normalise
 from core.decision import Rule
 from core.errors import BadInput, run_main
 from core.files import write_json
 from core.model import VideoClassifier
-from core.options import Parser, check_file, views, whole
+from core.options import Parser, add_data_options, check_file, views, whole
 from core.streaming import StreamScore, stream_logits
 
 
@@ -194,9 +193,7 @@ def _source(loaded: Checkpoint, args: argparse.Namespace) -> Source:
         raise BadInput("--stream VIDEO and --truth CSV belong together: give both or neither")
     if args.views != (1, 1) and not args.data:
         raise BadInput("--views are of clips in a folder: give their folder with --data DIR")
-    # As it was trained, where its checkpoint says so.
-    trained = trained_sampling(loaded.info)
-    return replace(source, sampling=source.sampling or trained) if args.data else source
+    return as_trained(source, loaded.info)
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -208,7 +205,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--checkpoint", type=Path, default=checkpoint.bundled_path(), help="default: the bundled")
-    add_options(parser)
+    add_data_options(parser)
     add("--split", choices=("train", "val", "test"), default="test")
     add(
         "--clips",

@@ -16,7 +16,9 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
+from core.errors import run_main
 from core.model import BACKBONES, SHIFTS, ModelConfig, VideoClassifier
+from core.options import Parser
 from core.shift import LearnedShift
 from core.temporal import TEMPORAL
 
@@ -103,7 +105,7 @@ def table(found: list[dict]) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m core.models",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -116,4 +118,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_main(main)

@@ -12,6 +12,9 @@ from typing import NoReturn
 
 from core.errors import BadInput
 
+DATASETS = ("jester", "something", "egogesture", "folder")
+SAMPLINGS = ("segments", "windows")  # see core.data.sampling
+MAX_BROKEN = 0.1  # of all clips: one in a thousand is life, one in ten is a failed download
 MOST_SEED = 2**31 - 1  # seeds are multiplied by primes and must stay below torch's 2**64
 
 
@@ -71,6 +74,25 @@ def views(text: str) -> tuple[int, int]:
     if len(parts) != 2 or not all(part.isdecimal() and int(part) for part in parts):
         raise argparse.ArgumentTypeError(f"{text} is not CLIPSxCROPS as in 10x3")
     return int(parts[0]), int(parts[1])
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """The options of clips in a folder, which ``core.data.source.source_of`` reads."""
+    add = parser.add_argument
+    add("--data", type=Path, metavar="DIR", help="folder of clips; default: synthetic gestures")
+    add(
+        "--dataset", choices=DATASETS,
+        help="layout of --data; default: recognised from its label files",
+    )  # fmt: skip
+    add(
+        "--sampling", choices=SAMPLINGS,
+        help="one frame of each of equal segments, or frames in a row; default: as the model was "
+        "trained, else segments for a bidirectional model on a data set, else windows",
+    )  # fmt: skip
+    add(
+        "--max-broken", type=percent, metavar="PERCENT",
+        help=f"clips that may be missing or broken, default {100 * MAX_BROKEN:g}",
+    )  # fmt: skip
 
 
 def check_file(option: str, path: Path | None) -> None:

@@ -13,23 +13,31 @@ from core.batches import LabelledWindows, epoch_steps
 from core.data import open_clips, open_windows
 from core.data.augment import flip_map, mirror_map
 from core.data.sampling import default_kind
-from core.data.source import PUBLISHED, Source, add_options, source_of
+from core.data.source import PUBLISHED, Source, source_of
 from core.distributed import World
 from core.errors import BadInput
 from core.model import BACKBONES, LEAST_SIZE, SHIFTS, ModelConfig
-from core.options import MOST_SEED, Parser, number, positive, whole
+from core.options import MOST_SEED, Parser, add_data_options, number, positive, whole
 from core.recipes import RECIPES, Recipe
 from core.temporal import TEMPORAL
 from core.trainer import PRECISIONS
 
 VAL_CLIPS = 270  # of synthetic gestures and of a plain folder
+OF_IMAGES = ("backbone", "width", "mean", "std")  # settings that an image model gives to a video's
 
 
 def model_config(args: argparse.Namespace) -> ModelConfig:
-    """What the command line leaves open comes from ``--from``, and without it from the recipe."""
+    """What the command line leaves open comes from ``--from``, and without it from the recipe.
+
+    Image weights give their backbone and colours alone: the rest is the recipe's.
+    """
     recipe = RECIPES[recipe_name(args)]
     own = {"size": recipe.size, "frames": recipe.frames, "causal": recipe.causal}
-    base = checkpoint.load(args.start).config if args.start else ModelConfig(**own)
+    base = ModelConfig(**own)
+    if args.start:
+        start = checkpoint.load(args.start)
+        kept = {name: getattr(start.config, name) for name in OF_IMAGES}
+        base = replace(base, **kept) if _of_images(start.info) else start.config
     names = ("backbone", "temporal", "width", "size", "frames", "location", "shift")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if args.causal or args.bidirectional:
@@ -38,6 +46,12 @@ def model_config(args: argparse.Namespace) -> ModelConfig:
         return replace(base, **given)
     except ValueError as error:
         raise BadInput(f"no such model: {error}") from None
+
+
+def _of_images(info: dict) -> bool:
+    """Whether a checkpoint is an imported image model, which says nothing about time."""
+    found = info.get("imported")
+    return isinstance(found, dict) and bool(found.get("images"))
 
 
 def recipe_name(args: argparse.Namespace) -> str:
@@ -119,7 +133,7 @@ def parse(argv: list[str] | None, description: str) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--out", type=Path, required=True, help="folder for state, log and best checkpoint")
-    add_options(parser)
+    add_data_options(parser)
     add(
         "--recipe", choices=list(RECIPES),
         help="optimiser, schedule, batch and view; default: that of the data set, else synthetic",

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from core import training_form
+
 SHIFT_DIVISOR = 8  # one eighth of the channels moves in each direction (TSM, section 4)
 TAPS = 3  # frames that a temporal kernel weighs
 
@@ -64,11 +66,19 @@ class TemporalShift(TemporalModule):
         fold = self.fold
         if fold == 0:
             return x
+        if training_form.applies(self, x):
+            return training_form.shifted(x, frames, self._parts())
         if self.causal:
             return torch.cat([delay(x[:, :fold], frames, 1), x[:, fold:]], dim=1)
         future = delay(x[:, :fold], frames, -1)
         past = delay(x[:, fold : 2 * fold], frames, 1)
         return torch.cat([future, past, x[:, 2 * fold :]], dim=1)
+
+    def _parts(self) -> tuple[training_form.Part, ...]:
+        fold, channels = self.fold, self.channels
+        if self.causal:
+            return (0, fold, 1), (fold, channels, 0)
+        return (0, fold, -1), (fold, 2 * fold, 1), (2 * fold, channels, 0)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         if self.fold == 0:
@@ -99,8 +109,11 @@ class LearnedShift(TemporalModule):
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
         newest = 0 if self.causal else -1
+        delays = [newest + 2, newest + 1, newest]
+        if training_form.applies(self, x):
+            return training_form.filtered(x, frames, list(self.taps), delays)
         y = None
-        for tap, by in zip(self.taps, (newest + 2, newest + 1, newest), strict=True):
+        for tap, by in zip(self.taps, delays, strict=True):
             seen = delay(F.conv2d(x, tap, groups=self.channels), frames, by)
             y = seen if y is None else y + seen
         return y

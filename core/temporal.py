@@ -26,6 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from core import training_form
 from core.shift import (
     LearnedShift,
     Shape,
@@ -118,7 +119,11 @@ class SpatioTemporalExcitation(_Excitation):
         return F.conv2d(s, self.mean_weight)  # (rows, 1, H, W)
 
     def gate(self, s: Tensor, frames: int) -> Tensor:
-        return torch.sigmoid(self.conv(self._neighbours(self._squeeze(s), frames)))
+        return self.gate_of(self._squeeze(s), frames)
+
+    def gate_of(self, mean: Tensor, frames: int) -> Tensor:
+        """From the channel means (T*N, 1, H, W)."""
+        return torch.sigmoid(self.conv(self._neighbours(mean, frames)))
 
     def gate_step(self, s: Tensor, state: State) -> tuple[Tensor, State]:
         (past,) = state  # (N, 2, H, W): means of frames t-2 and t-1
@@ -146,8 +151,8 @@ class ChannelExcitation(_Excitation):
     def _vector(self, s: Tensor) -> Tensor:
         return self.squeeze(F.adaptive_avg_pool2d(s, 1))  # (rows, r, 1, 1)
 
-    def logits(self, s: Tensor, frames: int) -> Tensor:
-        hidden = F.relu(self.conv(self._neighbours(self._vector(s), frames)))
+    def logits(self, vectors: Tensor, frames: int) -> Tensor:
+        hidden = F.relu(self.conv(self._neighbours(vectors, frames)))
         return self.expand(hidden)  # (T*N, C, 1, 1)
 
     def logits_step(self, s: Tensor, state: State) -> tuple[Tensor, State]:
@@ -156,7 +161,11 @@ class ChannelExcitation(_Excitation):
         return self.expand(F.relu(self.conv(window))), [window[:, self.squeezed :]]
 
     def gate(self, s: Tensor, frames: int) -> Tensor:
-        return torch.sigmoid(self.logits(s, frames))
+        return self.gate_of(self._vector(s), frames)
+
+    def gate_of(self, vectors: Tensor, frames: int) -> Tensor:
+        """From the squeezed vectors (T*N, r, 1, 1)."""
+        return torch.sigmoid(self.logits(vectors, frames))
 
     def gate_step(self, s: Tensor, state: State) -> tuple[Tensor, State]:
         logits, kept = self.logits_step(s, state)
@@ -184,18 +193,22 @@ class MotionExcitation(_Excitation):
         )
         self.expand = nn.Conv2d(self.squeezed, channels, 1, bias=False)
 
-    def _pooled(self, s: Tensor) -> tuple[Tensor, Tensor]:
+    def _pooled(self, squeezed: Tensor) -> tuple[Tensor, Tensor]:
         """pool(K*z) and pool(z), both (rows, r, 1, 1)."""
-        z = self.norm(self.squeeze(s))
+        z = self.norm(squeezed)
         return F.adaptive_avg_pool2d(self.conv(z), 1), F.adaptive_avg_pool2d(z, 1)
 
     def gate(self, s: Tensor, frames: int) -> Tensor:
-        filtered, pooled = self._pooled(s)
+        return self.gate_of(self.squeeze(s), frames)
+
+    def gate_of(self, squeezed: Tensor, frames: int) -> Tensor:
+        """From the squeezed maps (T*N, r, H, W)."""
+        filtered, pooled = self._pooled(squeezed)
         return torch.sigmoid(self.expand(difference(filtered, pooled, frames, self.causal)))
 
     def gate_step(self, s: Tensor, state: State) -> tuple[Tensor, State]:
         (past,) = state  # (N, r, 1, 1): pool(z) of frame t-1
-        filtered, pooled = self._pooled(s)
+        filtered, pooled = self._pooled(self.squeeze(s))
         return torch.sigmoid(self.expand(filtered - past)), [pooled]
 
     def gate_shapes(self, height: int, width: int) -> dict[str, Shape]:
@@ -223,8 +236,23 @@ class Action(TemporalModule):
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
         s = self.shift(x, frames)
+        if training_form.applies(self, s):
+            return self._trained(s, frames)
         gates = (path.gate(s, frames) for path in (self.ste, self.ce, self.me))
         return self._excite(s, *gates)
+
+    def _trained(self, s: Tensor, frames: int) -> Tensor:
+        """The same with one pass over ``s`` for the three squeezes, which are all linear.
+
+        CE's comes before its pooling, which is linear as well.
+        """
+        squeezed = (self.me.squeeze.weight, self.ce.squeeze.weight, self.ste.mean_weight)
+        maps = F.conv2d(s, torch.cat(squeezed)).split([len(weight) for weight in squeezed], dim=1)
+        motion, vectors, mean = maps
+        ste = self.ste.gate_of(mean, frames)
+        ce = self.ce.gate_of(F.adaptive_avg_pool2d(vectors, 1), frames)
+        me = self.me.gate_of(motion, frames)
+        return training_form.gated(s, ste, ce + me + 3.0)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         held = len(self.shift.state_shapes(1, 1))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from core.errors import BAD_INPUT, GATE_FAILED, BadInput, one_line, run_main
 from core.files import write_json
-from core.options import Parser, positive, whole
+from core.options import Parser, add_data_options, positive, whole
 from mobile_export import combinations
 from mobile_export.console import Steps, check_json_path, points
 from mobile_export.errors import LoweringError
@@ -30,7 +30,8 @@ examples:
   python -m mobile_export --target all --precision fp16
       every target that can do this form and precision; the others are named with the reason
   python -m mobile_export --target xnnpack --checkpoint mine.safetensors --data my_clips
-      a model of your own, calibrated and checked on your own clips (one sub-folder a class)
+      a model of your own, calibrated and checked on your own clips: one sub-folder a class, or
+      Jester, Something-Something V2 or EgoGesture as they are distributed
   python -m mobile_export --target xnnpack --into android_demo
       and where the Android app looks for it
   python -m mobile_export --list
@@ -81,7 +82,7 @@ def make_parser() -> Parser:
     add("--qat-steps", type=whole(1), metavar="N", help="steps of training, 4 clips each")
     add("--qat-lr", type=positive, metavar="RATE", help="its learning rate (Adam)")
     add("--checkpoint", type=Path, metavar="FILE", help="a .safetensors file (default: bundled)")
-    add("--data", type=Path, metavar="DIR", help="own clips, a sub-folder a class, not synthetic")
+    add_data_options(parser)
     add("--out", type=Path, default=Path("artifacts"), metavar="DIR", help="default %(default)s")
     add(
         "--into",
@@ -126,6 +127,7 @@ def main(argv: list[str] | None = None) -> int:
     step("load", str(args.checkpoint or "the bundled checkpoint"))
     # Heavy imports come after everything that can be refused without them.
     from core.checkpoint import bundled_path, load
+    from core.data.source import given_source
     from mobile_export.bundle import bundle_name
     from mobile_export.request import Request
     from mobile_export.staging import check_names
@@ -134,13 +136,14 @@ def main(argv: list[str] | None = None) -> int:
     checkpoint = load(args.checkpoint or bundled_path())
     if args.form == "stream" and checkpoint.config.why_no_stream:
         raise BadInput(f"{checkpoint.config.why_no_stream}, or use --form clip")
+    source = given_source(args, checkpoint.info)
     request = Request(
         form=args.form,
         precision=args.precision,
         quantize=args.quantize,
         qat_steps=args.qat_steps,
         qat_rate=args.qat_lr,
-        data=args.data,
+        data=source,
         out=args.out,
         max_drop=args.max_drop,
         clips=args.clips,

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from core.errors import BadInput, run_main
 from core.files import write_json
-from core.options import Parser, check_file, whole
+from core.options import Parser, add_data_options, check_file, whole
 from mobile_export.console import Steps, check_json_path, quiet
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from torch.fx import GraphModule, Node
 
     from core.checkpoint import Checkpoint
+    from core.data.source import Source
     from core.model import VideoClassifier
     from mobile_export.bundle import Bundle
 
@@ -172,7 +173,7 @@ def picture(found: list[Noise], order: list[str], path: Path) -> None:
 
 
 def graphs(
-    bundle: "Bundle", checkpoint: "Checkpoint", data: Path | None
+    bundle: "Bundle", checkpoint: "Checkpoint", data: "Source | None"
 ) -> tuple["GraphModule", "GraphModule", "VideoClassifier"]:
     """The bundle's prepared stream graph at the checkpoint's weights without rounding, the same as
     it was lowered, and the model that both are of.
@@ -237,7 +238,7 @@ def make_parser() -> Parser:
     add = parser.add_argument
     add("bundle", type=Path, metavar="BUNDLE", help="folder of an int8 export in stream form")
     add("--clips", type=whole(1), default=CLIPS, help="held-out clips (default %(default)s)")
-    add("--data", type=Path, metavar="DIR", help="own clips that the export was calibrated on")
+    add_data_options(parser)
     add("--checkpoint", type=Path, metavar="FILE", help="when it is not the bundled one")
     add("--arm64", action="store_true", help="what emulated Arm cores compute otherwise, instead")
     add("--png", type=Path, metavar="FILE", help="draw all values in order of computation")
@@ -254,6 +255,7 @@ def main(argv: list[str] | None = None) -> int:
     check_file("--png", args.png)
     step = Steps()
     step("load", f"{args.bundle}, its hashes and its checkpoint")
+    from core.data.source import given_source
     from core.data.transforms import normalise
     from mobile_export import verify
     from mobile_export.bundle import load, require_same
@@ -262,11 +264,12 @@ def main(argv: list[str] | None = None) -> int:
     checkpoint = verify.find_checkpoint(bundle, args.checkpoint)
     require_same(bundle, checkpoint)
     config = checkpoint.config
+    source = given_source(args, checkpoint.info)
     commands = _arm64_commands(bundle) if args.arm64 else {}
     step("quantize", "the graph that was lowered, once more")
-    exact, rounded, model = graphs(bundle, checkpoint, args.data)
+    exact, rounded, model = graphs(bundle, checkpoint, source)
     check_same(bundle, rounded, model)
-    held_out = verify.held_out(args.data, config, checkpoint.labels, args.clips)
+    held_out = verify.held_out(source, config, checkpoint.labels, args.clips)
     count = min(args.clips, len(held_out))
     step("measure", f"{count} held-out clips")
     clips = [normalise(held_out[i][0], config.mean, config.std) for i in range(count)]

@@ -106,7 +106,7 @@ def export(checkpoint: Checkpoint, target: str, request: Request, step: Steps) -
         step("verify", f"{len(held_out)} held-out clips, checkpoint and artifact")
         report = verify.check(bundle, checkpoint, runner, held_out, request.max_drop, unopened)
         report.failures.extend(failures)
-        manifest["accuracy"] = _accuracy(report, request)
+        manifest["accuracy"] = _accuracy(report, request, getattr(held_out, "split", "test"))
         write_manifest(folder, manifest)
         final = request.out / name
         if report.failures:
@@ -233,8 +233,8 @@ def _affordable(
     return verify.held_out(request.data, checkpoint.config, checkpoint.labels, count)
 
 
-def _accuracy(report: verify.Report, request: Request) -> dict:
+def _accuracy(report: verify.Report, request: Request, split: str) -> dict:
     figures = report.to_dict()
     kept = {key: figures[key] for key in report.comparison.to_dict()}
-    source = f"folder {request.data.name}" if request.data else "synthetic"
-    return {"data": f"{source}, test split"} | kept | {"max_drop": request.max_drop}
+    source = f"{request.data.kind} {request.data.data.name}" if request.data else "synthetic"
+    return {"data": f"{source}, {split} split"} | kept | {"max_drop": request.max_drop}

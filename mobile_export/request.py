@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from core.checkpoint import Checkpoint
+from core.data.source import Source
 from core.data.transforms import normalise
 from mobile_export import verify
 from mobile_export.console import Steps, quiet
@@ -35,7 +36,7 @@ class Request:
     quantize: str = "qat"
     qat_steps: int | None = None
     qat_rate: float | None = None
-    data: Path | None = None
+    data: Source | None = None  # None: synthetic clips
     out: Path = Path("artifacts")
     max_drop: float = verify.MAX_DROP
     clips: int | None = None
@@ -110,7 +111,7 @@ def scheme_of(target: str) -> "Scheme":
         return importlib.import_module(f"mobile_export.targets.{SCHEMES[target]}").SCHEME
 
 
-def calibration_clips(checkpoint: Checkpoint, data: Path | None) -> list[Tensor]:
+def calibration_clips(checkpoint: Checkpoint, data: Source | None) -> list[Tensor]:
     """Normalised training clips that every exporter of this checkpoint calibrates on."""
     config = checkpoint.config
     clips = verify.training_clips(data, config, checkpoint.labels, CALIBRATION_CLIPS)
@@ -138,7 +139,7 @@ def _trained(
     settings = qat.Settings(
         checkpoint=checkpoint.sha256,
         family=family,
-        data=str(request.data.resolve()) if request.data else "synthetic",
+        data=_named(request.data),
         calibration_clips=len(calibration),
         steps=request.qat_steps or qat.STEPS,
         rate=request.qat_rate or qat.RATE,
@@ -158,6 +159,14 @@ def _trained(
         learned.save(path, state, _prepared(checkpoint, scheme), settings)
     saved.unlink(missing_ok=True)
     return path
+
+
+def _named(source: Source | None) -> str:
+    """The clips that training saw, in words: what it learned from others is not taken for it."""
+    if source is None:
+        return "synthetic"
+    seen = [text for text in (source.dataset, source.sampling) if text]
+    return " ".join([str(source.data.resolve()), *seen])
 
 
 def _prepared(checkpoint: Checkpoint, scheme: "Scheme"):

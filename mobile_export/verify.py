@@ -26,13 +26,14 @@ from typing import TYPE_CHECKING
 
 from core.errors import GATE_FAILED, BadInput, run_main
 from core.files import write_json
-from core.options import Parser, whole
+from core.options import Parser, add_data_options, whole
 from mobile_export.console import Steps, check_json_path, points, quiet
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
 
     from core.checkpoint import Checkpoint
+    from core.data.source import Source
     from core.model import ModelConfig
     from mobile_export.accuracy import Comparison
     from mobile_export.bundle import Bundle
@@ -186,13 +187,13 @@ def check(
 
 
 def held_out(
-    data: Path | None,
+    data: "Source | None",
     config: "ModelConfig",
     labels: list[str],
     count: int | None,
     difficulty: str = "default",
 ) -> "Dataset":
-    """Test clips with exactly ``labels``: synthetic ones, or those of a folder."""
+    """Test clips with exactly ``labels``: synthetic ones, or those of a folder or data set."""
     return _clips(data, "test", config, labels, count, difficulty)
 
 
@@ -205,7 +206,7 @@ def count_unopened(dataset: "Dataset") -> int:
 
 
 def training_clips(
-    data: Path | None,
+    data: "Source | None",
     config: "ModelConfig",
     labels: list[str],
     count: int,
@@ -216,7 +217,7 @@ def training_clips(
 
 
 def _clips(
-    data: Path | None,
+    data: "Source | None",
     split: str,
     config: "ModelConfig",
     labels: list[str],
@@ -225,12 +226,15 @@ def _clips(
 ) -> "Dataset":
     from core.data import open_clips
 
-    if data is not None and not _is_folder(data):
-        raise BadInput(f"--data {data} is not a folder: give one with a sub-folder for each class")
+    if data is not None and not _is_folder(data.data):
+        raise BadInput(
+            f"--data {data.data} is not a folder: give one with a sub-folder for each class, or a "
+            "data set's"
+        )
     clips = open_clips(
         data, split, config, count, labels=labels, difficulty=difficulty, replace=split == "train"
     )
-    source = data or "the synthetic data set"
+    source = data.data if data else "the synthetic data set"
     if list(clips.labels) != list(labels):
         raise BadInput(
             f"{source} has classes that are not the checkpoint's {len(labels)} labels "
@@ -281,7 +285,7 @@ def make_parser() -> Parser:
     add = parser.add_argument
     add("bundle", type=Path, metavar="BUNDLE", help="folder of an export")
     add("--clips", type=whole(1), help=f"held-out clips (default {CLIPS}; a folder's all)")
-    add("--data", type=Path, metavar="DIR", help="own clips, a sub-folder a class, not synthetic")
+    add_data_options(parser)
     add("--checkpoint", type=Path, metavar="FILE", help="when it is not the bundled one")
     add("--difficulty", choices=DIFFICULTIES, default="default", help="of the synthetic clips")
     add("--max-drop", type=points, default=MAX_DROP, metavar="POINTS", help="default %(default)s")
@@ -299,6 +303,7 @@ def main(argv: list[str] | None = None) -> int:
     check_json_path(args.json)
     step = Steps()
     step("load", f"{args.bundle}, its hashes and its checkpoint")
+    from core.data.source import given_source
     from mobile_export.bundle import load, require_same
 
     bundle = load(args.bundle)
@@ -306,7 +311,8 @@ def main(argv: list[str] | None = None) -> int:
     require_same(bundle, checkpoint)
     count = args.clips or (None if args.data else CLIPS)
     labels = bundle.manifest["labels"]
-    dataset = held_out(args.data, bundle.config, labels, count, args.difficulty)
+    source = given_source(args, checkpoint.info)
+    dataset = held_out(source, bundle.config, labels, count, args.difficulty)
     unopened = count_unopened(dataset)
     with quiet():
         runner = open_runner(bundle)

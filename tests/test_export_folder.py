@@ -7,10 +7,15 @@ import numpy as np
 import pytest
 import torch
 from clips import refusal
+from datasets import write_jester
 from fake_target import install, make_checkpoint
+from helpers import make_model
 from PIL import Image
 
+from core import checkpoint
+from core.data import records
 from core.data.folder import SPLITS
+from core.data.gestures import LABELS
 from core.data.scenes import IGNORE
 from mobile_export import __main__ as export_cli
 from mobile_export import bundle, verify
@@ -90,6 +95,55 @@ def test_export_and_verify_on_a_folder(data: Path, monkeypatch) -> None:
     for key in report.keys() & manifest["accuracy"].keys():
         assert report[key] == manifest["accuracy"][key]
     assert check(folder, options, "--clips", "5")["clips"] == 5
+
+
+def jester_export(root: Path, monkeypatch, info: dict, *more: str) -> tuple[Path, list[str], list]:
+    """An export on Jester by its label files, and the samplings that clips were chosen by."""
+    data = write_jester(root / "jester", train=54, val=27, frames=8)
+    path = root / "tiny.safetensors"
+    checkpoint.save(path, make_model(num_classes=len(LABELS)), list(LABELS), info)
+    install(monkeypatch)
+    used, choose = set(), records.choose
+    monkeypatch.setattr(
+        records, "choose", lambda times, kind, *rest: used.add(kind) or choose(times, kind, *rest)
+    )
+    options = ["--checkpoint", str(path), "--data", str(data), *more]
+    out = root / "out"
+    argv = ["--target", "xnnpack", "--quantize", "ptq", "--clips", "5", "--out", str(out)]
+    assert export_cli.main([*argv, *options]) == 0
+    return next(out.iterdir()), options, used
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_a_published_data_set_is_seen_as_the_model_was_trained(
+    given: bool, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    info = {} if given else {"settings": {"sampling": "segments"}}
+    more = ["--dataset", "jester", "--sampling", "segments"] if given else []
+    folder, options, used = jester_export(tmp_path, monkeypatch, info, *more)
+    assert used == {"segments"}
+    manifest = bundle.load(folder).manifest
+    # Its test labels were never published: the figures are not called those of a test split.
+    assert manifest["accuracy"]["data"] == "jester jester, val split"
+    assert manifest["accuracy"]["clips"] == 5
+    assert manifest["quantization"]["calibration_clips"] == 54
+    assert ("recognised by its label files" in capsys.readouterr().err) == (not given)
+    used.clear()
+    monkeypatch.setattr("mobile_export.accuracy.BATCH", 27)  # no worker, which would not tell
+    assert check(folder, options)["clips"] == 27
+    assert used == {"segments"}
+
+
+def test_options_of_clips_need_clips(data: Path, monkeypatch) -> None:
+    for option in (["--dataset", "jester"], ["--sampling", "segments"], ["--max-broken", "5"]):
+        told = refusal(lambda more=option: export_cli.main(["--target", "xnnpack", *more]))
+        assert told.startswith(f"{option[0]} is of clips in a folder")
+    cut(data / "test" / CLASSES[1] / "03" / "0.png")
+    strict = ["--max-broken", "0"]
+    assert "--max-broken" in refusal(lambda: export(data, monkeypatch, *strict))
+    status, folder, options = export(data, monkeypatch)
+    assert status == 0
+    assert "--max-broken" in refusal(lambda: check(folder, [*options, *strict]))
 
 
 def test_broken_clips_are_counted(data: Path, monkeypatch, capsys) -> None:

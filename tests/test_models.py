@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from core import models
+from core.errors import BadInput
 from core.model import BACKBONES, ModelConfig, VideoClassifier
 from core.temporal import TEMPORAL
 
@@ -90,6 +91,8 @@ def test_the_command_prints_what_is_listed(
     assert printed == list(rows.values())
     keys = {"backbone", "temporal", "location", "shift", "classes", "parameters", "macs"}
     assert all(keys <= set(row) for row in printed)
+    with pytest.raises(BadInput, match="--nope"):
+        models.main(["--nope"])
     assert models.main([]) == 0
     assert "resnet50      action    1         learned  27         27.781 M       34.435" in (
         capsys.readouterr().out

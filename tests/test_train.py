@@ -125,6 +125,18 @@ def test_causal_undoes_what_a_checkpoint_says(tmp_path):
         assert model_config(args).causal == causal
 
 
+def test_image_weights_leave_time_to_the_recipe(tmp_path):
+    path = tmp_path / "start.safetensors"
+    model = make_model(temporal="none", causal=True, mean=(0.4, 0.5, 0.6), size=64, frames=8)
+    images = {"imported": {"kind": "torchvision mobilenet_v2", "images": True}}
+    for info, expected in ((images, ("action", False, 8, 224)), ({}, ("none", True, 8, 64))):
+        checkpoint.save(path, model, ["a", "b", "c", "d", "e"], info)
+        args = parse(["--out", "x", "--recipe", "jester", "--from", str(path)])
+        config = model_config(args)
+        assert (config.temporal, config.causal, config.frames, config.size) == expected
+        assert (config.width, config.mean) == (0.25, (0.4, 0.5, 0.6))
+
+
 def test_model_card_prints_the_command_of_a_run():
     argv = ["--from", "a b.safetensors", "--causal", "--weight-decay", "0.1", "--seed", "3"]
     args = parse([*argv, "--out", "runs/mine"])

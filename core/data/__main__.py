@@ -15,10 +15,10 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from core.data.layouts import listing, open_records
-from core.data.source import add_options, source_of
+from core.data.source import source_of
 from core.errors import BadInput, run_main
 from core.model import LEAST_SIZE, ModelConfig
-from core.options import Parser, positive, whole
+from core.options import Parser, add_data_options, positive, whole
 
 
 def throughput(clips: Dataset, batch: int, workers: int, count: int) -> float:
@@ -43,7 +43,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_options(parser)
+    add_data_options(parser)
     add = parser.add_argument
     add("--workers", type=whole(0), nargs="+", default=[0, 2, 4], help="loader processes to try")
     add("--clips", type=whole(2), default=256, help="clips to read for each")

@@ -184,7 +184,7 @@ class FolderClips(Dataset):
             first, why = self.broken[0]
             raise BadInput(
                 f"{self.root}: {count} of {total} {self.split} clips cannot be read, first {first} "
-                f"({why}): repair or remove them"
+                f"({why}): repair or remove them, or allow more with --max-broken PERCENT"
             )
         lost = [(p, why) for p, why in self.broken if p.parent == path.parent]
         if len(lost) == self._total[label]:

@@ -94,9 +94,9 @@ class RecordClips(Dataset):
         self._found: list[tuple[str, str]] = []  # broken ones, as this process met them
         # One flag a record in shared memory: workers count a broken clip once, together.
         self._flags = torch.zeros(len(self.records), dtype=torch.uint8).share_memory_()
+        self._check_limit()  # first: of a data set that is not there nobody wants 100,000 lines
         for place, reason in self.missing:
             _warn(f"{place} is missing ({reason}): skipped")
-        self._check_limit()
 
     @property
     def broken(self) -> list[tuple[str, str]]:

@@ -11,8 +11,6 @@ import numpy as np
 
 from core.data.rate import at_rate
 
-KINDS = ("segments", "windows")
-
 
 def default_kind(causal: bool) -> str:
     """The sampling of a model that nothing was said about."""

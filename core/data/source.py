@@ -4,22 +4,19 @@ Nothing in here reads clips: training on rendered gestures needs neither PyAV no
 """
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.data.labels import entries
-from core.data.sampling import KINDS
 from core.errors import BadInput
-from core.options import percent
+from core.options import DATASETS, MAX_BROKEN
 
-PUBLISHED = ("jester", "something", "egogesture")
-DATASETS = (*PUBLISHED, "folder")
+PUBLISHED = tuple(name for name in DATASETS if name != "folder")
 # The label files that a data set is known by; EgoGesture has folders of subjects.
 MARKS = {
     "jester": ("jester-v1-labels.csv",),
     "something": ("labels.json", "something-something-v2-labels.json"),
 }
-MAX_BROKEN = 0.1  # of all clips: one in a thousand is life, one in ten is a failed download
 
 
 @dataclass(frozen=True)
@@ -42,27 +39,8 @@ class Source:
         return self.kind == "folder" and self.sampling in (None, "windows")
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options of ``Source``."""
-    add = parser.add_argument
-    add("--data", type=Path, help="folder of clips; default: synthetic gestures")
-    add(
-        "--dataset", choices=DATASETS,
-        help="layout of --data; default: recognised from its label files",
-    )  # fmt: skip
-    add(
-        "--sampling", choices=KINDS,
-        help="one frame of each of equal segments, or frames in a row; default: segments for a "
-        "bidirectional model on a data set, else windows",
-    )  # fmt: skip
-    add(
-        "--max-broken", type=percent, metavar="PERCENT",
-        help=f"clips that may be missing or broken, default {100 * MAX_BROKEN:g}",
-    )  # fmt: skip
-
-
 def source_of(args: argparse.Namespace) -> Source:
-    """What the options say. Raises ``BadInput`` for options of data without ``--data``."""
+    """What ``add_data_options`` got. Raises ``BadInput`` for options of data without ``--data``."""
     if args.data is None:
         given = [
             name
@@ -99,3 +77,19 @@ def trained_sampling(info: dict) -> str | None:
     """The sampling that a checkpoint's model was trained with, where its info tells."""
     settings = info.get("settings")
     return settings.get("sampling") if isinstance(settings, dict) else None
+
+
+def as_trained(source: Source, info: dict) -> Source:
+    """The source, seen as the model of a checkpoint's ``info`` was trained unless it says how."""
+    if source.data is None:
+        return source
+    return replace(source, sampling=source.sampling or trained_sampling(info))
+
+
+def given_source(args: argparse.Namespace, info: dict) -> Source | None:
+    """What the options say for the model of a checkpoint's ``info``; ``None`` for synthetic clips.
+
+    Raises ``BadInput`` as ``source_of`` does.
+    """
+    source = source_of(args)
+    return None if source.data is None else as_trained(source, info)

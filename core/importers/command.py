@@ -1,13 +1,15 @@
 """Checkpoints of other programs, and the temporal taps of a checkpoint.
 
     python -m core.checkpoint import FILE --out MODEL.safetensors
+    python -m core.checkpoint import --pretrained resnet50 --out MODEL.safetensors
     python -m core.checkpoint to-causal FILE --out MODEL.safetensors
     python -m core.checkpoint snap-taps FILE --out MODEL.safetensors
 
 ``import`` reads checkpoints of ACTION-Net and TSM (ResNet-50, MobileNet V2, BNInception, and TSM's
-online MobileNet V2) and torchvision's image weights of ResNet-50 and MobileNet V2. ``to-causal``
-turns a bidirectional model into one that can stream once it has been fine-tuned. ``snap-taps`` puts
-the pure shift in the place of a learned one and says what that costs.
+online MobileNet V2) and torchvision's image weights of ResNet-50 and MobileNet V2, which
+``--pretrained`` downloads. ``to-causal`` turns a bidirectional model into one that can stream once
+it has been fine-tuned. ``snap-taps`` puts the pure shift in the place of a learned one and says
+what that costs.
 """
 
 import argparse
@@ -18,6 +20,7 @@ from core import checkpoint
 from core.checkpoint import Checkpoint
 from core.errors import BadInput
 from core.importers.convert import FRAMES, imported
+from core.importers.download import URLS, pretrained
 from core.importers.read import state_dict
 from core.model import ModelConfig
 from core.options import Parser, whole
@@ -27,16 +30,18 @@ COST_CLIPS = 270  # ten a class
 
 def run_import(args: argparse.Namespace) -> None:
     """``import``: recognise, translate, save."""
-    tensors = state_dict(args.file)
+    file = pretrained(args.pretrained) if args.pretrained else args.file
+    tensors = state_dict(file)
     try:
         model, kind = imported(tensors, args.temporal, args.frames)
     except BadInput as error:
-        raise BadInput(f"{args.file}: {error}") from None
+        raise BadInput(f"{file}: {error}") from None
     config = model.config
     labels = _labels(args.labels, config, kind.name)
-    info = {"imported": {"kind": kind.name, "sha256": checkpoint.file_sha256(args.file)}}
+    sha256 = checkpoint.file_sha256(file)
+    info = {"imported": {"kind": kind.name, "sha256": sha256, "images": kind.images}}
     checkpoint.save(args.out, model, labels, info)
-    print(f"{args.file} is {kind.name}: {_told(config)}")
+    print(f"{file} is {kind.name}: {_told(config)}")
     if args.labels is None and labels[0] == _placeholder(0):
         print(f"its {len(labels)} classes have no names: give them with --labels FILE")
     if kind.name.startswith("ACTION-Net") and config.shift == "fixed":
@@ -113,10 +118,15 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         ("snap-taps", run_snap_taps, "a checkpoint with a learned shift"),
     ):
         command = commands.add_parser(name, help=f"from {text}")
-        command.add_argument("file", type=Path, help=text)
+        optional = {"nargs": "?"} if name == "import" else {}
+        command.add_argument("file", type=Path, help=text, **optional)
         command.add_argument("--out", type=Path, required=True, help="the .safetensors to write")
         command.set_defaults(run=run)
         if name == "import":
+            command.add_argument(
+                "--pretrained", choices=list(URLS),
+                help="instead of a file: torchvision's ImageNet weights, downloaded",
+            )  # fmt: skip
             command.add_argument("--labels", type=Path, help="names of the classes, one a line")
             command.add_argument(
                 "--frames", type=whole(1), default=FRAMES, help=f"of a clip, default {FRAMES}"
@@ -129,7 +139,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                 "--clips", type=whole(0), default=COST_CLIPS,
                 help=f"held-out clips to measure the cost on, default {COST_CLIPS}",
             )  # fmt: skip
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.command == "import" and (args.file is None) == (args.pretrained is None):
+        raise BadInput("give a file to import or --pretrained NAME: one of the two")
+    return args
 
 
 def main(argv: list[str] | None = None) -> int:

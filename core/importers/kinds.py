@@ -27,6 +27,7 @@ class Kind:
     """What was recognised: who wrote it, and the settings of the model that it makes.
 
     ``classifier`` is the name of its last layer, ``bgr255`` tells of input in BGR from 0 to 255.
+    ``images`` tells of a model of single pictures, which says nothing about time.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Kind:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     bgr255: bool = False
+    images: bool = False
 
 
 def recognise(tensors: dict[str, Tensor], temporal: str | None = None) -> Kind:
@@ -65,11 +67,11 @@ def recognise(tensors: dict[str, Tensor], temporal: str | None = None) -> Kind:
     if not online:
         _no_choice(temporal, "torchvision's image model")
         name = f"torchvision {backbone}"
-        return Kind(name, backbone, "none", True, classifier, *IMAGENET)
+        return Kind(name, backbone, "none", True, classifier, *IMAGENET, images=True)
     image = len(tensors[f"{classifier}.weight"]) == IMAGENET_CLASSES
     temporal = temporal or ("none" if image else "shift")
     name = "MobileNet V2 for images" if temporal == "none" else "TSM online mobilenet_v2"
-    return Kind(name, backbone, temporal, True, classifier, *IMAGENET)
+    return Kind(name, backbone, temporal, True, classifier, *IMAGENET, images=temporal == "none")
 
 
 def _video(
