@@ -13,7 +13,7 @@ import pytest
 import torch
 from datasets import write_egogesture, write_jester
 from helpers import make_model
-from runs import TINY
+from small_runs import TINY
 
 from core import checkpoint, failures, train
 from core.data.augment import flip_map

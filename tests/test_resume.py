@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 import torch
-from runs import TINY, write_own_clips
+from small_runs import TINY, write_own_clips
 
 from core.errors import BadInput
 from core.train import main as run

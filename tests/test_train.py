@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 from helpers import make_model
-from runs import TINY, write_own_clips
+from small_runs import TINY, write_own_clips
 
 from benchmarks.model_card import command
 from core import checkpoint

@@ -1,0 +1,132 @@
+"""ExecuTorch latency of a streaming frame on every backbone, TSM and ACTION, fp32 and int8.
+
+    python benchmarks/backbones.py --json backbones.json --work artifacts
+
+At 224 x 224, batch 1, by the native runner, all programs interleaved in one run: a row has the
+median of all calls, and ``of_mobilenet_v2`` is its ratio to the same model on MobileNet V2. Weights
+are random, which does not matter for time: one batch through the batch norms keeps values ordinary.
+Needs g++ on Linux.
+"""
+
+import argparse
+import itertools
+import os
+import statistics
+import sys
+from pathlib import Path
+
+import peers_process
+
+from core.errors import run_main
+from core.files import write_json
+from core.options import Parser, check_file, check_folder, whole
+
+BACKBONES = ("mobilenet_v2", "bn_inception", "resnet50")
+MODELS = {"tsm": "shift", "action": "action"}
+PRECISIONS = ("fp32", "int8")
+SIZE, FRAMES, CLASSES = 224, 8, 27
+WARMUP = 3  # calls after the first, before any is counted
+COLUMNS = ("backbone", "model", "precision", "threads", "median_ms", "of_mobilenet_v2", "MB")
+Program = tuple[str, str, str]  # backbone, model, precision
+
+
+def prepare(program: Program, folder: Path) -> None:
+    """Write ``folder/model.pte``; heavy imports stay in the process that needs them."""
+    import torch
+
+    from core.model import ModelConfig, VideoClassifier
+    from mobile_export.targets import xnnpack
+
+    backbone, name, precision = program
+    torch.manual_seed(0)
+    model = VideoClassifier(
+        ModelConfig(
+            backbone=backbone, temporal=MODELS[name], size=SIZE, frames=FRAMES, num_classes=CLASSES
+        )
+    )
+    clips = torch.rand(2, FRAMES, 3, SIZE, SIZE) * 2 - 1
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None  # the mean of what it saw
+            module.train()
+    with torch.no_grad():
+        model(clips)
+    labels = [str(number) for number in range(CLASSES)]
+    folder.mkdir(parents=True, exist_ok=True)
+    xnnpack.lower(model.eval(), "stream", precision, list(clips), folder, labels=labels)
+
+
+def measure(files: dict[Program, Path], threads: list[int], rounds: int, calls: int) -> list[dict]:
+    """Every program in turn, again and again, each visit in a process of its own."""
+    from mobile_export.runtime.native.build import host_command
+
+    runner = [str(word) for word in host_command()]
+    visits = list(itertools.product(files, threads))
+    found: dict[tuple[Program, int], list[float]] = {visit: [] for visit in visits}
+    for number in range(rounds):
+        start = number * len(visits) // rounds  # a round begins elsewhere: load falls on all alike
+        for program, count in visits[start:] + visits[:start]:
+            command = [*runner, str(files[program]), "bench", str(WARMUP), str(calls)]
+            done = peers_process.run([*command, "--threads", str(count)], dict(os.environ))
+            found[program, count] += done.answer["ms"]
+    rows = []
+    for (program, count), times in found.items():
+        backbone, name, precision = program
+        base = found[("mobilenet_v2", name, precision), count]
+        rows.append(
+            {
+                "backbone": backbone, "model": name, "precision": precision, "threads": count,
+                "median_ms": round(statistics.median(times), 3), "min_ms": round(min(times), 3),
+                "of_mobilenet_v2": round(statistics.median(times) / statistics.median(base), 2),
+                "calls": len(times), "MB": round(files[program].stat().st_size / 1e6, 2),
+            }
+        )  # fmt: skip
+    return rows
+
+
+def table(rows: list[dict]) -> str:
+    """Markdown."""
+    lines = [COLUMNS, ["---"] * 3 + ["---:"] * 4, *([row[c] for c in COLUMNS] for row in rows)]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """The command line; see ``--help``."""
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--work", type=Path, required=True, help="folder for the programs; those there are kept")
+    add("--rounds", type=whole(1), default=6)
+    add("--calls", type=whole(1), default=30, help="of a round and program")
+    add("--threads", type=whole(1), nargs="+", default=[1, 2])
+    add("--json", type=Path, help="write the rows here too")
+    add("--prepare", nargs=3, help=argparse.SUPPRESS)  # one program, in this process
+    args = parser.parse_args(argv)
+    check_folder("--work", args.work)
+    if args.json:
+        check_file("--json", args.json)
+    return args
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Prepare what is missing, measure everything, print the table."""
+    args = parse(argv)
+    if args.prepare:
+        prepare(tuple(args.prepare), args.work)
+        return 0
+    files = {}
+    for program in itertools.product(BACKBONES, MODELS, PRECISIONS):
+        folder = args.work / "-".join(program)
+        files[program] = folder / "model.pte"
+        if not files[program].is_file():
+            print("preparing", folder.name, file=sys.stderr, flush=True)
+            command = [sys.executable, __file__, "--work", str(folder), "--prepare", *program]
+            peers_process.run(command, dict(os.environ))
+    rows = measure(files, args.threads, args.rounds, args.calls)
+    print(table(rows))
+    if args.json:
+        write_json("--json", args.json, rows)
+    return 0
+
+
+if __name__ == "__main__":
+    run_main(main)
