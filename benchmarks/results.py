@@ -37,14 +37,17 @@ class Row:
 
     @property
     def name(self) -> str:
-        """Of the run's folder."""
+        """Of the run's folder. TSN sees no other frame: it stands in two tables."""
+        if self.temporal == "none":
+            return "none"
         where = "" if self.location == 1 else f"_loc{self.location}"
         return f"{'causal' if self.group == 'causal' else 'bidirectional'}_{self.temporal}{where}"
 
     @property
     def options(self) -> list[str]:
         """Of ``core.train``, beside what all rows share."""
-        direction = "--causal" if self.group == "causal" else "--bidirectional"
+        causal = self.group == "causal" or self.temporal == "none"
+        direction = "--causal" if causal else "--bidirectional"
         place = [] if self.location == 1 else ["--location", str(self.location)]
         return ["--temporal", self.temporal, direction, *place]
 

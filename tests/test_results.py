@@ -27,7 +27,7 @@ def test_every_row_differs_from_the_others_in_its_model_alone(tmp_path):
         assert str(asked.pop("out")) in testing[testing.index("--checkpoint") + 1]
         models.add(model)
         rest.add(json.dumps(asked, default=str, sort_keys=True))
-    assert len(models) == 6 + 6 + 3  # location 1 is the first table's ACTION
+    assert len(models) == 1 + 5 + 5 + 3  # one TSN; location 1 is the first table's ACTION
     (settings,) = rest
     assert json.loads(settings)["frames"] > 1  # the pictures that they start from have one
 
