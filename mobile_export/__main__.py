@@ -101,7 +101,8 @@ def make_parser() -> Parser:
         "--clips",
         type=whole(1),
         metavar="N",
-        help="held-out clips of the check (default: what fits into a minute, at most 400)",
+        help="held-out clips of the check (default: what fits into a minute, at most 400; "
+        "all 400 when those lose too much)",
     )
     add("--allow-partial", action="store_true", help="accept operators outside the delegate")
     add("--json", type=Path, metavar="FILE", help="write the figures of the check")

@@ -101,10 +101,16 @@ def export(checkpoint: Checkpoint, target: str, request: Request, step: Steps) -
         step("execute", f"{lowered.artifact.name}, {size:.2f} MB, by {runner.name}")
         manifest["execution"] = {"runner": runner.name, "proxy": runner.proxy}
         manifest["golden"], failures = _golden(bundle, runner, lowered.converted, pixels)
+        clips = held_out
         if request.clips is None:
-            held_out = _affordable(bundle, checkpoint, runner, held_out, request)
-        step("verify", f"{len(held_out)} held-out clips, checkpoint and artifact")
-        report = verify.check(bundle, checkpoint, runner, held_out, request.max_drop, unopened)
+            clips = _affordable(bundle, checkpoint, runner, held_out, request)
+        step("verify", f"{len(clips)} held-out clips, checkpoint and artifact")
+        report = verify.check(bundle, checkpoint, runner, clips, request.max_drop, unopened)
+        if len(clips) < len(held_out) and report.comparison.drop > request.max_drop:
+            # A slow machine gets few, and of few a single one can be more than is allowed.
+            drop = f"{report.comparison.drop:.2f} points of {len(clips)} clips"
+            step("verify", f"all {len(held_out)}: {drop} can be chance")
+            report = verify.check(bundle, checkpoint, runner, held_out, request.max_drop, unopened)
         report.failures.extend(failures)
         manifest["accuracy"] = _accuracy(report, request, getattr(held_out, "split", "test"))
         write_manifest(folder, manifest)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from scipy import stats
 from core.data.scenes import IGNORE
 from core.errors import GATE_FAILED, BadInput
 from mobile_export import __main__ as export_cli
-from mobile_export import verify
+from mobile_export import export, verify
 from mobile_export.accuracy import Z95, Measurement, compare, drop_interval, relative_deviation
 from mobile_export.feed import check_input, check_pixels, run_clips, run_form, run_stream
 from mobile_export.graph import graph_of
@@ -324,3 +325,30 @@ def test_a_broken_state_spoils_its_own_clip_from_there_on(batch: int | None) -> 
     assert got[1, 2:].isnan().all()
     got[1, 2:] = expected[1, 2:]
     torch.testing.assert_close(got, expected)
+
+
+@pytest.mark.parametrize(("lost_of_all", "status"), [(0, 0), (3, GATE_FAILED)])
+def test_a_drop_on_few_clips_is_looked_for_on_all(
+    lost_of_all, status, tmp_path, monkeypatch, capsys
+) -> None:
+    # A slow machine has time for two clips; the artifact loses one of them, which is 50 points.
+    monkeypatch.setattr(export, "VERIFY_SECONDS", 0.0)
+    monkeypatch.setattr(export, "FEWEST_CLIPS", 2)
+    path = make_checkpoint(tmp_path)
+    use_noise_clips(monkeypatch, path)
+    install(monkeypatch)
+    right = Measurement.run
+
+    def some_lost(self, dataset, unopened=0):
+        lost = 1 if len(dataset) == 2 else lost_of_all
+        drop = 100.0 * lost / len(dataset)
+        found = right(self, dataset, unopened)
+        return replace(found, drop=drop, only_checkpoint_right=lost)
+
+    monkeypatch.setattr(Measurement, "run", some_lost)
+    options = ["--checkpoint", str(path), "--precision", "fp32", "--out", str(tmp_path / "out")]
+    assert export_cli.main(["--target", "xnnpack", *options]) == status
+    shown = capsys.readouterr().out
+    assert "2 held-out clips" in shown
+    assert "all 6: 50.00 points of 2 clips can be chance" in shown
+    assert ("REJECTED" in shown) == bool(status)
