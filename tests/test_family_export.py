@@ -206,3 +206,18 @@ def test_every_kind_on_vulkan(backbone, temporal, tmp_path):
     deployed, clip = graph.deployed(model, "vulkan"), clips_for(model, seed=1)[0]
     played = play(eager(lowered.converted), deployed, clip).logits
     assert relative(played, model.frame_logits(clip[None])[0].detach()) < FP32
+
+
+@slow
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_wide_vectors_on_vulkan(precision, tmp_path, monkeypatch):
+    monkeypatch.setattr("mobile_export.fused.NARROW", 0)
+    model = make_short("action")
+    clips = clips_for(model, seed=1) if precision == "int8" else []
+    lowered = vulkan.lower(model, "stream", precision, clips, tmp_path, labels=LABELS[:5])
+    assert whole(lowered)
+    deployed, clip = graph.deployed(model, "vulkan"), clips_for(model, seed=1)[0]
+    assert any(isinstance(m, WideAction) for m in deployed.modules())
+    played = play(eager(lowered.converted), deployed, clip).logits
+    tolerance = FP32 if precision == "fp32" else INT8_TO_FP32
+    assert relative(played, model.frame_logits(clip[None])[0].detach()) < tolerance
