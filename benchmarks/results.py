@@ -1,6 +1,6 @@
 """Remake the supplement's comparisons on rendered gestures: train every model alike, test, compare.
 
-    python benchmarks/results.py --out runs/results --json results.json
+    python benchmarks/results.py --out runs/results --json results.json --plot results.png
     python benchmarks/results.py --out runs/results --only causal --only locations
 
 TSN, TSM, STE, CE, ME and ACTION on MobileNet V2, seeing both directions of time and the past alone,
@@ -23,7 +23,7 @@ from pathlib import Path
 from core import checkpoint
 from core.cam import ROWS
 from core.errors import run_main
-from core.files import write_json
+from core.files import write_figure, write_json
 from core.model import VideoClassifier
 from core.options import Parser, whole
 
@@ -129,6 +129,12 @@ def wilson(right: int, clips: int) -> tuple[float, float]:
     return round(100 * (centre - half), 2), round(100 * (centre + half), 2)
 
 
+def label(row: dict) -> str:
+    """What a row is called in table and picture."""
+    name = ROWS[row["temporal"]]
+    return f"{name}, location {row['location']}" if row["group"] == "locations" else name
+
+
 def table(found: list[dict], group: str) -> str:
     """Markdown of one comparison."""
     lines = [
@@ -138,14 +144,29 @@ def table(found: list[dict], group: str) -> str:
     for row in found:
         if row["group"] != group:
             continue
-        name = ROWS[row["temporal"]]
-        name += f", location {row['location']}" if group == "locations" else ""
         low, high = row["top1_interval"]
         lines.append(
-            f"| {name} | {row['top1']:.1f} ({low:.1f} to {high:.1f}) | {row['top5']:.1f} "
+            f"| {label(row)} | {row['top1']:.1f} ({low:.1f} to {high:.1f}) | {row['top5']:.1f} "
             f"| {row['static_top1']:.1f} | {row['pairs']:.1f} |"
         )
     return "\n".join(lines)
+
+
+def plot(found: list[dict], path: Path) -> None:
+    """Top-1 with its interval, a panel a comparison."""
+    from matplotlib.figure import Figure
+
+    groups = [group for group in GROUPS if any(row["group"] == group for row in found)]
+    figure = Figure(figsize=(4 * len(groups), 2.6), layout="constrained")
+    for axes, group in zip(figure.subplots(1, len(groups), squeeze=False)[0], groups, strict=True):
+        shown = [row for row in found if row["group"] == group][::-1]
+        for place, row in enumerate(shown):
+            axes.plot(row["top1_interval"], [place, place], color="tab:blue", linewidth=2)
+            axes.plot(row["top1"], place, "o", color="tab:blue")
+        axes.set_yticks(range(len(shown)), [label(row) for row in shown])
+        axes.set(title=group, xlabel="top-1, %")
+        axes.grid(axis="x", alpha=0.3)
+    write_figure("--plot", path, figure, dpi=90)
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -160,6 +181,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--test-clips", type=whole(1), default=1080)
     add("--pairs", type=whole(1), default=40, help="test clips of each pair")
     add("--json", type=Path, help="write the figures here too")
+    add("--plot", type=Path, help="draw them here")
     return parser.parse_args(argv)
 
 
@@ -178,6 +200,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{group}\n\n{table(found, group)}\n")
     if args.json:
         write_json("--json", args.json, found)
+    if args.plot:
+        plot(found, args.plot)
     return 0
 
 

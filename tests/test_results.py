@@ -5,6 +5,7 @@ import shlex
 
 import pytest
 import torch
+from PIL import Image
 
 from benchmarks import results
 from core import checkpoint
@@ -42,6 +43,7 @@ def test_the_interval_is_wilsons():
 @pytest.mark.slow  # a dozen processes
 def test_the_tables_are_of_what_was_trained_and_a_second_run_trains_nothing(tmp_path, capfd):
     options = [*TINY, "--only", "locations", "--json", str(tmp_path / "results.json")]
+    options += ["--plot", str(tmp_path / "results.png")]
     assert results.main(["--out", str(tmp_path), *options]) == 0
     first = capfd.readouterr()
     rows = json.loads((tmp_path / "results.json").read_text())
@@ -51,6 +53,7 @@ def test_the_tables_are_of_what_was_trained_and_a_second_run_trains_nothing(tmp_
         assert row["top1_interval"][0] <= row["top1"] <= row["top1_interval"][1]
         assert f"{row['top1']:.1f}" in first.out
         assert "core.train" in shlex.split(row["commands"][0])
+    assert Image.open(tmp_path / "results.png").size[0] > 100
     assert first.err.count("python -m core.train") == 4
     assert results.main(["--out", str(tmp_path), *options]) == 0
     second = capfd.readouterr()
