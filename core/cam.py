@@ -166,7 +166,7 @@ def draw(path: Path, rows: list[Seen]) -> None:
     figure.suptitle(" / ".join(targets) if len(targets) == 1 else "each model's own answer")
     for line, row in zip(axes[1:], rows, strict=True):
         _row(line, row, columns, maps=True)
-        line[0].set_ylabel(row.name, fontsize=10)
+        line[0].set_ylabel(row.name.replace(", ", "\n"), fontsize=10)
         said = f"{row.answer} {100 * row.confidence:.0f} %"
         line[0].set_title(said, loc="left", fontsize=8, pad=2)
     write_figure("--out", path, figure, dpi=100)
