@@ -25,7 +25,8 @@ from core.cam import ROWS
 from core.errors import run_main
 from core.files import write_figure, write_json
 from core.model import VideoClassifier
-from core.options import Parser, whole
+from core.options import Parser, check_file, check_folder, whole
+from mobile_export.accuracy import Z95
 
 TRUNK = "trunk.safetensors"
 GROUPS = ("bidirectional", "causal", "locations")
@@ -121,7 +122,7 @@ def measured(row: Row, args: argparse.Namespace) -> dict | None:
 
 def wilson(right: int, clips: int) -> tuple[float, float]:
     """95 % interval, in percent, of an accuracy (Wilson, JASA 22, 1927)."""
-    z, part = 1.96, right / clips
+    z, part = Z95, right / clips
     centre = (part + z * z / (2 * clips)) / (1 + z * z / clips)
     half = (
         z / (1 + z * z / clips) * math.sqrt(part * (1 - part) / clips + z * z / (4 * clips * clips))
@@ -182,7 +183,12 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--pairs", type=whole(1), default=40, help="test clips of each pair")
     add("--json", type=Path, help="write the figures here too")
     add("--plot", type=Path, help="draw them here")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    check_folder("--out", args.out)  # before the hours of training, not behind them
+    for option, path in (("--json", args.json), ("--plot", args.plot)):
+        if path:
+            check_file(option, path)
+    return args
 
 
 def main(argv: list[str] | None = None) -> int:
