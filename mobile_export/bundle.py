@@ -142,7 +142,7 @@ def _interface(checkpoint: Checkpoint, target: str, form: str, details: dict) ->
     kind = "image" if str(details.get("input")).startswith("image") else "tensor"
     number = "float16" if details.get("compute_precision") == "float16" else "float32"
     first, *states_in = input_ports(model, form, target)
-    outputs = output_ports(model, form)
+    outputs = output_ports(model, form, target)
     return {
         "model": json.loads(json.dumps(config.to_dict())),
         "labels": checkpoint.labels,

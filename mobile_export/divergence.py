@@ -55,7 +55,7 @@ class Traced:
         program = torch.export.export(converted, inputs)
         self.artifact, _ = lower_whole(program, XnnpackPartitioner(), folder, True)
         self.inputs = graph.input_ports(model, "stream", "xnnpack")
-        known = graph.output_ports(model, "stream")
+        known = graph.output_ports(model, "stream", "xnnpack")
         self.states = len(known) - 1
         extra = [
             Port(n.name, s, tuple(range(len(s)))) for n, s in zip(self.nodes, shapes, strict=True)

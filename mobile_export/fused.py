@@ -3,15 +3,15 @@
 Once batch norm is folded and the size of the map is fixed, algebra allows what training does not
 need (``docs/performance.md`` has the effect of each):
 
-* the channel mean of STE and the squeeze of ME read the map once, as one 1x1 convolution with
-  ``1 + r`` outputs;
+* the channel mean of STE and the squeezes of CE and ME read the map once, as one 1x1 convolution:
+  CE squeezes and pools, and both are linear;
 * ME convolves only to pool afterwards. With zero padding ``pool(K * z)`` is the mean of ``z`` times
   what each pixel contributes to the sum (``coverage``), a constant map: a product in place of a
-  depthwise convolution. And ``pool(z)`` is the squeeze of the pooled map that CE has already;
+  depthwise convolution. So all that CE and ME remember of a frame is one mean of that product;
 * STE convolves maps of one channel, and a kernel that works on channels leaves all lanes but one
-  idle. Its rows are therefore taken as channels: a 3x3x3 convolution of one channel is a 3x1
-  convolution of ``3 * W`` channels to ``W`` with banded weights, and its three frames are
-  concatenated row by row instead of pixel by pixel;
+  idle. Its columns are therefore taken as channels: a 3x3x3 convolution of one channel is a 3x3
+  convolution over frames and rows, of ``W`` channels to ``W``, with banded weights. A frame is one
+  block of memory, so that to add one and to drop one are copies of blocks;
 * the vectors of CE and ME are one: three frames of it stand one below the other, a 3x1 convolution
   weighs them, a transposed 2x1 convolution gives the two gates below each other, and their sum
   with the constant 3 is a depthwise convolution of ones. ME's motion has no ReLU, CE's hidden
@@ -45,17 +45,16 @@ def coverage(kernel: Tensor, height: int, width: int) -> Tensor:
 
 
 def banded(kernel: Tensor, width: int) -> Tensor:
-    """The weight ``(W, 3 * W, 3, 1)`` that convolves rows as ``kernel`` ``(1, 3, 3, 3)`` does maps.
+    """The weight ``(W, W, 3, 3)``, over frames and rows, that convolves columns as ``kernel`` maps.
 
-    The three frames of ``kernel``'s second axis are blocks of ``W`` input channels, a tap to the
-    left or right is a diagonal beside the main one.
+    ``kernel`` is ``(1, 3, 3, 3)``; a tap to the left or right is a diagonal beside the main one.
     """
     taps = kernel[0].permute(2, 0, 1)  # (column, frame, row)
-    weight = kernel.new_zeros(width, TAPS, width, TAPS)  # (to column, frame, from column, row)
+    weight = kernel.new_zeros(width, width, TAPS, TAPS)  # (to column, from column, frame, row)
     for tap, of_column in zip((-1, 0, 1), taps, strict=True):
         for column in range(max(0, -tap), min(width, width - tap)):
-            weight[column, :, column + tap] = of_column
-    return weight.reshape(width, TAPS * width, TAPS, 1)
+            weight[column, column + tap] = of_column
+    return weight
 
 
 def by_tap(ce: ChannelExcitation) -> Tensor:
@@ -73,47 +72,61 @@ def last_still(motion: Tensor, frames: int) -> Tensor:
 class FusedAction(TemporalModule):
     """ACTION on maps ``(C, height, width)`` of one size; made from ``Action`` without batch norm.
 
-    State beside the shift's: "ste", the channel means of two frames as rows, ``(2 * W, H, 1)``, and
-    "squeezed", the vectors of two frames, ``(3 * r, 2, 1)``. A vector is CE's squeezed map, ME's,
-    and ME's filtered one, all pooled.
+    State beside the shift's: "ste", the channel means of two frames with their columns as channels,
+    ``(W, 2, H)``, and "squeezed", the vectors of two frames, ``(1 + 3 * r, 2, 1)``. A vector is
+    nothing, which stands where STE's mean does, CE's squeezed map, ME's, and ME's filtered one, all
+    pooled.
     """
 
     def __init__(self, action: Action, height: int, width: int) -> None:
         super().__init__(action.channels, action.causal)
-        r, channels = action.me.squeezed, action.channels
-        self.shift, self.squeezed, self.width = action.shift, r, width
-        self.squeeze = nn.Conv2d(channels, 1 + r, 1)
-        self.rows = nn.Conv2d(TAPS * width, width, (TAPS, 1), padding=(1, 0), bias=False)
-        cover = F.pad(coverage(action.me.conv.weight.detach(), height, width), (0, 0, 0, 0, 1, 0))
+        self.shift, self.squeezed = action.shift, action.me.squeezed
+        filtered = coverage(action.me.conv.weight.detach(), height, width)
+        weight, bias, cover = self._squeezes(action, filtered)
+        self.squeeze = nn.Conv2d(self.channels, len(weight), 1)
+        self.rows = nn.Conv2d(width, width, (TAPS, TAPS), padding=(0, 1), bias=False)
+        # In int8 all outputs share one range, in which small ones would be lost: they are scaled to
+        # equal sizes, which is undone where they are read.
+        size = torch.cat([weight.flatten(1), bias[:, None]], dim=1).norm(dim=1)
+        size = torch.where(size > 0, size, 1.0)
         # In the order in which XNNPACK works, or it would be transposed in every frame.
-        self.register_buffer("cover", cover.contiguous(memory_format=torch.channels_last))
+        cover = (cover * size.view(-1, 1, 1)).contiguous(memory_format=torch.channels_last)
+        self.register_buffer("cover", cover)
         with torch.no_grad():
-            self.squeeze.weight.copy_(torch.cat([action.ste.mean_weight, action.me.squeeze.weight]))
-            self.squeeze.bias.copy_(F.pad(action.me.squeeze.bias, (1, 0)))
-            self.rows.weight.copy_(banded(action.ste.conv.weight, width))
+            self.squeeze.weight.copy_(weight / size.view(-1, 1, 1, 1))
+            self.squeeze.bias.copy_(bias / size)
+            self.rows.weight.copy_(banded(action.ste.conv.weight, width) * size[0])
             self._make_vectors(action)
+
+    def _squeezes(self, action: Action, filtered: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Weight and bias of all 1x1 convolutions of the map, and the weights of their pooling.
+
+        STE's mean comes first, which is not pooled. ``filtered`` (1, r, H, W) pools ME's filter.
+        """
+        ce, me = action.ce.squeeze.weight.detach(), action.me.squeeze.weight.detach()
+        bias, plain = action.me.squeeze.bias.detach(), torch.ones_like(filtered)
+        return (
+            torch.cat([action.ste.mean_weight, ce, me, me]),
+            torch.cat([F.pad(bias, (1 + self.squeezed, 0)), bias]),
+            F.pad(torch.cat([plain, plain, filtered], dim=1), (0, 0, 0, 0, 1, 0)),
+        )
 
     def _make_vectors(self, action: Action) -> None:
         """The layers that work on vectors: CE's and ME's as one, with zeros where they part."""
         ce, me, r, channels = action.ce, action.me, self.squeezed, self.channels
-        self.pooled = nn.Conv2d(channels + 1 + r, 3 * r, 1)
-        self.window = nn.Conv2d(3 * r, 3 * r, (TAPS, 1), bias=False)
+        self.window = nn.Conv2d(1 + 3 * r, 3 * r, (TAPS, 1), bias=False)
         self.expand = nn.ConvTranspose2d(3 * r, channels, (2, 1), bias=False)
         self.register_buffer("ones", torch.ones(channels, 1, 2, 1))
         self.register_buffer("three", torch.full((channels,), 3.0))
-        for layer in (self.pooled, self.window, self.expand):
+        for layer in (self.window, self.expand):
             layer.weight.zero_()
         of_ce, of_me, filtered = (slice(i * r, (i + 1) * r) for i in range(3))
-        one = torch.eye(r)
-        self.pooled.weight[of_ce, :channels] = ce.squeeze.weight
-        self.pooled.weight[of_me, :channels] = me.squeeze.weight
-        self.pooled.weight[filtered, channels + 1 :, 0, 0] = one  # channel 0 is STE's mean
-        self.pooled.bias.copy_(F.pad(me.squeeze.bias, (r, r)))
-        self.window.weight[of_ce, of_ce, :, 0] = by_tap(ce)
+        weight, one = self.window.weight[:, 1:, :, 0], torch.eye(r)
+        weight[of_ce, of_ce] = by_tap(ce)
         # The newest frame, filtered, minus the one before it.
         for motion, sign in ((of_me, 1.0), (filtered, -1.0)):
-            self.window.weight[motion, filtered, 2, 0] = sign * one
-            self.window.weight[motion, of_me, 1, 0] = -sign * one
+            weight[motion, filtered, 2] = sign * one
+            weight[motion, of_me, 1] = -sign * one
             self.expand.weight[motion, :, 1, 0] = sign * me.expand.weight[:, :, 0, 0].T
         self.expand.weight[of_ce, :, 0, 0] = ce.expand.weight[:, :, 0, 0].T
 
@@ -122,32 +135,33 @@ class FusedAction(TemporalModule):
         mean, vector = self._squeezed(s)
         ahead = 0 if self.causal else 1  # frames that the window looks into the future
         taps = [by - ahead for by in (2, 1, 0)]
-        rows = torch.cat([delay(mean, frames, by) for by in taps], dim=1)
-        window = torch.cat([delay(vector, frames, by) for by in taps], dim=2)
-        return self._excite(s, rows, self._hidden(window, frames))
+        means, window = (
+            torch.cat([delay(kept, frames, by) for by in taps], dim=2) for kept in (mean, vector)
+        )
+        return self._excite(s, means, self._hidden(window, frames))
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         *shifted, means, vectors = state
         s, shifted = self.shift.step(x, shifted)
         mean, vector = self._squeezed(s)
-        rows = torch.cat([means, mean], dim=1)
+        means = torch.cat([means, mean], dim=2)
         window = torch.cat([vectors, vector], dim=2)
-        y = self._excite(s, rows, self._hidden(window, 1))
-        return y, [*shifted, rows[:, self.width :], window[:, :, 1:]]
+        y = self._excite(s, means, self._hidden(window, 1))
+        return y, [*shifted, means[:, :, 1:], window[:, :, 1:]]
 
     def _squeezed(self, s: Tensor) -> tuple[Tensor, Tensor]:
-        """The channel mean with its columns as channels, (rows, W, H, 1), and the vector."""
+        """The channel mean with its columns as channels, (rows, W, 1, H), and the vector."""
         z = self.squeeze(s)
-        pooled = F.adaptive_avg_pool2d(s, 1), F.adaptive_avg_pool2d(z * self.cover, 1)
-        # Sliced after it was permuted: rows of W bytes are copied then, not single ones.
-        return z.permute(0, 3, 2, 1)[..., :1], self._vector(*pooled)
+        # Sliced after it was permuted: one block is copied then, not single bytes.
+        mean = z.permute(0, 3, 1, 2)[:, :, :1]
+        return mean, self._vector(s, F.adaptive_avg_pool2d(z * self.cover, 1))
 
-    def _vector(self, s: Tensor, z: Tensor) -> Tensor:
-        """(rows, 3 * r, 1, 1) of the pooled map and the pooled squeeze."""
-        return self.pooled(torch.cat([s, z], dim=1))
+    def _vector(self, s: Tensor, pooled: Tensor) -> Tensor:
+        """What CE and ME remember of a frame, (rows, n, 1, 1)."""
+        return pooled
 
     def _hidden(self, window: Tensor, frames: int) -> Tensor | tuple[Tensor, Tensor]:
-        """What the gates are expanded from; ``window`` is (rows, 3 * r, 3, 1)."""
+        """What the gates are expanded from; ``window`` is (rows, n, 3, 1)."""
         hidden = F.relu(self.window(window))
         if self.causal:
             return hidden
@@ -159,18 +173,30 @@ class FusedAction(TemporalModule):
         gates = torch.sigmoid(self.expand(hidden))  # (rows, C, 2, 1): CE's, ME's
         return F.conv2d(gates, self.ones, self.three, groups=self.channels)
 
-    def _excite(self, s: Tensor, rows: Tensor, hidden: Tensor | tuple[Tensor, Tensor]) -> Tensor:
-        spatial = torch.sigmoid(self.rows(rows)).permute(0, 3, 2, 1)  # (rows, 1, H, W)
+    def _excite(self, s: Tensor, means: Tensor, hidden: Tensor | tuple[Tensor, Tensor]) -> Tensor:
+        # (rows, W, 3, H) to (rows, W, 1, H) to (rows, 1, H, W)
+        spatial = torch.sigmoid(self.rows(means)).permute(0, 2, 3, 1)
         return s * (spatial + self._gates(hidden))
 
     def state_shapes(self, height: int, width: int) -> dict[str, Shape]:
-        shapes = self.shift.state_shapes(height, width) | {"ste": (2 * width, height, 1)}
-        return shapes | {"squeezed": (3 * self.squeezed, 2, 1)}
+        shapes = self.shift.state_shapes(height, width) | {"ste": (width, 2, height)}
+        return shapes | {"squeezed": (1 + 3 * self.squeezed, 2, 1)}
 
 
 class WideAction(FusedAction):
-    """The same for many squeezed channels, where the zeros of one layer for CE and ME cost more
-    than to start two: they are most of its weights, and weights are read in every frame."""
+    """The same for many squeezed channels, where CE squeezes what has been pooled, and the zeros of
+    one layer for CE and ME cost more than to start two: weights are read in every frame.
+
+    A vector is CE's squeezed map, ME's and ME's filtered one, all pooled, ``3 * r``.
+    """
+
+    def _squeezes(self, action: Action, filtered: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        me = action.me.squeeze
+        return (
+            torch.cat([action.ste.mean_weight, me.weight.detach()]),
+            F.pad(me.bias.detach(), (1, 0)),
+            F.pad(filtered, (0, 0, 0, 0, 1, 0)),
+        )
 
     def _make_vectors(self, action: Action) -> None:
         ce, me, r, channels = action.ce, action.me, self.squeezed, self.channels
@@ -182,8 +208,8 @@ class WideAction(FusedAction):
         self.pooled.bias.copy_(F.pad(me.squeeze.bias, (r, 0)))
         self.window.weight.copy_(by_tap(ce)[..., None])
 
-    def _vector(self, s: Tensor, z: Tensor) -> Tensor:
-        return torch.cat([self.pooled(s), z[:, 1:]], dim=1)  # channel 0 is STE's mean
+    def _vector(self, s: Tensor, pooled: Tensor) -> Tensor:
+        return torch.cat([self.pooled(F.adaptive_avg_pool2d(s, 1)), pooled[:, 1:]], dim=1)
 
     def _hidden(self, window: Tensor, frames: int) -> tuple[Tensor, Tensor]:
         r = self.squeezed
@@ -195,6 +221,10 @@ class WideAction(FusedAction):
         of_ce, motion = hidden
         gates = torch.sigmoid(self.expand_ce(of_ce)) + torch.sigmoid(self.expand_me(motion))
         return gates + self.three
+
+    def state_shapes(self, height: int, width: int) -> dict[str, Shape]:
+        shapes = super().state_shapes(height, width)
+        return shapes | {"squeezed": (3 * self.squeezed, 2, 1)}
 
 
 def fused(model: VideoClassifier) -> VideoClassifier:

@@ -22,7 +22,7 @@ from mobile_export.fused import fused
 from mobile_export.pools import without_average_pools
 
 FUSED = ("xnnpack", "vulkan")
-CHANNELS_LAST = ("xnnpack",)  # targets that take frames in that memory order
+CHANNELS_LAST = ("xnnpack",)  # targets whose maps are in that memory order
 
 
 @dataclass(frozen=True)
@@ -92,23 +92,25 @@ def deployed(model: VideoClassifier, target: str) -> VideoClassifier:
 def input_ports(model: VideoClassifier, form: str, target: str) -> list[Port]:
     """Inputs of a deployed model in the order in which its graph takes them."""
     config = model.config
-    image = (3, config.size, config.size)
-    order = (0, 2, 3, 1) if target in CHANNELS_LAST else (0, 1, 2, 3)
+    image, order = (3, config.size, config.size), _map_order(target)
     if form == "clip":
         return [Port("clip", (config.frames, *image), order)]
-    return [Port("frame", (1, *image), order), *_state_ports(model, "in")]
+    return [Port("frame", (1, *image), order), *_state_ports(model, "in", target)]
 
 
-def output_ports(model: VideoClassifier, form: str) -> list[Port]:
+def output_ports(model: VideoClassifier, form: str, target: str) -> list[Port]:
     """Outputs of a deployed model in the order in which its graph gives them."""
     logits = Port("logits", (1, model.config.num_classes), (0, 1))
-    return [logits] if form == "clip" else [logits, *_state_ports(model, "out")]
+    return [logits] if form == "clip" else [logits, *_state_ports(model, "out", target)]
 
 
-def _state_ports(model: VideoClassifier, direction: str) -> list[Port]:
-    # A state has to come out as it goes in, and what comes out is not channels-last.
+def _map_order(target: str) -> tuple[int, ...]:
+    return (0, 2, 3, 1) if target in CHANNELS_LAST else (0, 1, 2, 3)
+
+
+def _state_ports(model: VideoClassifier, direction: str, target: str) -> list[Port]:
     return [
-        Port(f"state_{key.replace('.', '_')}_{direction}", (1, *shape), (0, 1, 2, 3))
+        Port(f"state_{key.replace('.', '_')}_{direction}", (1, *shape), _map_order(target))
         for key, shape in model.state_shapes().items()
     ]
 

@@ -2,8 +2,9 @@
 
 int8 weights per output channel, int8 activations per tensor, and only where it pays. The vectors of
 CE and ME have 1 to 10 channels, where eight bits cost accuracy and floats cost nothing: inside the
-gates only what works on whole maps is quantized (channel mean, squeeze, STE's window, pooling,
-product).
+gates only what reads whole maps is quantized (channel mean, squeeze, STE's window, pooling). The
+product of the map with the sum of its gates is one of floats: to round the sum and multiply in int8
+takes longer than to take the map to floats and to round the product.
 
 Source: torchao's PT2E quantization and ExecuTorch's XNNPACKQuantizer, in the pinned versions.
 """
@@ -37,6 +38,7 @@ POOLING = ATEN.mean.dim
 LARGEST = ATEN.max_pool2d.default
 CLAMPS = (ATEN.hardtanh.default, ATEN.hardtanh_.default, ATEN.relu.default, ATEN.relu_.default)
 QUANTIZE = torch.ops.quantized_decomposed.quantize_per_tensor.default
+DEQUANTIZE = torch.ops.quantized_decomposed.dequantize_per_tensor.default
 SMALLEST_STEP = 2**-12  # XNNPACKQuantizer's
 
 
@@ -112,7 +114,7 @@ def _annotated(node: Node) -> bool:
 
 
 def _squeezed_nodes(model: GraphModule) -> set[Node]:
-    """What the gates compute between the map that they gate and its product with them.
+    """What the gates compute from the map that they gate, and its product with them.
 
     Found by the flow of data, which stream and clip form have in common: everything from which the
     second factor of a product with a sigmoid is computed, back to the first factor, without the
@@ -131,7 +133,7 @@ def _squeezed_nodes(model: GraphModule) -> set[Node]:
                 seen.add(node)
                 waiting += node.all_input_nodes
         if any(node.target is ATEN.sigmoid.default for node in seen):
-            squeezed |= {node for node in seen if not _reads(node, gated)}
+            squeezed |= {product, *(node for node in seen if not _reads(node, gated))}
     return squeezed - _spatial(squeezed)
 
 
@@ -148,15 +150,8 @@ def _spatial(squeezed: set[Node]) -> set[Node]:
 
 
 def _convolves_maps(conv: Node) -> bool:
-    """A kernel of rows and columns, or one over rows whose columns were permuted to channels.
-
-    Vectors of several frames below each other are convolved as well, along one axis.
-    """
-    if min(conv.args[1].meta["val"].shape[2:]) > 1:
-        return True
-    window = conv.args[0]
-    parts = window.args[0] if window.target is ATEN.cat.default else [window]
-    return any(n.target is ATEN.permute.default for part in parts for n in _chain(part))
+    """A kernel along two axes; vectors of several frames are convolved along one."""
+    return min(conv.args[1].meta["val"].shape[2:]) > 1
 
 
 def _reads(node: Node, gated: Node) -> bool:

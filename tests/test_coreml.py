@@ -57,7 +57,7 @@ def lowered(form, precision, **settings):
 
 def runner_of(model, artifact, form="stream"):
     config = model.config
-    ports = input_ports(model, form, "coreml"), output_ports(model, form)
+    ports = input_ports(model, form, "coreml"), output_ports(model, form, "coreml")
     return open_coreml(artifact, *ports, config.mean, config.std)
 
 
@@ -209,7 +209,10 @@ def test_interface_labels_and_metadata():
     model, made = lowered("stream", "fp16", temporal="action")
     spec = load_spec(made.artifact)
     described = spec.description
-    inputs, outputs = input_ports(model, "stream", "coreml"), output_ports(model, "stream")
+    inputs, outputs = (
+        input_ports(model, "stream", "coreml"),
+        output_ports(model, "stream", "coreml"),
+    )
     assert [i.name for i in described.input] == [p.name for p in inputs]
     assert [o.name for o in described.output] == [p.name for p in outputs]
     frame = described.input[0].type.imageType

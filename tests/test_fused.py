@@ -13,8 +13,8 @@ from mobile_export.fused import FusedAction, WideAction, banded, coverage, fused
 
 # Both sides in float64: what remains is the order of summation.
 TOLERANCE = 1e-12
-# float32 through all layers of a small model.
-FLOAT32_TOLERANCE = 1e-5
+# float32 through all layers of a small model, where folding batch norm alone is 1.2e-5.
+FLOAT32_TOLERANCE = 3e-5
 # Rows instead of maps, and zeros where CE and ME share layers: 1.03 to 1.045 of all weights.
 MOST_GROWTH = 1.06
 SIZES = [(5, 7), (1, 1), (8, 8), (1, 6), (7, 1)]
@@ -74,13 +74,13 @@ def test_coverage_weighs_pixels_as_the_convolution_does(size) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_banded_rows_convolve_as_the_kernel_does_maps(size) -> None:
+def test_banded_columns_convolve_as_the_kernel_does_maps(size) -> None:
     torch.manual_seed(0)
     kernel, maps = torch.randn(1, 3, 3, 3).double(), torch.randn(2, 3, *size).double()
     expected = torch.nn.functional.conv2d(maps, kernel, padding=1)
-    rows = torch.cat([m.permute(0, 3, 2, 1) for m in maps.split(1, dim=1)], dim=1)
-    got = torch.nn.functional.conv2d(rows, banded(kernel, size[1]), padding=(1, 0))
-    assert gap(got.permute(0, 3, 2, 1), expected) < TOLERANCE
+    rows = maps.permute(0, 3, 1, 2)  # (2, W, 3, H)
+    got = torch.nn.functional.conv2d(rows, banded(kernel, size[1]), padding=(0, 1))
+    assert gap(got.permute(0, 2, 3, 1), expected) < TOLERANCE
 
 
 @pytest.mark.parametrize("causal", [True, False], ids=["causal", "bidirectional"])

@@ -37,7 +37,7 @@ def stream(request, tmp_path_factory):
 
 
 def native(command: list[str], model, artifact) -> Native:
-    ports = input_ports(model, "stream", "xnnpack"), output_ports(model, "stream")
+    ports = input_ports(model, "stream", "xnnpack"), output_ports(model, "stream", "xnnpack")
     return Native(command, artifact, *ports, "native")
 
 

@@ -14,7 +14,11 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import operators  # noqa: E402
 
-LINES = ["1.5 Add (ND)", "2.0 Convolution (NHWC, QC8) IGEMM", "0.5 Add (ND)"]
+LINES = [
+    "Add (ND)\t1400 9000 1500 ",
+    "Convolution (NHWC, QC8) IGEMM\t2000 2000 2000 ",
+    "Add (ND)\t500 400 600 ",
+]
 
 
 def test_operators_are_summed_by_kind_and_shown_side_by_side():

@@ -55,15 +55,19 @@ def test_full_maps_are_int8_and_squeezed_paths_float(stream):
     convolutions = nodes(converted, ATEN.conv2d.default)
     left = [node for node in convolutions if not dequantized(node.args[1])]
     # Each slot keeps those of its vectors in fp32, and the transposed one that expands them.
-    assert len(left) == 3 * SLOTS
+    assert len(left) == 2 * SLOTS
     expansions = nodes(converted, ATEN.conv_transpose2d.input)
     assert len(expansions) == SLOTS
     assert not any(dequantized(argument) for node in expansions for argument in node.args[:2])
     assert all(dequantized(node.args[0]) for node in convolutions if node not in left)
-    # Two products a slot: the map with its gate in int8, ME's coverage of the squeezed map in fp32.
-    products = [n for n in nodes(converted, ATEN.mul.Tensor) if all(map(dequantized, n.args))]
-    assert len(products) == SLOTS
-    assert len(nodes(converted, ATEN.mul.Tensor)) == 2 * SLOTS
+    # Two products a slot, both of floats: the weights of the pooling with the squeezed map, and the
+    # map with its gate, which is rounded.
+    products = nodes(converted, ATEN.mul.Tensor)
+    assert len(products) == 2 * SLOTS
+    assert all(sum(map(dequantized, node.args)) == 1 for node in products)
+    rounded = [node for node in products if any(user.target is QUANTIZE for user in node.users)]
+    assert len(rounded) == SLOTS
+    assert all(dequantized(node.args[0]) for node in rounded)
     assert not dequantized(nodes(converted, ATEN.linear.default)[0].args[0])
     assert not any("batch_norm" in str(node.target) for node in converted.graph.nodes)
 

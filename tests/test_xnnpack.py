@@ -9,7 +9,7 @@ from short_models import clips_for, eager, make_short, play, relative
 
 from core.checkpoint import bundled_path, load
 from core.errors import BadInput
-from mobile_export.graph import deployed, input_ports
+from mobile_export.graph import deployed, input_ports, output_ports
 from mobile_export.runtime.executorch import open_pte
 from mobile_export.targets import LoweringError, delegation, xnnpack
 
@@ -137,6 +137,19 @@ def test_int8_clip_matches_its_graph(causal, tmp_path_factory):
     with torch.no_grad():
         assert relative(logits, lowered.converted(clip)[0]) < INT8_FLIPS
         assert relative(logits, model(clip[None])) < INT8_TO_FP32
+
+
+@pytest.mark.parametrize("lowered_stream", ["stream_fp32", "stream_int8"])
+def test_states_come_out_in_the_order_in_which_they_go_in(lowered_stream, request):
+    """An app gives them back as they lie, and nothing is transposed for it."""
+    model, lowered = request.getfixturevalue(lowered_stream)
+    inputs = input_ports(model, "stream", "xnnpack")
+    outputs = output_ports(model, "stream", "xnnpack")
+    given = open_program(model, lowered)([port.zeros() for port in inputs])
+    assert [p.dim_order for p in outputs[1:]] == [p.dim_order for p in inputs[1:]]
+    assert {p.dim_order for p in outputs[1:]} == {(0, 2, 3, 1)}
+    for port, state in zip(outputs[1:], given[1:], strict=True):
+        assert state.permute(port.dim_order).is_contiguous()
 
 
 @pytest.mark.parametrize("lowered_stream", ["stream_fp32", "stream_int8"])

@@ -146,7 +146,9 @@ def _convert(graph: nn.Module, model: VideoClassifier, form: str, precision: str
             scale=1 / (255 * config.std[0]),
             bias=[-mean / config.std[0] for mean in config.mean],
         )
-    outputs = [ct.TensorType(name=p.name, dtype=number) for p in output_ports(model, form)]
+    outputs = [
+        ct.TensorType(name=p.name, dtype=number) for p in output_ports(model, form, "coreml")
+    ]
     with _quiet():
         return ct.convert(
             exported,

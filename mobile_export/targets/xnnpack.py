@@ -5,11 +5,12 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.fx import GraphModule, Node
 
 from core.model import VideoClassifier
 from mobile_export import graph
 from mobile_export.quantize import Learned, Scheme, quantize
-from mobile_export.quantizer import DelegateQuantizer, drop_clamps
+from mobile_export.quantizer import DEQUANTIZE, QUANTIZE, DelegateQuantizer, drop_clamps
 from mobile_export.targets import Lowered, LoweringError
 from mobile_export.targets.delegation import lower_whole, quick_provenance
 
@@ -51,6 +52,34 @@ def lower(
             recipe = RECIPE
         else:
             converted = graph.exported(model, form, "xnnpack")
+        _give_channels_last(converted)
         program = torch.export.export(converted, graph.example_inputs(model, form, "xnnpack"))
     artifact, details = lower_whole(program, XnnpackPartitioner(), out, allow_partial)
     return Lowered(artifact, converted, {"backend": "XNNPACK", "recipe": recipe, **details})
+
+
+def _give_channels_last(converted: GraphModule) -> None:
+    """Let the graph give its states in the order in which it takes them.
+
+    Nothing moves: XNNPACK holds maps channels-last, and would transpose them to give them in the
+    order of their shape. Its lowering drops the copy that asks for this, but behind a rounding only
+    where the copy is rounded again, which changes no value.
+    """
+    (output,) = (node for node in converted.graph.nodes if node.op == "output")
+    _, *states = output.args[0]  # beside the logits; the clip form has none
+    for state in states:
+        with converted.graph.inserting_before(output):
+            copy = converted.graph.call_function(
+                torch.ops.aten._to_copy.default, (state,), {"memory_format": torch.channels_last}
+            )
+            given = _rounded_as(state, copy)
+        output.replace_input_with(state, given)
+    converted.recompile()
+
+
+def _rounded_as(value: Node, copy: Node) -> Node:
+    """``copy`` of ``value``, with the rounding that ``value`` has, if any."""
+    if value.target is not DEQUANTIZE:
+        return copy
+    rounded = copy.graph.call_function(QUANTIZE, (copy, *value.args[1:]))
+    return copy.graph.call_function(DEQUANTIZE, (rounded, *value.args[1:]))

@@ -1,0 +1,51 @@
+"""The table of benchmarks/instructions.py, and one real count."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from short_models import clips_for, make_short
+
+from mobile_export.runtime.native.build import CORES
+from mobile_export.targets import xnnpack
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import instructions  # noqa: E402
+
+TOOLS = ("gcc", "aarch64-linux-gnu-g++", "qemu-aarch64-static", "qemu-aarch64")
+
+
+def test_counts_are_shown_beside_the_first_programs():
+    lines = instructions.table({"a": {"x": 2_000_000}, "b": {"x": 2_500_000}}).splitlines()
+    assert lines[0] == "| million instructions a call | x |"
+    assert lines[-1] == "| b | 2.50 (1.250) |"
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not all(map(shutil.which, TOOLS)),
+    reason="needs Debian's cross compiler and emulator",
+)
+def test_a_programs_instructions_are_counted(tmp_path):
+    programs = []
+    for temporal in ("none", "shift"):
+        model = make_short(temporal)
+        out = tmp_path / temporal
+        lowered = xnnpack.lower(model, "stream", "int8", clips_for(model), out, labels=list("ab"))
+        programs.append(str(lowered.artifact))
+    command = [sys.executable, str(ROOT / "benchmarks" / "instructions.py"), "--calls", "2"]
+    file = tmp_path / "counts.json"
+    done = subprocess.run([*command, *programs, "--json", file], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    counts = json.loads(file.read_text())
+    assert list(counts) == programs
+    for core in CORES:
+        still, shifted = (counts[name][core] for name in programs)
+        assert 0 < still < shifted  # the shift takes some
+    bad = [*command, str(tmp_path / "none.pte")]
+    done = subprocess.run(bad, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
