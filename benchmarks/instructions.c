@@ -1,7 +1,7 @@
 // A plugin of QEMU for instructions.py: how many instructions a program ran, into INSTRUCTIONS_OUT.
 //
 // The few declarations that it needs are here, since Debian's qemu-user comes without their header.
-// Source: QEMU's TCG plugin interface, version 1 (qemu-plugin.h of QEMU 4.2 to 8.2).
+// Source: QEMU's TCG plugin interface, version 1 (qemu-plugin.h of QEMU 6.0 to 8.2).
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdint.h>

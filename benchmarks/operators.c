@@ -15,7 +15,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { PROFILING = 0x8, COUNT = 0, NAMES = 1, TIMINGS = 2, MOST = 4096, WARMUP = 50 };
+enum { PROFILING = 0x8, COUNT = 0, NAMES = 1, TIMINGS = 2, WARMUP = 50 };
 enum { FASTER = 1000, SECOND = 1000000000 };
 
 typedef int (*create_function)(void*, void*, void*, void*, uint32_t, void**);
@@ -23,7 +23,7 @@ typedef int (*invoke_function)(void*);
 typedef int (*info_function)(void*, int, size_t, void*, size_t*);
 typedef int (*clock_function)(clockid_t, struct timespec*);
 
-static uint64_t timings[MOST];
+static uint64_t* timings;
 static uint32_t* kept;  // [call][operator]
 static long calls;
 static size_t operators;
@@ -66,9 +66,9 @@ int xnn_invoke_runtime(void* runtime) {
     info(runtime, NAMES, 0, NULL, &size);
     names = malloc(size);
     info(runtime, NAMES, size, names, &size);
-    operators = operators < MOST ? operators : MOST;
+    timings = calloc(operators, sizeof *timings);
   }
-  info(runtime, TIMINGS, sizeof timings, timings, &size);  // no more than fit
+  info(runtime, TIMINGS, operators * sizeof *timings, timings, &size);
   if (++calls > WARMUP) {
     size_t row = calls - WARMUP - 1;
     kept = realloc(kept, (row + 1) * operators * sizeof *kept);

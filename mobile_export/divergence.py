@@ -17,11 +17,10 @@ from torch.fx.graph import CodeGen
 from core.model import VideoClassifier
 from mobile_export import graph
 from mobile_export.graph import Port
-from mobile_export.quantizer import QUANTIZE
+from mobile_export.quantizer import DEQUANTIZE, QUANTIZE
 from mobile_export.runtime.native.process import Native
 from mobile_export.targets.delegation import lower_whole
-
-DEQUANTIZE = torch.ops.quantized_decomposed.dequantize_per_tensor.default
+from mobile_export.targets.xnnpack import give_channels_last
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,7 @@ class Traced:
 
     def __init__(self, converted: GraphModule, model: VideoClassifier, folder: Path) -> None:
         self.nodes = _values(converted)
+        give_channels_last(converted)  # before values become outputs: some are states as well
         shapes = _expose(converted, self.nodes)
         inputs = graph.example_inputs(model, "stream", "xnnpack")
         program = torch.export.export(converted, inputs)

@@ -2,9 +2,9 @@
 
 int8 weights per output channel, int8 activations per tensor, and only where it pays. The vectors of
 CE and ME have 1 to 10 channels, where eight bits cost accuracy and floats cost nothing: inside the
-gates only what reads whole maps is quantized (channel mean, squeeze, STE's window, pooling). The
-product of the map with the sum of its gates is one of floats: to round the sum and multiply in int8
-takes longer than to take the map to floats and to round the product.
+gates only what reads the map itself is quantized, and STE's window. The product of the map with the
+sum of its gates is one of floats: to round the sum and multiply in int8 takes longer than to take
+the map to floats and to round the product.
 
 Source: torchao's PT2E quantization and ExecuTorch's XNNPACKQuantizer, in the pinned versions.
 """
@@ -69,7 +69,7 @@ class DelegateQuantizer(XNNPACKQuantizer):
         # parameters of the map that they read. XNNPACK's static slice takes nothing else.
         for node in model.graph.nodes:
             if node.target is ATEN.cat.default and not _annotated(node):
-                _annotate_shift(node)
+                _annotate_shift(node, self.global_config)
         return super().annotate(model)
 
 
@@ -190,7 +190,7 @@ def _annotate_pooling(node: Node, config: QuantizationConfig) -> None:
         _set(node, {read: config.input_activation}, SharedQuantizationSpec((read, node)))
 
 
-def _annotate_shift(cat: Node) -> None:
+def _annotate_shift(cat: Node, config: QuantizationConfig) -> None:
     """Give a shift or window (slices, pads, one concatenation) the parameters of its map.
 
     One of the concatenated tensors is a slice of the map; the others are slices too, padded in the
@@ -200,6 +200,9 @@ def _annotate_shift(cat: Node) -> None:
     source = next((chain[-1] for chain in chains if chain[-1].op != "placeholder"), None)
     if source is None:
         return
+    if _annotated(source) and source.meta[Q_ANNOTATION_KEY].output_qspec is None:
+        # A gated map that ends a branch: a product of floats, rounded where it is moved.
+        _set(source, output=config.output_activation)
     shared = SharedQuantizationSpec(source)
     for chain in chains:
         for node, read in pairwise(chain):

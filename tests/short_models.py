@@ -1,4 +1,4 @@
-"""Shallow models and lowered programs for the tests of the ExecuTorch targets."""
+"""Shallow models, and what else the tests of the ExecuTorch targets share."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,9 @@ from helpers import make_model, random_clip
 from torch import Tensor, nn
 
 from core.backbones import bn_inception, mobilenet_v2, resnet
+from core.errors import BadInput
 from core.model import VideoClassifier
+from mobile_export.runtime.native import build
 
 # Two temporal slots (32 and 96 channels) instead of ten, and every kind of layer still there:
 # lowering takes its time by the node.
@@ -80,3 +82,13 @@ def eager(module: nn.Module):
 def relative(a: Tensor, b: Tensor) -> float:
     """Largest difference in parts of the largest value of ``b``."""
     return float((a - b).abs().max() / b.abs().max())
+
+
+def arm_command(core: str) -> list[str]:
+    """Skips where executorch's wheel for Arm is not cached and cannot be had: tests run offline."""
+    try:
+        return build.arm64_command(core)
+    except BadInput as error:
+        if "cannot be downloaded" in str(error):
+            pytest.skip(str(error))
+        raise

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from short_models import clips_for, make_short
+from short_models import arm_command, clips_for, make_short
 
 from mobile_export.runtime.native.build import CORES
 from mobile_export.targets import xnnpack
@@ -30,6 +30,7 @@ def test_counts_are_shown_beside_the_first_programs():
     reason="needs Debian's cross compiler and emulator",
 )
 def test_a_programs_instructions_are_counted(tmp_path):
+    arm_command(CORES[0])
     programs = []
     for temporal in ("none", "shift"):
         model = make_short(temporal)

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 import torch
-from short_models import clips_for, make_short, play, relative
+from short_models import arm_command, clips_for, make_short, play, relative
 
 from core.errors import BadInput
 from mobile_export import arm64
@@ -52,16 +52,6 @@ def test_host_runner_is_the_python_runtime_to_the_bit(stream):
             runner([clip[:1]])
     assert torch.equal(got.logits, expected.logits)
     assert all(torch.equal(a, b) for a, b in zip(got.state, expected.state, strict=True))
-
-
-def arm_command(core: str) -> list[str]:
-    """Skips where executorch's wheel for Arm is not cached and cannot be had: tests run offline."""
-    try:
-        return build.arm64_command(core)
-    except BadInput as error:
-        if "cannot be downloaded" in str(error):
-            pytest.skip(str(error))
-        raise
 
 
 @needs_emulator

@@ -5,13 +5,15 @@ import torch
 from short_models import SLOTS, clips_for, eager, make_short, play, relative
 
 from core.errors import BadInput
+from core.model import BACKBONES
 from mobile_export import graph
 from mobile_export.fold import folded
-from mobile_export.quantize import quantize
+from mobile_export.quantize import prepare, quantize
 from mobile_export.quantizer import CLAMPS, MOVES, QUANTIZE, _range_inside, drop_clamps
 from mobile_export.targets import xnnpack
 
 ATEN = torch.ops.aten
+PLACES = [(b, place) for b in BACKBONES for place in range(1, BACKBONES[b].LOCATIONS + 1)]
 # Folding a batch norm scales the weights: another rounding in each layer.
 FOLDED = 1e-5
 # 8 bits through untrained weights: 0.03 measured; a wrong scale gives 1.
@@ -70,6 +72,22 @@ def test_full_maps_are_int8_and_squeezed_paths_float(stream):
     assert all(dequantized(node.args[0]) for node in rounded)
     assert not dequantized(nodes(converted, ATEN.linear.default)[0].args[0])
     assert not any("batch_norm" in str(node.target) for node in converted.graph.nodes)
+
+
+@pytest.mark.parametrize("form", ["stream", "clip"])
+@pytest.mark.parametrize(
+    ("backbone", "location", "temporal"),
+    [*((b, place, "action") for b, place in PLACES), ("bn_inception", 2, "ce")],
+)
+def test_a_map_is_rounded_wherever_it_is_gated(backbone, location, temporal, form):
+    """A gated map ends a branch here and there, and is concatenated with others."""
+    made = make_short(temporal, backbone=backbone, location=location, width=0.25)
+    prepared = prepare(graph.deployed(made, "xnnpack"), form, xnnpack.SCHEME)
+    products = nodes(prepared, ATEN.mul.Tensor)
+    gated = [n for n in products if n.args[1].target is ATEN.add.Tensor]
+    assert gated
+    for node in gated:
+        assert {user.op for user in node.users} == {"call_module"}  # fake quantizers
 
 
 @pytest.mark.parametrize("form", ["stream", "clip"])

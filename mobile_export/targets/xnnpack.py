@@ -17,7 +17,7 @@ from mobile_export.targets.delegation import lower_whole, quick_provenance
 PRECISIONS = ("int8", "fp32")
 RECIPE = (
     "PT2E: weights int8 symmetric per channel, activations int8 affine per tensor, min-max over "
-    "clips; vectors of the gates, classifier, input and outputs in fp32"
+    "clips; vectors, sum and product of the gates, classifier, input and outputs in fp32"
 )
 SCHEME = Scheme("xnnpack", DelegateQuantizer, drop_clamps)
 
@@ -52,13 +52,13 @@ def lower(
             recipe = RECIPE
         else:
             converted = graph.exported(model, form, "xnnpack")
-        _give_channels_last(converted)
+        give_channels_last(converted)
         program = torch.export.export(converted, graph.example_inputs(model, form, "xnnpack"))
     artifact, details = lower_whole(program, XnnpackPartitioner(), out, allow_partial)
     return Lowered(artifact, converted, {"backend": "XNNPACK", "recipe": recipe, **details})
 
 
-def _give_channels_last(converted: GraphModule) -> None:
+def give_channels_last(converted: GraphModule) -> None:
     """Let the graph give its states in the order in which it takes them.
 
     Nothing moves: XNNPACK holds maps channels-last, and would transpose them to give them in the
