@@ -49,13 +49,13 @@ class Traced:
 
     def __init__(self, converted: GraphModule, model: VideoClassifier, folder: Path) -> None:
         self.nodes = _values(converted)
-        give_channels_last(converted)  # before values become outputs: some are states as well
+        known = graph.output_ports(model, "stream", "xnnpack")
+        give_channels_last(converted, known)  # before values become outputs: some are states too
         shapes = _expose(converted, self.nodes)
         inputs = graph.example_inputs(model, "stream", "xnnpack")
         program = torch.export.export(converted, inputs)
         self.artifact, _ = lower_whole(program, XnnpackPartitioner(), folder, True)
         self.inputs = graph.input_ports(model, "stream", "xnnpack")
-        known = graph.output_ports(model, "stream", "xnnpack")
         self.states = len(known) - 1
         extra = [
             Port(n.name, s, tuple(range(len(s)))) for n, s in zip(self.nodes, shapes, strict=True)

@@ -121,6 +121,13 @@ def test_int8_stream_matches_its_graph(stream_int8):
     assert_int8_stream(*stream_int8)
 
 
+def test_int8_stream_with_a_state_of_one_channel(tmp_path_factory):
+    """Such a state is in the order of its shape and channels-last at once."""
+    model = make_short("shift", width=0.25)
+    assert 1 in {channels for channels, *_ in model.state_shapes().values()}
+    assert_int8_stream(*lower(model, "stream", "int8", tmp_path_factory))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("temporal", ["none", "shift", "ste", "ce", "me"])
 def test_int8_stream_of_every_kind(temporal, tmp_path_factory):
