@@ -64,8 +64,8 @@ def give_channels_last(converted: GraphModule, outputs: Sequence[Port]) -> None:
 
     Nothing moves: XNNPACK holds maps channels-last, and would transpose them to give them in the
     order of their shape. Its lowering drops the copy that asks for this, but behind a rounding only
-    where the copy is rounded again, which changes no value. ``outputs`` are the graph's; a map of one
-    channel or one pixel is in both orders, and a copy of it would confuse the lowering.
+    where the copy is rounded again, which changes no value. ``outputs`` are the graph's; a map of
+    one channel or one pixel is in both orders, and a copy of it would confuse the lowering.
     """
     (output,) = (node for node in converted.graph.nodes if node.op == "output")
     for state, port in list(zip(output.args[0], outputs, strict=True))[1:]:  # beside the logits
