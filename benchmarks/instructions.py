@@ -10,13 +10,11 @@ Needs Linux, gcc and Debian's g++-aarch64-linux-gnu, qemu-user-static and qemu-u
 """
 
 import json
-import os
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
-from operators import preloaded
+import injected
 
 from core.errors import BadInput, run_main
 from core.options import Parser, check_file, whole
@@ -46,17 +44,11 @@ def a_call(program: Path, core: str, plugin: Path, calls: int) -> int:
 
 def _all(program: Path, core: str, plugin: Path, calls: int) -> int:
     _, *rest = arm64_command(core)
-    with tempfile.NamedTemporaryFile("r", suffix=".txt") as file:
-        command = [emulator(), *rest[:-1], "-plugin", str(plugin), rest[-1], str(program)]
-        done = subprocess.run(
-            [*command, "bench", "0", str(calls), "--threads", "1"],
-            env=os.environ | {"INSTRUCTIONS_OUT": file.name},
-            capture_output=True,
-            text=True,
-        )
-        counted = file.read().strip()
-    if done.returncode != 0 or not counted:
-        last = (done.stderr.strip().splitlines() or ["nothing was counted"])[-1]
+    command = [emulator(), *rest[:-1], "-plugin", str(plugin), rest[-1], str(program)]
+    command += ["bench", "0", str(calls), "--threads", "1"]
+    counted, reason = injected.report(command, "INSTRUCTIONS_OUT", {})
+    if not counted:
+        last = reason or "nothing was counted"
         raise BadInput(
             f"{program} does not run on {core} ({last}): give an XNNPACK "
             "program; QEMU up to 8.2 takes the plugin"
@@ -86,7 +78,7 @@ def main(argv: list[str] | None = None) -> int:
     check_file("--json", args.json)
     emulator()
     with tempfile.TemporaryDirectory() as folder:
-        plugin = preloaded(SOURCE, Path(folder))
+        plugin = injected.library(SOURCE, Path(folder))
         counts = {
             str(p): {core: a_call(p, core, plugin, args.calls) for core in CORES}
             for p in args.programs

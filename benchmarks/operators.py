@@ -10,13 +10,12 @@ kinds, and take whole calls from ``peers.py``. Needs Linux and gcc.
 """
 
 import json
-import os
-import shutil
 import statistics
-import subprocess
 import tempfile
 from collections import defaultdict
 from pathlib import Path
+
+import injected
 
 from core.errors import BadInput, run_main
 from core.options import Parser, check_file, whole
@@ -29,29 +28,13 @@ Kinds = dict[str, tuple[float, int]]
 
 def profile(program: Path, calls: int, threads: int, library: Path) -> Kinds:
     """Microseconds a call and count of each kind of operator. Raises ``BadInput``."""
-    with tempfile.NamedTemporaryFile("r", suffix=".txt") as file:
-        command = [*host_command(), str(program), "bench", str(UNCOUNTED), str(calls)]
-        done = subprocess.run(
-            [*command, "--threads", str(threads)],
-            env=os.environ | {"LD_PRELOAD": str(library), "OPERATORS_OUT": file.name},
-            capture_output=True,
-            text=True,
-        )
-        lines = file.read().splitlines()
-    if done.returncode != 0 or not lines:
-        last = (done.stderr.strip().splitlines() or ["it calls no XNNPACK delegate"])[-1]
+    command = [*host_command(), str(program), "bench", str(UNCOUNTED), str(calls)]
+    command += ["--threads", str(threads)]
+    written, reason = injected.report(command, "OPERATORS_OUT", {"LD_PRELOAD": str(library)})
+    if not written:
+        last = reason or "it calls no XNNPACK delegate"
         raise BadInput(f"{program} cannot be profiled ({last}): give an XNNPACK program")
-    return by_kind(lines)
-
-
-def preloaded(source: Path, folder: Path) -> Path:
-    """The shared library of a C source, in ``folder``. Raises ``BadInput`` without a compiler."""
-    if shutil.which("gcc") is None:
-        raise BadInput(f"{source.name} has to be compiled, and gcc is missing: apt-get install gcc")
-    library = folder / source.with_suffix(".so").name
-    command = ["gcc", "-shared", "-fPIC", "-O2", str(source), "-o", str(library), "-ldl"]
-    subprocess.run(command, check=True)
-    return library
+    return by_kind(written.splitlines())
 
 
 def by_kind(lines: list[str]) -> Kinds:
@@ -92,7 +75,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     check_file("--json", args.json)
     with tempfile.TemporaryDirectory() as folder:
-        library = preloaded(SOURCE, Path(folder))
+        library = injected.library(SOURCE, Path(folder))
         profiles = {str(p): profile(p, args.calls, args.threads, library) for p in args.programs}
     print(table(profiles))
     if args.json:
