@@ -46,14 +46,18 @@ def lower_whole(
     nothing, when something stays outside the one delegate call and ``allow_partial`` is false.
     """
     # Imported here: it takes seconds, and the command line has errors to report before.
-    from executorch.exir import to_edge_transform_and_lower
+    from executorch.exir import ExecutorchBackendConfig, to_edge_transform_and_lower
+    from executorch.exir.passes import MemoryPlanningPass
 
     with quick_provenance():
         edge = to_edge_transform_and_lower(program, partitioner=[partitioner])
         calls, outside = delegation(edge.exported_program().graph)
         if not allow_partial:
             require_whole(calls, outside)
-        executable = edge.to_executorch()
+        # Inputs without memory of their own: the runtime reads the caller's in place of copying a
+        # frame of 600 kB and the state into its own at every call.
+        planning = MemoryPlanningPass(alloc_graph_input=False)
+        executable = edge.to_executorch(ExecutorchBackendConfig(memory_planning_pass=planning))
         # The memory planner may still add operators (casts, copies): look at the final graph too.
         calls, outside = delegation(executable.exported_program().graph)
         if not allow_partial:
