@@ -8,11 +8,12 @@ they are written. Each round visits every contender once, each visit in a proces
 begins elsewhere in the list: the noise of a shared machine hits all alike. A row has the median,
 least and 90th percentile of all calls, and ratios are of medians.
 
-A call is what an app does for a frame or a clip, state carried from call to call. ExecuTorch is
-timed by the native runner, the others in Python, which adds some microseconds. ``load_ms`` leaves
-out the start of the process and imports, and ``peak_rss_mib`` has them in; ``torch.compile``
-compiles before the first round (``compile_s``), so that its visits find a filled cache. What does
-not run is listed with its reason, and the others go on.
+A call is what an app does for a frame or a clip, state carried from call to call. With ``--pause``
+calls come one by one as a camera's frames do, and processor and threads rest in between. ExecuTorch
+is timed by the native runner, the others in Python, which adds some microseconds. ``load_ms``
+leaves out the start of the process and imports, and ``peak_rss_mib`` has them in;
+``torch.compile`` compiles before the first round (``compile_s``), so that its visits find a filled
+cache. What does not run is listed with its reason, and the others go on.
 
 Needs ``pip install ".[bench]"`` and, for ExecuTorch, g++ on Linux.
 """
@@ -70,7 +71,8 @@ class Bench:
 
     def keep(self, rows: list[dict]) -> None:
         """Write the JSON."""
-        same = {"size": self.args.size, "frames": self.args.frames}
+        args = self.args
+        same = {"size": args.size, "frames": args.frames, "pause_ms": args.pause}
         self.args.json.write_text(json.dumps([row | same for row in rows], indent=2) + "\n")
 
     def prepare(self, contender: Contender) -> dict:
@@ -114,9 +116,11 @@ class Bench:
     def _command(self, contender: Contender, file: str, warmup: int, iterations: int) -> list[str]:
         counts, threads = [str(warmup), str(iterations)], str(contender.threads)
         if contender.runtime in NATIVE:
-            return [*self.runner, file, "bench", *counts, "--threads", threads]
+            pause = str(self.args.pause)
+            return [*self.runner, file, "bench", *counts, "--threads", threads, "--pause", pause]
         worker = [sys.executable, str(HERE / "peers_worker.py")]
-        return [*worker, contender.runtime, contender.form, file, threads, *counts]
+        words = [contender.runtime, contender.form, file, threads, *counts, str(self.args.pause)]
+        return [*worker, *words]
 
 
 def row(contender: Contender, meta: dict, samples: list[dict]) -> dict:
@@ -225,6 +229,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=counts, default=[1, 2], metavar="N,N")
     parser.add_argument("--rounds", type=whole(1), default=5)
     parser.add_argument("--iterations", type=whole(1), default=20, help="calls counted a visit")
+    parser.add_argument(
+        "--pause", type=whole(0), default=0, metavar="MS",
+        help="before each counted call, as 33 between a camera's frames (default none)",
+    )  # fmt: skip
     parser.add_argument("--only", help="regular expression: executorch, action-stream, 1t$, ...")
     parser.add_argument("--work", type=Path, help="folder that keeps the artifacts for later runs")
     args = parser.parse_args(argv)

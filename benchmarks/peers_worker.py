@@ -1,10 +1,11 @@
 """Time one contender of ``peers.py`` that needs Python, in a process of its own.
 
-    python benchmarks/peers_worker.py RUNTIME FORM FILE THREADS WARMUP ITERATIONS
+    python benchmarks/peers_worker.py RUNTIME FORM FILE THREADS WARMUP ITERATIONS PAUSE
 
 Prints what the native runner's ``bench`` prints: ``load_ms``, ``first_ms`` and ``ms``. Loading is
 from the file to a model that can be called, without the import of the framework; a call is one step
-with its state carried, or one clip, on fixed noise.
+with its state carried, or one clip, on fixed noise. PAUSE milliseconds pass before each that is
+counted.
 """
 
 import json
@@ -86,7 +87,7 @@ def timed(call: Call) -> tuple[float, object]:
 def main() -> None:
     """Entry point."""
     runtime, form, file, *numbers = sys.argv[1:]
-    threads, warmup, iterations = map(int, numbers)
+    threads, warmup, iterations, pause = map(int, numbers)
     if runtime == "numpy":
         load = copy_call(threads)
     elif runtime == "onnxruntime":
@@ -97,7 +98,10 @@ def main() -> None:
     first_ms, _ = timed(call)
     for _ in range(warmup):
         call()
-    found = [timed(call)[0] for _ in range(iterations)]
+    found = []
+    for _ in range(iterations):
+        time.sleep(pause / 1e3)
+        found.append(timed(call)[0])
     print(json.dumps({"load_ms": load_ms, "first_ms": first_ms, "ms": found}))
 
 

@@ -95,11 +95,13 @@ def test_a_wheel_that_cannot_be_had_is_named_in_one_line(monkeypatch, tmp_path):
 def test_the_benchmark_times_every_call(stream):
     _, artifact = stream
     command = [*build.host_command(), str(artifact), "bench", "1", "3", "--threads", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.count(",") == 4  # load_ms, first_ms and three calls
-    done = subprocess.run([*command[:-4], "x", "3"], capture_output=True, text=True)
-    assert done.returncode == 2
-    assert "is not a count" in done.stderr
+    for pause in ([], ["--pause", "2"]):
+        done = subprocess.run([*command, *pause], capture_output=True, text=True, check=True)
+        assert done.stdout.count(",") == 4  # load_ms, first_ms and three calls
+    for wrong in ([*command[:-4], "x", "3"], [*command, "--pause", "-1"]):
+        done = subprocess.run(wrong, capture_output=True, text=True)
+        assert done.returncode == 2
+        assert "is not a count" in done.stderr
 
 
 def test_missing_packages_are_named_in_one_line(monkeypatch):

@@ -209,7 +209,8 @@ def test_from_models_to_table(tmp_path: Path, capsys) -> None:
     pytest.importorskip("onnxscript")
     file = tmp_path / "peers.json"
     words = ["--size", "32", "--frames", "2", "--threads", "1", "--rounds", "2"]
-    words += ["--iterations", "3", "--only", "tsm-stream-.*(executorch|onnxruntime|eager)"]
+    words += ["--iterations", "3", "--pause", "1"]
+    words += ["--only", "tsm-stream-.*(executorch|onnxruntime|eager)"]
     work = ["--work", str(tmp_path)]
     assert peers.main(["--json", str(file), "--plot", str(tmp_path / "x.png"), *words, *work]) == 0
     rows = json.loads(file.read_text())
@@ -221,7 +222,7 @@ def test_from_models_to_table(tmp_path: Path, capsys) -> None:
         ("eager", "fp32"),
     ]
     for found in rows:
-        assert found["iterations"] == 6, found
+        assert (found["iterations"], found["pause_ms"]) == (6, 1), found
         assert 0 < found["min_ms"] <= found["median_ms"] <= found["p90_ms"]
         assert found["peak_rss_mib"] > 5
         assert found["artifact_bytes"] > 2**20

@@ -1,13 +1,14 @@
 // Runs an ExecuTorch program outside Python: answers frames over the standard streams, or times it.
 //
 //   runner MODEL.pte serve [--threads N]
-//   runner MODEL.pte bench WARMUP ITERATIONS [--threads N]
+//   runner MODEL.pte bench WARMUP ITERATIONS [--threads N] [--pause MS]
 //
 // serve: standard input holds calls, each the floats of every input in order (little-endian, in the
 // shapes that the program declares); each is answered by the floats of every output in order. The end
 // of the input ends the program.
 // bench: prints one JSON object with the milliseconds of loading, of the first call and of every
-// counted call, each with its state copied back to where it goes in, on fixed pseudo-random frames.
+// counted call, each with its state copied back to where it goes in, on fixed pseudo-random frames. With
+// a pause the next call waits as for a camera's next frame, in which time processor and threads rest.
 //
 // Exit status 2 with one line on standard error for whatever cannot be done.
 #include <chrono>
@@ -17,6 +18,7 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <executorch/extension/module/module.h>
@@ -140,7 +142,7 @@ int serve(Runner& runner) {
   return 0;
 }
 
-int bench(Runner& runner, double load, long warmup, long iterations) {
+int bench(Runner& runner, double load, long warmup, long iterations, long pause) {
   uint32_t noise = 1;
   for (auto& value : runner.inputs()[0]) {
     noise = noise * 1664525u + 1013904223u;  // Numerical Recipes' generator
@@ -154,6 +156,7 @@ int bench(Runner& runner, double load, long warmup, long iterations) {
   }
   std::printf("{\"load_ms\": %.4f, \"first_ms\": %.4f, \"ms\": [", load, first);
   for (long i = 0; i < iterations; i++) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(pause));
     start = Clock::now();
     runner.step();
     std::printf("%s%.5f", i ? ", " : "", milliseconds(start));
@@ -176,16 +179,19 @@ long number(const char* text) {
 int main(int argc, char** argv) {
   std::vector<std::string> words;
   long threads = 0;
+  long pause = 0;
   for (int i = 1; i < argc; i++) {
     if (std::string(argv[i]) == "--threads" && i + 1 < argc) {
       threads = number(argv[++i]);
+    } else if (std::string(argv[i]) == "--pause" && i + 1 < argc) {
+      pause = number(argv[++i]);
     } else {
       words.emplace_back(argv[i]);
     }
   }
   bool serving = words.size() == 2 && words[1] == "serve";
   if (!serving && !(words.size() == 4 && words[1] == "bench")) {
-    fail("give MODEL.pte serve, or MODEL.pte bench WARMUP ITERATIONS, and perhaps --threads N");
+    fail("give MODEL.pte serve, or MODEL.pte bench WARMUP ITERATIONS, and perhaps --threads N, --pause MS");
   }
   if (threads > 0) {
     executorch::extension::threadpool::get_threadpool()->_unsafe_reset_threadpool(threads);
@@ -193,5 +199,8 @@ int main(int argc, char** argv) {
   auto start = Clock::now();
   Runner runner(words[0]);
   double load = milliseconds(start);
-  return serving ? serve(runner) : bench(runner, load, number(words[2].c_str()), number(words[3].c_str()));
+  if (serving) {
+    return serve(runner);
+  }
+  return bench(runner, load, number(words[2].c_str()), number(words[3].c_str()), pause);
 }
