@@ -9,12 +9,12 @@ from pathlib import Path
 from core.errors import BadInput
 
 
-def library(source: Path, folder: Path) -> Path:
+def library(source: Path, folder: Path, *options: str) -> Path:
     """The shared library of a C source, in ``folder``. Raises ``BadInput`` without a compiler."""
     if shutil.which("gcc") is None:
         raise BadInput(f"{source.name} has to be compiled, and gcc is missing: apt-get install gcc")
     made = folder / source.with_suffix(".so").name
-    command = ["gcc", "-shared", "-fPIC", "-O2", str(source), "-o", str(made), "-ldl"]
+    command = ["gcc", "-shared", "-fPIC", "-O2", *options, str(source), "-o", str(made), "-ldl"]
     subprocess.run(command, check=True)
     return made
 
