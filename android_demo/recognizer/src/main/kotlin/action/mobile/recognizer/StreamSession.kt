@@ -1,5 +1,6 @@
 package action.mobile.recognizer
 
+import java.nio.Buffer
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
 import java.nio.FloatBuffer
@@ -59,6 +60,16 @@ class StreamSession(private val manifest: Manifest, private val program: Program
     }
 }
 
-/** A direct buffer of [size] zeros in the machine's byte order. */
-fun directFloats(size: Int): FloatBuffer =
-    ByteBuffer.allocateDirect(size * Float.SIZE_BYTES).order(ByteOrder.nativeOrder()).asFloatBuffer()
+private const val SPARE_BYTES = 16 // that XNNPACK may read, not use, behind a tensor (XNN_EXTRA_BYTES)
+
+/** A direct buffer of [size] zeros in the machine's byte order, where a program may read it in place. */
+fun directFloats(size: Int): FloatBuffer {
+    val bytes = ByteBuffer.allocateDirect(size * Float.SIZE_BYTES + SPARE_BYTES)
+    limit(bytes, size * Float.SIZE_BYTES)
+    return bytes.order(ByteOrder.nativeOrder()).asFloatBuffer()
+}
+
+/** [Buffer]'s own method: older Androids have none of that name in its subclasses. */
+private fun limit(buffer: Buffer, bytes: Int) {
+    buffer.limit(bytes)
+}

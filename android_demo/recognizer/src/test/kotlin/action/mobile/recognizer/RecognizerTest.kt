@@ -1,5 +1,6 @@
 package action.mobile.recognizer
 
+import java.nio.ByteOrder
 import java.nio.FloatBuffer
 import org.junit.jupiter.api.Assertions.assertArrayEquals
 import org.junit.jupiter.api.Assertions.assertEquals
@@ -39,6 +40,15 @@ class RecognizerTest {
         for (buffer in first) assertTrue(buffer.isDirect)
         session.reset()
         assertArrayEquals(floatArrayOf(0.5f, 2f, 0f), session.step())
+    }
+
+    @Test
+    fun `a buffer shows its own values and not what is spare behind them`() {
+        val buffer = directFloats(5)
+        assertEquals(5, buffer.capacity())
+        assertEquals(5, buffer.remaining())
+        assertEquals(ByteOrder.nativeOrder(), buffer.order())
+        for (i in 0 until 5) assertEquals(0f, buffer.get(i))
     }
 
     @Test
