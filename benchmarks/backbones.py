@@ -10,12 +10,12 @@ Needs g++ on Linux.
 
 import argparse
 import itertools
-import os
 import statistics
 import sys
 from pathlib import Path
 
 import peers_process
+from peers_contenders import visits
 
 from core.errors import run_main
 from core.files import write_json
@@ -61,14 +61,12 @@ def measure(files: dict[Program, Path], threads: list[int], rounds: int, calls: 
     from mobile_export.runtime.native.build import host_command
 
     runner = [str(word) for word in host_command()]
-    visits = list(itertools.product(files, threads))
-    found: dict[tuple[Program, int], list[float]] = {visit: [] for visit in visits}
-    for number in range(rounds):
-        start = number * len(visits) // rounds  # a round begins elsewhere: load falls on all alike
-        for program, count in visits[start:] + visits[:start]:
-            command = [*runner, str(files[program]), "bench", str(WARMUP), str(calls)]
-            done = peers_process.run([*command, "--threads", str(count)], dict(os.environ))
-            found[program, count] += done.answer["ms"]
+    pairs = list(itertools.product(files, threads))
+    found: dict[tuple[Program, int], list[float]] = {pair: [] for pair in pairs}
+    for _, (program, count) in visits(pairs, rounds):
+        command = [*runner, str(files[program]), "bench", str(WARMUP), str(calls)]
+        done = peers_process.run([*command, "--threads", str(count)], {})
+        found[program, count] += done.answer["ms"]
     rows = []
     for (program, count), times in found.items():
         backbone, name, precision = program
@@ -102,8 +100,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--prepare", nargs=3, help=argparse.SUPPRESS)  # one program, in this process
     args = parser.parse_args(argv)
     check_folder("--work", args.work)
-    if args.json:
-        check_file("--json", args.json)
+    check_file("--json", args.json)
     return args
 
 
@@ -120,7 +117,7 @@ def main(argv: list[str] | None = None) -> int:
         if not files[program].is_file():
             print("preparing", folder.name, file=sys.stderr, flush=True)
             command = [sys.executable, __file__, "--work", str(folder), "--prepare", *program]
-            peers_process.run(command, dict(os.environ))
+            peers_process.run(command, {})
     rows = measure(files, args.threads, args.rounds, args.calls)
     print(table(rows))
     if args.json:

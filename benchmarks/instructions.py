@@ -9,7 +9,6 @@ phone runs, which differ from this machine's, and comes out the same whatever el
 Needs Linux, gcc and Debian's g++-aarch64-linux-gnu, qemu-user-static and qemu-user.
 """
 
-import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 import injected
 
 from core.errors import BadInput, run_main
+from core.files import write_json
 from core.options import Parser, check_file, whole
 from mobile_export.runtime.native.build import CORES, arm64_command
 
@@ -85,7 +85,7 @@ def main(argv: list[str] | None = None) -> int:
         }
     print(table(counts))
     if args.json:
-        args.json.write_text(json.dumps(counts, indent=2) + "\n")
+        write_json("--json", args.json, counts)
     return 0
 
 

@@ -10,7 +10,6 @@ and their ratio to the first program's. Needs Linux on x86-64 with AVX2, gcc and
 """
 
 import itertools
-import os
 import platform
 import statistics
 import tempfile
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import injected
 import peers_process
+from peers_contenders import visits
 from tqdm import tqdm
 
 from core.errors import BadInput, run_main
@@ -42,16 +42,16 @@ def preloaded(folder: Path) -> Path:
 
 def measure(programs: list[Path], threads: list[int], rounds: int, calls: int) -> list[dict]:
     """Rows of the table. Raises ``BadInput`` for a program that does not run."""
-    visits = list(itertools.product(HIDDEN, threads, programs))
-    found: dict[tuple, list[float]] = {visit: [] for visit in visits}
+    triples = list(itertools.product(HIDDEN, threads, programs))
+    found: dict[tuple, list[float]] = {triple: [] for triple in triples}
     with tempfile.TemporaryDirectory() as folder:
-        library = str(preloaded(Path(folder)))
-        for visit in tqdm(visits * rounds, desc="visits", unit=""):
-            kernels, count, program = visit
-            command = [*host_command(), str(program), "bench", str(WARMUP), str(calls)]
+        library, runner = str(preloaded(Path(folder))), host_command()
+        every = tqdm(visits(triples, rounds), total=len(triples) * rounds, desc="visits", unit="")
+        for _, (kernels, count, program) in every:
+            command = [*runner, str(program), "bench", str(WARMUP), str(calls)]
             environment = {"LD_PRELOAD": library, "HIDE": HIDDEN[kernels]}
-            done = peers_process.run([*command, "--threads", str(count)], os.environ | environment)
-            found[visit] += done.answer["ms"]
+            done = peers_process.run([*command, "--threads", str(count)], environment)
+            found[kernels, count, program] += done.answer["ms"]
     return [
         {
             "kernels": kernels, "threads": count, "program": str(program), "calls": len(times),
@@ -88,8 +88,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=whole(1), nargs="+", default=[1, 2], help="default 1 2")
     parser.add_argument("--json", type=Path, help="rows, one a program, kernels and threads")
     args = parser.parse_args(argv)
-    if args.json:
-        check_file("--json", args.json)
+    check_file("--json", args.json)
     rows = measure(args.programs, args.threads, args.rounds, args.calls)
     print(table(rows))
     if args.json:

@@ -9,7 +9,6 @@ XNNPACK does before it runs them (every shape is checked in every call) is not i
 kinds, and take whole calls from ``peers.py``. Needs Linux and gcc.
 """
 
-import json
 import statistics
 import tempfile
 from collections import defaultdict
@@ -18,6 +17,7 @@ from pathlib import Path
 import injected
 
 from core.errors import BadInput, run_main
+from core.files import write_json
 from core.options import Parser, check_file, whole
 from mobile_export.runtime.native.build import host_command
 
@@ -79,7 +79,7 @@ def main(argv: list[str] | None = None) -> int:
         profiles = {str(p): profile(p, args.calls, args.threads, library) for p in args.programs}
     print(table(profiles))
     if args.json:
-        args.json.write_text(json.dumps(profiles, indent=2) + "\n")
+        write_json("--json", args.json, profiles)
     return 0
 
 

@@ -8,6 +8,7 @@ this machine was during the same minutes.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from core.errors import BadInput
 
@@ -39,6 +40,7 @@ PACKAGES = {"executorch": "executorch", "naive-executorch": "executorch"} | {
     "eager": "torch",
     "naive": "torch",
 }
+Visited = TypeVar("Visited")
 
 
 @dataclass(frozen=True)
@@ -113,8 +115,8 @@ def plan(threads: Sequence[int], only: str | None) -> list[Contender]:
     return chosen + list(dict.fromkeys(speeds + copies))
 
 
-def visits(contenders: Sequence[Contender], rounds: int) -> Iterator[tuple[int, Contender]]:
-    """Every contender once a round; each round begins that much further on in the list.
+def visits(contenders: Sequence[Visited], rounds: int) -> Iterator[tuple[int, Visited]]:
+    """The round and one of ``contenders``: each once a round, which begins further on in the list.
 
     After all rounds every contender has been early, late and between, so that a machine that slows
     down for a while slows down no one in particular.
