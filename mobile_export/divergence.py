@@ -20,7 +20,7 @@ from mobile_export.graph import Port
 from mobile_export.quantizer import DEQUANTIZE, QUANTIZE
 from mobile_export.runtime.native.process import Native
 from mobile_export.targets.delegation import lower_whole
-from mobile_export.targets.xnnpack import give_channels_last
+from mobile_export.targets.xnnpack_order import arrange
 
 
 @dataclass(frozen=True)
@@ -48,19 +48,18 @@ class Traced:
     """A converted stream graph as a program whose outputs are its values, in order."""
 
     def __init__(self, converted: GraphModule, model: VideoClassifier, folder: Path) -> None:
+        self.inputs = graph.input_ports(model, "stream", "xnnpack")
+        arrange(converted, self.inputs[1:])  # before values become outputs: some are states too
         self.nodes = _values(converted)
-        known = graph.output_ports(model, "stream", "xnnpack")
-        give_channels_last(converted, known)  # before values become outputs: some are states too
         shapes = _expose(converted, self.nodes)
         inputs = graph.example_inputs(model, "stream", "xnnpack")
         program = torch.export.export(converted, inputs)
         self.artifact, _ = lower_whole(program, XnnpackPartitioner(), folder, True)
-        self.inputs = graph.input_ports(model, "stream", "xnnpack")
-        self.states = len(known) - 1
+        self.states = len(self.inputs) - 1
         extra = [
             Port(n.name, s, tuple(range(len(s)))) for n, s in zip(self.nodes, shapes, strict=True)
         ]
-        self.outputs = [*known, *extra]
+        self.outputs = [*graph.output_ports(model, "stream", "xnnpack"), *extra]
 
     def opened(self, command: list[str], name: str) -> Native:
         """A process that runs it."""

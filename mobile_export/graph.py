@@ -23,6 +23,10 @@ from mobile_export.pools import without_average_pools
 
 FUSED = ("xnnpack", "vulkan")
 CHANNELS_LAST = ("xnnpack",)  # targets whose maps are in that memory order
+CHANNELS_LAST_ORDER, PLANES_ORDER = (0, 2, 3, 1), (0, 1, 2, 3)
+# Channels of a shift's state up to which it lies in planes there: two transposes of a map of eight
+# times as many take less than copies at every pixel.
+PLANES = 4
 
 
 @dataclass(frozen=True)
@@ -105,14 +109,16 @@ def output_ports(model: VideoClassifier, form: str, target: str) -> list[Port]:
 
 
 def _map_order(target: str) -> tuple[int, ...]:
-    return (0, 2, 3, 1) if target in CHANNELS_LAST else (0, 1, 2, 3)
+    return CHANNELS_LAST_ORDER if target in CHANNELS_LAST else PLANES_ORDER
 
 
 def _state_ports(model: VideoClassifier, direction: str, target: str) -> list[Port]:
-    return [
-        Port(f"state_{key.replace('.', '_')}_{direction}", (1, *shape), _map_order(target))
-        for key, shape in model.state_shapes().items()
-    ]
+    ports = []
+    for key, shape in model.state_shapes().items():
+        planes = key.endswith("shift") and shape[0] <= PLANES
+        order = PLANES_ORDER if planes else _map_order(target)
+        ports.append(Port(f"state_{key.replace('.', '_')}_{direction}", (1, *shape), order))
+    return ports
 
 
 def exported(model: VideoClassifier, form: str, target: str, batch: int = 1) -> GraphModule:

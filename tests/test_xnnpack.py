@@ -9,6 +9,7 @@ from short_models import clips_for, eager, make_short, play, relative
 
 from core.checkpoint import bundled_path, load
 from core.errors import BadInput
+from mobile_export import graph
 from mobile_export.graph import deployed, input_ports, output_ports
 from mobile_export.runtime.executorch import open_pte
 from mobile_export.targets import LoweringError, delegation, xnnpack
@@ -158,14 +159,40 @@ def test_int8_clip_matches_its_graph(causal, tmp_path_factory):
 
 @pytest.mark.parametrize("lowered_stream", ["stream_fp32", "stream_int8"])
 def test_states_come_out_in_the_order_in_which_they_go_in(lowered_stream, request):
-    """Channels-last, as the manifest says, so that an app gives them back as they lie."""
+    """As the manifest says, so that an app gives them back as they lie."""
     model, lowered = request.getfixturevalue(lowered_stream)
     inputs = input_ports(model, "stream", "xnnpack")
     outputs = output_ports(model, "stream", "xnnpack")
     given = open_program(model, lowered)([port.zeros() for port in inputs])
-    assert {p.dim_order for p in [*inputs[1:], *outputs[1:]]} == {(0, 2, 3, 1)}
+    assert [p.dim_order for p in inputs[1:]] == [p.dim_order for p in outputs[1:]]
+    last, planes = (0, 2, 3, 1), (0, 1, 2, 3)
+    few = {p.name: "shift" in p.name and p.shape[1] <= graph.PLANES for p in inputs[1:]}
+    assert {p.dim_order for p in inputs[1:] if few[p.name]} == {planes}
+    assert {p.dim_order for p in inputs[1:] if not few[p.name]} == {last}
     for port, state in zip(outputs[1:], given[1:], strict=True):
         assert state.permute(port.dim_order).is_contiguous()
+
+
+@pytest.mark.parametrize(
+    ("temporal", "precision"),
+    [
+        ("action", "int8"),
+        pytest.param("action", "fp32", marks=pytest.mark.slow),
+        pytest.param("shift", "int8", marks=pytest.mark.slow),
+    ],
+)
+def test_a_shift_in_planes_is_the_shift_to_the_bit(
+    temporal, precision, monkeypatch, tmp_path_factory
+):
+    played = []
+    for channels in (0, graph.PLANES):
+        monkeypatch.setattr(graph, "PLANES", channels)
+        model, lowered = lower(make_short(temporal), "stream", precision, tmp_path_factory)
+        assert whole(lowered)
+        played.append(play(open_program(model, lowered), model, clips_for(model, seed=1)[0]))
+    assert torch.equal(played[0].logits, played[1].logits)
+    for channels_last, planes in zip(played[0].state, played[1].state, strict=True):
+        assert torch.equal(channels_last, planes)
 
 
 @pytest.mark.parametrize("lowered_stream", ["stream_fp32", "stream_int8"])

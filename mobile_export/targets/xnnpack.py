@@ -5,15 +5,14 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.fx import GraphModule, Node
 
 from core.model import VideoClassifier
 from mobile_export import graph
-from mobile_export.graph import Port
 from mobile_export.quantize import Learned, Scheme, quantize
-from mobile_export.quantizer import DEQUANTIZE, QUANTIZE, DelegateQuantizer, drop_clamps
+from mobile_export.quantizer import DelegateQuantizer, drop_clamps
 from mobile_export.targets import Lowered, LoweringError
 from mobile_export.targets.delegation import lower_whole, quick_provenance
+from mobile_export.targets.xnnpack_order import arrange
 
 PRECISIONS = ("int8", "fp32")
 RECIPE = (
@@ -53,37 +52,7 @@ def lower(
             recipe = RECIPE
         else:
             converted = graph.exported(model, form, "xnnpack")
-        give_channels_last(converted, graph.output_ports(model, form, "xnnpack"))
+        arrange(converted, graph.input_ports(model, form, "xnnpack")[1:])
         program = torch.export.export(converted, graph.example_inputs(model, form, "xnnpack"))
     artifact, details = lower_whole(program, XnnpackPartitioner(), out, allow_partial)
     return Lowered(artifact, converted, {"backend": "XNNPACK", "recipe": recipe, **details})
-
-
-def give_channels_last(converted: GraphModule, outputs: Sequence[Port]) -> None:
-    """Let the graph give its states in the order in which it takes them.
-
-    Nothing moves: XNNPACK holds maps channels-last, and would transpose them to give them in the
-    order of their shape. Its lowering drops the copy that asks for this, but behind a rounding only
-    where the copy is rounded again, which changes no value. ``outputs`` are the graph's; a map of
-    one channel or one pixel is in both orders, and a copy of it would confuse the lowering.
-    """
-    (output,) = (node for node in converted.graph.nodes if node.op == "output")
-    for state, port in list(zip(output.args[0], outputs, strict=True))[1:]:  # beside the logits
-        _, channels, *pixels = port.shape
-        if channels == 1 or max(pixels) == 1:
-            continue
-        with converted.graph.inserting_before(output):
-            copy = converted.graph.call_function(
-                torch.ops.aten._to_copy.default, (state,), {"memory_format": torch.channels_last}
-            )
-            given = _rounded_as(state, copy)
-        output.replace_input_with(state, given)
-    converted.recompile()
-
-
-def _rounded_as(value: Node, copy: Node) -> Node:
-    """``copy`` of ``value``, with the rounding that ``value`` has, if any."""
-    if value.target is not DEQUANTIZE:
-        return copy
-    rounded = copy.graph.call_function(QUANTIZE, (copy, *value.args[1:]))
-    return copy.graph.call_function(DEQUANTIZE, (rounded, *value.args[1:]))
