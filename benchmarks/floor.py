@@ -1,13 +1,13 @@
-"""ACTION without memory: what passes over the maps alone cost a streaming frame.
+"""ACTION without memory: what the passes over its maps alone cost a streaming frame.
 
     python benchmarks/floor.py --out floor
     python benchmarks/kernels.py tsm/model.pte floor/model.pte action/model.pte
 
 A slot of this program shifts, squeezes the map, takes this frame's channel mean as the gate of
 places and expands this frame's pooled squeezes to the gate of channels. There is no other frame in
-it, no convolution over time or over neighbours and no motion: nothing that ACTION can do with fewer
-operators of XNNPACK. What it takes above TSM is therefore a bound for what rewriting the rest of
-ACTION can reach. Weights are random and the answers mean nothing.
+it, no convolution over time or over neighbours and no motion. What is left are the passes over the
+map as ACTION makes them: what this takes above TSM stays, whatever is done about the rest. The
+trunk is the bundled one, the expansion random; the answers mean nothing.
 """
 
 import argparse
@@ -20,15 +20,17 @@ from torch import Tensor, nn
 
 from core.errors import run_main
 from core.model import VideoClassifier
-from core.options import Parser, check_folder, whole
+from core.options import Parser, check_folder
 from core.temporal import Action, Shape, State
 from mobile_export.fold import folded
 from mobile_export.fused import FusedAction
 from mobile_export.targets import xnnpack
 
+SIZE, FRAMES = 224, 8
+
 
 class Memoryless(FusedAction):
-    """Squeeze, pool, expand, gate: the passes over the map that ACTION cannot do without."""
+    """Squeeze, pool, expand, gate; stream form alone."""
 
     def __init__(self, action: Action, height: int, width: int) -> None:
         super().__init__(action, height, width)
@@ -48,6 +50,7 @@ class Memoryless(FusedAction):
 def without_memory(model: VideoClassifier) -> VideoClassifier:
     """A copy of an ACTION model with memory for the shift alone."""
     model = folded(model)
+    torch.manual_seed(0)
     for _, layer, size in model.backbone.slots(model.config.size, model.config.size):
         layer.temporal = Memoryless(layer.temporal, *size)
     return model
@@ -57,10 +60,9 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for model.pte")
-    parser.add_argument("--size", type=whole(32), default=224, help="pixels")
     args = parser.parse_args(argv)
     check_folder("--out", args.out)
-    loaded = peers_models.built("action", args.size, 8)
+    loaded = peers_models.built("action", SIZE, FRAMES)
     clips = peers_models.random_clips(loaded.model)
     model = without_memory(loaded.model)
     lowered = xnnpack.lower(model, "stream", "int8", clips, args.out, labels=loaded.labels)

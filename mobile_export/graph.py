@@ -24,9 +24,9 @@ from mobile_export.pools import without_average_pools
 FUSED = ("xnnpack", "vulkan")
 CHANNELS_LAST = ("xnnpack",)  # targets whose maps are in that memory order
 CHANNELS_LAST_ORDER, PLANES_ORDER = (0, 2, 3, 1), (0, 1, 2, 3)
-# Channels of a shift's state up to which it lies in planes there: two transposes of a map of eight
-# times as many take less than copies at every pixel.
-PLANES = 4
+# A shift's state of up to so many channels lies in planes for XNNPACK: to transpose its map, which
+# has eight times as many, there and back takes less than to copy at every pixel.
+PLANES_UP_TO = 4
 
 
 @dataclass(frozen=True)
@@ -112,13 +112,20 @@ def _map_order(target: str) -> tuple[int, ...]:
     return CHANNELS_LAST_ORDER if target in CHANNELS_LAST else PLANES_ORDER
 
 
+def _state_order(key: str, channels: int, target: str) -> tuple[int, ...]:
+    few = key.endswith(".shift") and channels <= PLANES_UP_TO
+    return PLANES_ORDER if few else _map_order(target)
+
+
 def _state_ports(model: VideoClassifier, direction: str, target: str) -> list[Port]:
-    ports = []
-    for key, shape in model.state_shapes().items():
-        planes = key.endswith("shift") and shape[0] <= PLANES
-        order = PLANES_ORDER if planes else _map_order(target)
-        ports.append(Port(f"state_{key.replace('.', '_')}_{direction}", (1, *shape), order))
-    return ports
+    return [
+        Port(
+            f"state_{key.replace('.', '_')}_{direction}",
+            (1, *shape),
+            _state_order(key, shape[0], target),
+        )
+        for key, shape in model.state_shapes().items()
+    ]
 
 
 def exported(model: VideoClassifier, form: str, target: str, batch: int = 1) -> GraphModule:

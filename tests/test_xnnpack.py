@@ -166,7 +166,7 @@ def test_states_come_out_in_the_order_in_which_they_go_in(lowered_stream, reques
     given = open_program(model, lowered)([port.zeros() for port in inputs])
     assert [p.dim_order for p in inputs[1:]] == [p.dim_order for p in outputs[1:]]
     last, planes = (0, 2, 3, 1), (0, 1, 2, 3)
-    few = {p.name: "shift" in p.name and p.shape[1] <= graph.PLANES for p in inputs[1:]}
+    few = {p.name: "shift" in p.name and p.shape[1] <= graph.PLANES_UP_TO for p in inputs[1:]}
     assert {p.dim_order for p in inputs[1:] if few[p.name]} == {planes}
     assert {p.dim_order for p in inputs[1:] if not few[p.name]} == {last}
     for port, state in zip(outputs[1:], given[1:], strict=True):
@@ -174,21 +174,28 @@ def test_states_come_out_in_the_order_in_which_they_go_in(lowered_stream, reques
 
 
 @pytest.mark.parametrize(
-    ("temporal", "precision"),
+    ("precision", "settings"),
     [
-        ("action", "int8"),
-        pytest.param("action", "fp32", marks=pytest.mark.slow),
-        pytest.param("shift", "int8", marks=pytest.mark.slow),
+        ("int8", {}),
+        pytest.param("fp32", {}, marks=pytest.mark.slow),
+        pytest.param("int8", {"temporal": "shift"}, marks=pytest.mark.slow),
+        # Of one to five channels, down to maps of few pixels.
+        pytest.param("int8", {"width": 0.25}, marks=pytest.mark.slow),
+        pytest.param("fp32", {"width": 0.25}, marks=pytest.mark.slow),
+        # A slot in a branch of 32 channels.
+        pytest.param("int8", {"backbone": "bn_inception", "location": 2}, marks=pytest.mark.slow),
     ],
 )
 def test_a_shift_in_planes_is_the_shift_to_the_bit(
-    temporal, precision, monkeypatch, tmp_path_factory
+    precision, settings, monkeypatch, tmp_path_factory
 ):
     played = []
-    for channels in (0, graph.PLANES):
-        monkeypatch.setattr(graph, "PLANES", channels)
-        model, lowered = lower(make_short(temporal), "stream", precision, tmp_path_factory)
+    for channels in (0, graph.PLANES_UP_TO):
+        monkeypatch.setattr(graph, "PLANES_UP_TO", channels)
+        model, lowered = lower(make_short(**settings), "stream", precision, tmp_path_factory)
         assert whole(lowered)
+        orders = {port.dim_order for port in input_ports(model, "stream", "xnnpack")[1:]}
+        assert ((0, 1, 2, 3) in orders) == (channels > 0)
         played.append(play(open_program(model, lowered), model, clips_for(model, seed=1)[0]))
     assert torch.equal(played[0].logits, played[1].logits)
     for channels_last, planes in zip(played[0].state, played[1].state, strict=True):

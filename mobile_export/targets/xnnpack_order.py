@@ -31,7 +31,9 @@ def arrange(converted: GraphModule, states: Sequence[Port]) -> None:
 
 
 def _give_channels_last(state: Node, port: Port, output: Node) -> None:
-    """Nothing moves: XNNPACK holds maps channels-last, and would transpose them to give them in the
+    """Let the graph give a state as it takes it.
+
+    Nothing moves: XNNPACK holds maps channels-last, and would transpose them to give them in the
     order of their shape. Its lowering drops the copy that asks for this, but behind a rounding only
     where the copy is rounded again, which changes no value. A map of one channel or one pixel is in
     both orders, and a copy of it would confuse the lowering.
@@ -50,26 +52,38 @@ def _shift_planes(past: Node, future: Node, port: Port) -> None:
     Channels-last, a shift copies a few bytes at every pixel, and does so three times: the map is
     cut, joined with the past, and cut for the future. Of a transposed map it copies blocks, and to
     transpose a map of few channels there and back takes less than one of those copies.
+
+    The graph is as ``TemporalShift.step`` writes it, all rounded alike: a map's last channels
+    behind the past, and its first ones, which are the future.
     """
-    graph = past.graph
-    joins = graph.find_nodes(op="call_function", target=ATEN.cat.default)
-    (joined,) = (node for node in joins if _unrounded(node.args[0][0]) is past)
+    joined = _joined(past)
     past, cut = joined.args[0]
-    kept, left = _unrounded(cut), _unrounded(future)
+    last, first = _unrounded(cut), _unrounded(future)
+    if _rounded(last.args[0]) is not _rounded(first.args[0]):
+        raise AssertionError(f"{joined.name} and the state {port.name} come from different maps")
+    graph = joined.graph
     with graph.inserting_before(joined):
-        planes = _moved(kept.args[0], ATEN.permute.default, TO_PLANES)
+        planes = _moved(last.args[0], ATEN.permute.default, TO_PLANES)
         parts = [
             _moved(past, ATEN.permute.default, TO_PLANES),
-            _moved(planes, ATEN.slice.Tensor, 0, *kept.args[2:]),
+            _moved(planes, ATEN.slice.Tensor, 0, *last.args[2:]),
         ]
-        whole = _rounded_as(past, graph.call_function(ATEN.cat.default, (parts, 0)))
-        shifted = graph.call_function(ATEN.permute.default, (whole, TO_PLANES))
+        joined_planes = _rounded_as(past, graph.call_function(ATEN.cat.default, (parts, 0)))
+        shifted = graph.call_function(ATEN.permute.default, (joined_planes, TO_PLANES))
     joined.replace_all_uses_with(shifted, propagate_meta=True)
-    with graph.inserting_before(left):
-        left_planes = _moved(planes, ATEN.slice.Tensor, 0, *left.args[2:])
+    with graph.inserting_before(first):
+        first_planes = _moved(planes, ATEN.slice.Tensor, 0, *first.args[2:])
         # A permutation, but the lowering would make two transposes of one.
-        given = graph.call_function(ATEN.reshape.default, (left_planes, list(port.shape)))
-    left.replace_all_uses_with(given, propagate_meta=True)
+        given = graph.call_function(ATEN.reshape.default, (first_planes, list(port.shape)))
+    first.replace_all_uses_with(given, propagate_meta=True)
+
+
+def _joined(past: Node) -> Node:
+    """The concatenation that reads a state, rounded or not."""
+    node, on_the_way = past, (QUANTIZE, DEQUANTIZE, ATEN.cat.default)
+    while node.target is not ATEN.cat.default:
+        (node,) = (user for user in node.users if user.target in on_the_way)
+    return node
 
 
 def _moved(value: Node, target: object, *args: object, **kwargs: object) -> Node:
@@ -84,6 +98,11 @@ def _rounded_as(value: Node, made: Node) -> Node:
         return made
     rounded = made.graph.call_function(QUANTIZE, (made, *value.args[1:]))
     return made.graph.call_function(DEQUANTIZE, (rounded, *value.args[1:]))
+
+
+def _rounded(value: Node) -> Node:
+    """The int8 node that ``value`` is read from, or ``value`` itself."""
+    return value.args[0] if value.target is DEQUANTIZE else value
 
 
 def _unrounded(value: Node) -> Node:
