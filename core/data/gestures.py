@@ -47,7 +47,7 @@ LATERAL = ("Swiping Left", "Sliding Two Fingers Left", "Turning Hand Clockwise")
 # How much longer than the others these last: people go round more than once.
 LONGER = {OTHER: 1.5, "Rolling Hand Forward": 1.5}
 
-Track = Callable[[np.ndarray], np.ndarray]  # s (n,) -> poses (n, 14)
+Track = Callable[[np.ndarray], np.ndarray]  # s (n,) -> poses (n, P); P = 14 for capsules
 
 #         index..little      spread abd  flex  opp
 OPEN = ((0.0, 0.0, 0.0, 0.0), 0.9, 0.9, 0.0, 0.0)
@@ -273,8 +273,8 @@ def segment(
 
 
 def evaluate(segments: list[Segment], times: np.ndarray) -> np.ndarray:
-    """Poses (n, 14) at ``times`` in seconds; between two segments the hand travels smoothly."""
-    poses = np.empty((len(times), POSE_SIZE))
+    """Poses (n, P) at ``times`` in seconds; between two segments the hand travels smoothly."""
+    poses = np.empty((len(times), segments[0].track(np.zeros(1)).shape[-1]))
     done = np.zeros(len(times), bool)
     for index, part in enumerate(segments):
         last = index == len(segments) - 1

@@ -6,19 +6,26 @@
     python -m core.checkpoint snap-taps FILE --out MODEL.safetensors
 
 ``import`` reads checkpoints of ACTION-Net and TSM (ResNet-50, MobileNet V2, BNInception, and TSM's
-online MobileNet V2) and torchvision's image weights of ResNet-50 and MobileNet V2, which
-``--pretrained`` downloads. ``to-causal`` turns a bidirectional model into one that can stream once
-it has been fine-tuned. ``snap-taps`` puts the pure shift in the place of a learned one and says
-what that costs.
+online MobileNet V2), torchvision's image weights of ResNet-50 and MobileNet V2, which
+``--pretrained`` downloads, and the trunk of MoveNet Lightning, a MobileNet V2 that was trained on
+pictures of people, as an ``.npz`` with TensorFlow's names. ``to-causal`` turns a bidirectional
+model into one that can stream once it has been fine-tuned. ``snap-taps`` puts the pure shift in the
+place of a learned one and says what that costs.
 """
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
+
+import torch
+from torch import Tensor
 
 from core import checkpoint
 from core.checkpoint import Checkpoint
+from core.data import open_clips
 from core.errors import BadInput
+from core.importers import movenet
 from core.importers.convert import FRAMES, imported
 from core.importers.download import URLS, pretrained
 from core.importers.read import state_dict
@@ -26,6 +33,7 @@ from core.model import ModelConfig
 from core.options import Parser, whole
 
 COST_CLIPS = 270  # ten a class
+SETTLED_CLIPS, SETTLED_SIZE = 54, 160  # two clips a class; about MoveNet's 192 pixels
 
 
 def run_import(args: argparse.Namespace) -> None:
@@ -37,12 +45,14 @@ def run_import(args: argparse.Namespace) -> None:
     except BadInput as error:
         raise BadInput(f"{file}: {error}") from None
     config = model.config
+    if kind.name == movenet.NAME:
+        movenet.settle(model, _pictures(config))
     labels = _labels(args.labels, config, kind.name)
     sha256 = checkpoint.file_sha256(file)
     info = {"imported": {"kind": kind.name, "sha256": sha256, "images": kind.images}}
     checkpoint.save(args.out, model, labels, info)
     print(f"{file} is {kind.name}: {_told(config)}")
-    if args.labels is None and labels[0] == _placeholder(0):
+    if args.labels is None and labels[0] == _placeholder(0) and len(labels) > 1:
         print(f"its {len(labels)} classes have no names: give them with --labels FILE")
     if kind.name.startswith("ACTION-Net") and config.shift == "fixed":
         print("its taps are those of the pure shift, which needs none")
@@ -69,6 +79,14 @@ def run_snap_taps(args: argparse.Namespace) -> None:
         report |= cost(loaded, snapped, args.clips)
     _save(args.out, loaded, snapped, {"snapped_taps": loaded.sha256, "cost": report})
     print(json.dumps(report))
+
+
+def _pictures(config: ModelConfig) -> Tensor:
+    """Pictures of people (N, 3, H, W), normalised, to take batch norm's statistics of."""
+    clips = open_clips(None, "val", replace(config, frames=4, size=SETTLED_SIZE), SETTLED_CLIPS)
+    frames = torch.cat([clips[index][0] for index in range(len(clips))]).float() / 255
+    mean, std = (torch.tensor(value).view(3, 1, 1) for value in (config.mean, config.std))
+    return (frames - mean) / std
 
 
 def _save(out: Path, loaded: Checkpoint, model, more: dict) -> None:
