@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mobile_export.graph import Port
+from mobile_export.graph.forms import Port
 from mobile_export.runtime import Runner
 from mobile_export.runtime.mil import MilProgram
 
