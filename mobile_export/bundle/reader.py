@@ -1,7 +1,7 @@
 """The bundle: one folder per export with the artifact, its manifest and a golden clip.
 
 ``docs/bundle.md`` describes it for whoever reads it on a device, ``manifest.schema.json`` pins it.
-``staging`` builds one and gives it its name.
+``manifest`` writes what this reads, ``staging`` gives a bundle its name.
 """
 
 import json

@@ -5,7 +5,7 @@ order of every input and output are listed once here, for the lowering, the mani
 verifier alike.
 
 A target runs a model of its own (``deployed``): the checkpoint's with its batch norms folded and
-its average poolings convolved, and for ExecuTorch in the form of ``mobile_export.fused``. XNNPACK
+its average poolings convolved, and for ExecuTorch in the form of ``graph.fused``. XNNPACK
 works channels-last.
 """
 

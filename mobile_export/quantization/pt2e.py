@@ -2,7 +2,7 @@
 
 A target's ``Scheme`` says which quantizer annotates the graph and what is finished afterwards. Its
 quantizer places fake quantizers. Post-training quantization lets them observe float activations on
-clips and fixes what they saw; quantization-aware training (``mobile_export.qat``) then lets them
+clips and fixes what they saw; quantization-aware training (``quantization.qat``) then lets them
 round while the weights learn. Either way the graph that was prepared is the one that is converted.
 
 Source: torchao's PT2E quantization, in the pinned version.
@@ -50,7 +50,7 @@ def quantize(
 ) -> GraphModule:
     """The quantized reference graph of one form at batch 1.
 
-    ``model`` is as the target runs it (``graph.deployed``). ``clips``, normalised, each
+    ``model`` is as the target runs it (``forms.deployed``). ``clips``, normalised, each
     ``(T, 3, S, S)``, calibrate it. What was ``learned`` brings
     weights and their ranges, and for the stream form all others too: then no clips are needed.
     Raises ``BadInput`` for clips that are missing or do not fit.

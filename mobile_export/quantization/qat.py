@@ -47,7 +47,7 @@ class Settings:
     """What a run of training depends on, beside the code; a saved state of another is not taken."""
 
     checkpoint: str  # SHA-256
-    family: str  # of targets: see ``mobile_export.learned``
+    family: str  # of targets: see ``quantization.learned``
     data: str
     calibration_clips: int
     steps: int = STEPS

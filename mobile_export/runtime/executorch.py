@@ -1,6 +1,6 @@
 """Running ExecuTorch programs with the wheel's runtime.
 
-The wheel registers XNNPACK, not Vulkan: for a Vulkan program ``mobile_export.proxy`` evaluates the
+The wheel registers XNNPACK, not Vulkan: for a Vulkan program ``runtime.proxy`` evaluates the
 graph that was lowered.
 """
 

@@ -4,7 +4,7 @@
     python -m core.data.synthetic --write DIR --count 270
 
 Clips, training windows and continuous streams of the 27 Jester classes; see ``scenes`` for what
-varies, ``gestures`` for how the hand moves, ``hand``, ``render`` and ``camera`` for how it looks.
+varies, ``gestures`` for how the hand moves, ``hand`` and ``capsules`` for how it looks.
 """
 
 import argparse
