@@ -41,7 +41,7 @@ FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_
 
 
 class Noise(Dataset):
-    """Clips of noise in memory, as ``training.batches`` has them: the loader costs next to nothing.
+    """Clips of noise in memory, as ``training.batches`` gives them: loading costs nearly nothing.
 
     What reading costs, ``python -m core.data`` measures.
     """

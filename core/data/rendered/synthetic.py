@@ -37,6 +37,7 @@ from core.model import LEAST_SIZE, ModelConfig
 from core.options import MOST_SEED, Parser, check_file, check_folder, whole
 
 WINDOW = 24  # frames of a training window
+STREAMS_FROM = 10_000_000  # streams lie far from the clips' indices: no scene serves both
 SIDE = 2.0  # seconds of rest or other motion on either side of a gesture
 
 
@@ -156,9 +157,8 @@ class SyntheticStreams(torch.utils.data.Dataset):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         if not 0 <= index < self.count:
             raise IndexError(index)
-        # Streams lie far from the clips' indices, so that no scene serves both.
         scene, length = stream_scene(
-            self.split, self.seed, 10_000_000 + index, self.variation, self.GESTURES
+            self.split, self.seed, STREAMS_FROM + index, self.variation, self.GESTURES
         )
         times = np.arange(0, length, 1 / self.config.frame_rate)
         frames = render(scene, times, self.config.size, self.variation)
