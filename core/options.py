@@ -95,6 +95,19 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def add_people_options(parser: argparse.ArgumentParser) -> None:
+    """The options of rendered people."""
+    add = parser.add_argument
+    add(
+        "--people", action="store_true",
+        help="render people instead of capsules; needs the extra 'render' and EGL",
+    )  # fmt: skip
+    add(
+        "--backgrounds", type=Path, metavar="DIR",
+        help="panoramas (.exr) and photographs (.jpg, .png) to put behind rendered people",
+    )  # fmt: skip
+
+
 def check_file(option: str, path: Path | None) -> None:
     """Refuse an output file that could not be written at the end; ``None`` is no file."""
     if path is not None and (path.is_dir() or not path.parent.is_dir()):

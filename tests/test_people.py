@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from core.data.rendered import window_files
 from core.data.rendered.people import gl, light
 from core.data.rendered.people.body import ACTIVE, Bodies, skin
 from core.data.rendered.people.camera import place_camera
@@ -17,6 +18,9 @@ from core.data.rendered.people.look import dress
 from core.data.rendered.people.scenes import clip_scene
 from core.data.rendered.people.studio import BODIES, Studio
 from core.data.rendered.scenes import POSE_TARGETS, POSE_VALUES
+from core.data.rendered.synthetic import main
+from core.data.rendered.window import WINDOW
+from core.data.video import read_clip
 from core.errors import BadInput
 from core.labels import LABELS
 
@@ -38,6 +42,39 @@ def studio() -> Studio:
 _STUDIO: list[Studio] = []
 
 
+def test_commands_write_videos_and_a_sheet_of_people(tmp_path: Path) -> None:
+    studio()
+    folder = tmp_path / "clips"
+    chosen = ["--class", "Thumb Up=like", "--class", "No gesture"]
+    assert main(["--people", "--write", str(folder), "--count", "2", "--size", "96", *chosen]) == 0
+    assert read_clip(folder / "like" / "00000.mp4", 10.0, 96).shape == (WINDOW, 3, 96, 96)
+    assert (folder / "No gesture" / "00001.mp4").exists()
+    with pytest.raises(BadInput, match="--backgrounds"):
+        main(["--people", "--write", str(folder), "--backgrounds", str(tmp_path)])
+
+
+def test_windows_of_people_are_cached_and_made_anew_for_another_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    studio()
+    settings = window_files.people_windows(2, 64, 10.0, 0, None)
+    folder = window_files.render_windows(tmp_path / "windows", settings, 1)
+    windows = window_files.SyntheticWindows(folder, 8)
+    frames, labels, _, targets = windows[(0, 0)]
+    assert frames.shape == (8, 3, 64, 64)
+    assert labels.shape == (8,)
+    assert targets.shape == (8, POSE_TARGETS)
+    before = (folder / "frames.bin").read_bytes()
+    window_files.render_windows(folder, settings, 1)  # nothing to do
+    assert (folder / "frames.bin").read_bytes() == before
+    monkeypatch.setattr(window_files, "PEOPLE_VERSION", window_files.PEOPLE_VERSION + 1)
+    newer = window_files.people_windows(2, 64, 10.0, 0, None)
+    window_files.render_windows(folder, newer, 1)
+    assert "made anew" in capsys.readouterr().out
+    with pytest.raises(BadInput, match="other settings"):
+        window_files.render_windows(folder, window_files.people_windows(2, 64, 10.0, 1, None), 1)
+
+
 def test_a_clip_is_pictures_and_what_is_known_of_them() -> None:
     scene, part = clip_scene("val", 0, 5, "Swiping Left", 1.0)
     times = np.linspace(part.start, part.end, 6)
@@ -51,6 +88,15 @@ def test_a_clip_is_pictures_and_what_is_known_of_them() -> None:
     assert np.array_equal(targets, same)
     assert frames.float().std() > 5, "a picture of nothing"
     assert (frames[0] != frames[-1]).float().mean() > 0.02, "nothing moves"
+
+
+def test_two_studios_of_a_process_do_not_draw_into_each_other() -> None:
+    scene, part = clip_scene("val", 0, 6, "Stop Sign", 1.0)
+    times = np.array([part.start, part.end])
+    alone, _ = studio().render(scene, times)
+    Studio(64).render(scene, times)
+    beside, _ = studio().render(scene, times)
+    assert torch.equal(alone, beside)
 
 
 def test_people_rooms_and_light_differ_from_scene_to_scene() -> None:

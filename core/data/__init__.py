@@ -23,6 +23,8 @@ def open_clips(
     seed: int = 0,
     replace: bool = True,
     views: tuple[int, int] = (1, 1),
+    people: bool = False,
+    backgrounds: Path | None = None,
 ) -> Dataset:
     """Clips of a split in the size and frame rate of ``config``.
 
@@ -30,7 +32,8 @@ def open_clips(
     ``.broken`` lists a folder's clips that cannot be opened, which are left out. ``replace`` tells
     what becomes of a clip that is found damaged later: see ``FolderClips``. ``data`` is a folder or
     what a command line said about one; ``views`` are the clips and crops of each, stacked in front
-    (V, T, 3, S, S) where there are several. Raises ``BadInput`` when the folder is unusable, the
+    (V, T, 3, S, S) where there are several. ``people`` draws people instead of capsules, with
+    ``backgrounds`` of one's own behind them. Raises ``BadInput`` when the folder is unusable, the
     labels do not fit or ``count`` is not positive.
     """
     if count is not None and count < 1:
@@ -54,11 +57,15 @@ def open_clips(
         )  # fmt: skip
         clips.check()
         return first(clips, count)
-    from core.data.rendered.synthetic import SyntheticClips
+    count = count or DEFAULT_COUNT[split]
+    if people:
+        from core.data.rendered.people.clips import PeopleClips
 
-    clips = SyntheticClips(
-        split, count or DEFAULT_COUNT[split], difficulty=difficulty, seed=seed, **shape
-    )
+        clips = PeopleClips(split, count, seed=seed, backgrounds=backgrounds, **shape)
+    else:
+        from core.data.rendered.synthetic import SyntheticClips
+
+        clips = SyntheticClips(split, count, difficulty=difficulty, seed=seed, **shape)
     if labels is not None and list(labels) != clips.labels:
         raise BadInput(
             f"the model has {len(labels)} classes of its own ({labels[0]} ...), and the synthetic "
@@ -82,6 +89,8 @@ def open_windows(
     seed: int,
     workers: int,
     protocol: bool = False,
+    people: bool = False,
+    backgrounds: Path | None = None,
 ) -> Dataset:
     """Training windows: random cuts of a folder's clips, or of synthetic windows on disk.
 
@@ -101,9 +110,9 @@ def open_windows(
         )  # fmt: skip
         clips.check()  # before the loader's workers, who each would find out for themselves
         return clips
+    from core.data.rendered import window_files
     from core.data.rendered.scenes import DIFFICULTY
-    from core.data.rendered.synthetic import WINDOW
-    from core.data.rendered.window_files import SyntheticWindows, render_windows
+    from core.data.rendered.window import WINDOW
 
     if config.frames > WINDOW:
         raise BadInput(
@@ -112,9 +121,14 @@ def open_windows(
         )
     if difficulty not in DIFFICULTY:
         raise BadInput(f"difficulty {difficulty!r} is unknown: choose one of {list(DIFFICULTY)}")
-    folder = CACHE / f"{difficulty}-{config.size}-{count}-{seed}"
-    render_windows(
-        folder, count, config.size, DIFFICULTY[difficulty], config.frame_rate, seed,
-        max(1, workers * 2),
-    )  # fmt: skip
-    return SyntheticWindows(folder, config.frames)
+    if people:
+        settings = window_files.people_windows(
+            count, config.size, config.frame_rate, seed, backgrounds
+        )
+    else:
+        settings = window_files.capsule_windows(
+            count, config.size, DIFFICULTY[difficulty], config.frame_rate, seed
+        )
+    folder = CACHE / f"{'people' if people else difficulty}-{config.size}-{count}-{seed}"
+    window_files.render_windows(folder, settings, max(1, workers * 2))
+    return window_files.SyntheticWindows(folder, config.frames)

@@ -35,7 +35,7 @@ from core.evaluation.streaming import StreamScore, stream_logits
 from core.files import write_json
 from core.labels import IGNORE, LABELS, STATIC_LABELS, TIME_PAIRS
 from core.model import VideoClassifier
-from core.options import Parser, add_data_options, check_file, views, whole
+from core.options import Parser, add_data_options, add_people_options, check_file, views, whole
 
 
 def pass_size(device: torch.device) -> int:
@@ -81,6 +81,12 @@ def stream_report(loaded: Checkpoint, args: argparse.Namespace, source: Source) 
         from core.data.streams import file_stream
 
         recordings = [file_stream(args.stream, args.truth, loaded.config, loaded.labels)]
+    elif args.people and source.data is None:
+        from core.data.rendered.people.clips import PeopleStreams
+
+        recordings = PeopleStreams(
+            args.streams, loaded.config, split=args.split, backgrounds=args.backgrounds
+        )
     elif source.data is None:
         recordings = SyntheticStreams(
             args.streams, loaded.config, args.difficulty, split=args.split
@@ -142,7 +148,8 @@ def evaluate(loaded: Checkpoint, args: argparse.Namespace) -> dict:
         return head | {"stream": stream_report(loaded, args, source)}
     clips = open_clips(
         source if args.data else None, args.split, loaded.config, args.clips, labels=loaded.labels,
-        difficulty=args.difficulty, replace=False, views=args.views,
+        difficulty=args.difficulty, replace=False, views=args.views, people=args.people,
+        backgrounds=args.backgrounds,
     )  # fmt: skip
     broken = len(getattr(clips, "broken", ()))  # now: without workers the list grows while reading
     logits, labels = clip_logits(model, clips, args.workers, "clips")
@@ -155,7 +162,8 @@ def evaluate(loaded: Checkpoint, args: argparse.Namespace) -> dict:
     matrix = confusion.count(logits.argmax(-1), labels, len(loaded.labels))
     report = head | {
         "split": getattr(clips, "split", args.split),
-        "difficulty": None if args.data else args.difficulty,
+        "difficulty": None if args.data or args.people else args.difficulty,
+        "people": bool(args.people and not args.data),
         "views": "x".join(map(str, args.views)),
         "clips": len(labels),
         "broken": broken,
@@ -225,6 +233,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--truth", type=Path, metavar="CSV", help="its gestures: label,start,end in seconds")
     add("--pairs", type=whole(0), default=0, help="clips for each pair that only time tells apart")
     add("--difficulty", choices=list(DIFFICULTY), default="default")
+    add_people_options(parser)
     add("--workers", type=whole(0), default=max(1, (os.cpu_count() or 2) // 2))
     add("--confusion", type=Path, metavar="PNG", help="draw the confusion matrix")
     add("--json", type=Path, help="write the report here too")

@@ -15,7 +15,15 @@ from core.data.sampling import default_kind
 from core.data.source import PUBLISHED, Source, source_of
 from core.errors import BadInput
 from core.model import BACKBONES, LEAST_SIZE, SHIFTS, ModelConfig
-from core.options import MOST_SEED, Parser, add_data_options, number, positive, whole
+from core.options import (
+    MOST_SEED,
+    Parser,
+    add_data_options,
+    add_people_options,
+    number,
+    positive,
+    whole,
+)
 from core.temporal import TEMPORAL
 from core.training import distributed
 from core.training.batches import LabelledWindows, epoch_steps
@@ -96,7 +104,7 @@ def open_data(
         distributed.wait()
     windows = open_windows(
         source if args.data else None, config, args.clips, args.difficulty, args.seed,
-        args.workers, protocol,
+        args.workers, protocol, args.people, args.backgrounds,
     )  # fmt: skip
     if args.data:
         windows = LabelledWindows(windows, each_frame=config.causal or not protocol)
@@ -105,7 +113,8 @@ def open_data(
         count = VAL_CLIPS
     clips = open_clips(
         source if args.data else None, "val", config, count, labels=windows.labels,
-        difficulty=args.difficulty, replace=False,
+        difficulty=args.difficulty, replace=False, people=args.people,
+        backgrounds=args.backgrounds,
     )  # fmt: skip
     if not world.local:
         distributed.wait()
@@ -156,6 +165,7 @@ def parse(argv: list[str] | None, description: str) -> argparse.Namespace:
     add("--frames", type=whole(1), help="of a clip, default of the recipe; 1: single pictures")
     add("--clips", type=whole(1), default=12000, help="synthetic windows to render and train on")
     add("--difficulty", default="default", help="of the synthetic clips: easy, default, hard")
+    add_people_options(parser)
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--steps", type=whole(1), help="default of the recipe: 3000 synthetic ones")
     length.add_argument("--epochs", type=whole(1), help="the same in passes over the clips")

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from core.data.rendered.people.scenes import HOLD, clip_scene, frame_labels, stream_scene
 from core.data.rendered.people.studio import studio
 from core.data.rendered.scenes import scene_seed
-from core.data.rendered.synthetic import SIDE, STREAMS_FROM, WINDOW, Window
+from core.data.rendered.window import SIDE, STREAMS_FROM, WINDOW, Window
 from core.labels import IGNORE, LABELS, NO_GESTURE, OTHER
 from core.model import ModelConfig
 

@@ -123,6 +123,12 @@ class Painter:
         ``matrices`` (N, bones, 3, 4) of the middle of an exposure; ``changes``, alike, are those of
         its end less those of its start; ``uniforms`` are the shader's.
         """
+        with self.context:  # another painter of this process may have been drawing
+            return self._draw(mesh, matrices, changes, uniforms)
+
+    def _draw(
+        self, mesh: Mesh, matrices: np.ndarray, changes: np.ndarray, uniforms: dict[str, np.ndarray]
+    ) -> np.ndarray:
         gl = self.context
         kept, triangles = np.unique(mesh.triangles, return_inverse=True)
         columns = {name: getattr(mesh, name)[kept] for name in ATTRIBUTES}
