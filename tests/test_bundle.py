@@ -161,7 +161,7 @@ def test_staging_leaves_nothing_when_it_is_stopped(tmp_path: Path, name: str) ->
 import os, signal
 from pathlib import Path
 from core.errors import run_main
-from mobile_export import staging
+from mobile_export.bundle import staging
 
 def main():
     with staging.staging(Path({str(tmp_path / "out")!r}), "name") as folder:
