@@ -1,12 +1,22 @@
-/// A bundle that is missing, damaged or of no use here; the description is one line for a person.
-public struct BundleError: Error, CustomStringConvertible, Equatable {
+/// An error whose description is one line for a person: what is wrong, and the way out.
+public protocol OneLineError: Error, CustomStringConvertible, Equatable {}
+
+/// A bundle that is missing, damaged or of no use here.
+public struct BundleError: OneLineError {
     public let description: String
 
     public init(_ description: String) { self.description = description }
 }
 
-/// A program that fails or answers nonsense; the description is one line for a person.
-public struct ProgramError: Error, CustomStringConvertible, Equatable {
+/// A program that fails or answers nonsense.
+public struct ProgramError: OneLineError {
+    public let description: String
+
+    public init(_ description: String) { self.description = description }
+}
+
+/// A picture that cannot be one.
+public struct PictureError: OneLineError {
     public let description: String
 
     public init(_ description: String) { self.description = description }
@@ -14,6 +24,6 @@ public struct ProgramError: Error, CustomStringConvertible, Equatable {
 
 /// One line of any error: what Foundation and Core ML say may have several.
 public func oneLine(_ error: any Error) -> String {
-    let text = (error as? any CustomStringConvertible)?.description ?? error.localizedDescription
+    let text = (error as? any OneLineError)?.description ?? error.localizedDescription
     return text.split(whereSeparator: \.isNewline).joined(separator: " ")
 }

@@ -26,9 +26,6 @@ public struct Crop: Equatable, Sendable {
     public var height: Int { bottom - top }
 }
 
-/// A picture that cannot be one; the description is one line for a person.
-public struct PictureError: Error, CustomStringConvertible, Equatable { public let description: String }
-
 /// A picture in YUV 4:2:0: y has a value a pixel, u and v one for every square of two by two, rounded up.
 /// Values are BT.601 of full range, as a camera of format 420f gives them.
 ///
@@ -49,13 +46,13 @@ public struct YuvFrame {
         self.v = v
         self.crop = crop ?? Crop(left: 0, top: 0, right: width, bottom: height)
         guard width > 0, height > 0 else {
-            throw PictureError(description: "a picture of \(width) x \(height) pixels has none")
+            throw PictureError("a picture of \(width) x \(height) pixels has none")
         }
         let part = self.crop
         guard part.left >= 0, part.top >= 0, part.right <= width, part.bottom <= height else {
-            throw PictureError(description: "a crop lies outside of a picture of \(width) x \(height) pixels")
+            throw PictureError("a crop lies outside of a picture of \(width) x \(height) pixels")
         }
-        guard part.width > 0, part.height > 0 else { throw PictureError(description: "a crop has no pixel") }
+        guard part.width > 0, part.height > 0 else { throw PictureError("a crop has no pixel") }
         try check(y, width, height, "Y")
         try check(u, (width + 1) / 2, (height + 1) / 2, "U")
         try check(v, (width + 1) / 2, (height + 1) / 2, "V")
@@ -65,14 +62,14 @@ public struct YuvFrame {
         let line = (columns - 1) * plane.pixelStride + 1
         guard plane.pixelStride > 0, plane.rowStride >= line else {
             throw PictureError(
-                description: "plane \(name): rows of \(columns) values at a stride of \(plane.pixelStride) do "
+                "plane \(name): rows of \(columns) values at a stride of \(plane.pixelStride) do "
                     + "not fit into \(plane.rowStride) bytes")
         }
         // The last row of a camera's plane ends with its last value, not with its stride.
         let needed = (rows - 1) * plane.rowStride + line
         guard plane.bytes.count >= needed else {
             throw PictureError(
-                description: "plane \(name) has \(plane.bytes.count) bytes, \(width) x \(height) pixels need \(needed)")
+                "plane \(name) has \(plane.bytes.count) bytes, \(width) x \(height) pixels need \(needed)")
         }
     }
 }
