@@ -9,6 +9,7 @@
 #   FIXTURES    what FIXTURES names outside, if it does.
 # `check/swift.sh` without a command only sees to it that Swift is there.
 #
+# SWIFT_GET=no makes no root.
 # Exit status: the command's, or 4 where no Swift is to be had, with one line that says why.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd -P)
@@ -33,6 +34,7 @@ if command -v swift >/dev/null && command -v swiftc >/dev/null; then
 fi
 
 if [ ! -x "$root/usr/bin/swiftc" ]; then
+  [ "${SWIFT_GET:-yes}" = yes ] || none "check/swift.sh has not made its root yet"
   [ "$(id -u)" = 0 ] || none "not on the PATH, and making a root of Debian 13 takes root's rights"
   command -v debootstrap >/dev/null || none "debootstrap is missing: apt-get install debootstrap"
   [ ! -e "$root" ] || none "$root is there and holds no Swift: delete it or choose another SWIFT_ROOT"

@@ -28,7 +28,9 @@ struct Axis {
             shares.append(heights.map { $0 / sum })
         }
         let largest = shares.joined().max() ?? 1
-        let bits = (0..<Self.mostBits).first { Int(0.5 + largest * Double(1 << ($0 + 1))) >= 1 << 15 } ?? Self.mostBits
+        let bits =
+            (0..<Self.mostBits).first { Int(0.5 + largest * Double(1 << ($0 + 1))) >= 1 << 15 }
+            ?? Self.mostBits
         self.bits = Int32(bits)
         self.first = first
         weights = shares.map { $0.map { Int32($0 * Double(1 << bits) + 0.5) } }

@@ -42,7 +42,8 @@ public struct Benchmark<P: Program> {
     private let pause: (Int) -> Void  // nanoseconds
 
     public init(
-        _ bundle: GestureBundle, _ frames: GoldenFrames, probe: any Probe, plan: BenchmarkPlan = BenchmarkPlan(),
+        _ bundle: GestureBundle, _ frames: GoldenFrames, probe: any Probe,
+        plan: BenchmarkPlan = BenchmarkPlan(),
         clock: @escaping Clock = systemNanoseconds, pause: @escaping (Int) -> Void = sleepNanoseconds
     ) {
         self.bundle = bundle
@@ -57,7 +58,8 @@ public struct Benchmark<P: Program> {
     ///
     /// `goOn` is told the share that is done, 0 to 1, some times a second, and answers whether to go on.
     /// Throws `Stopped` when it did not, and what the program throws.
-    public func run(_ program: P, _ loading: Loading, goOn: @escaping (Double) -> Bool) throws -> [RunResult] {
+    public func run(_ program: P, _ loading: Loading, goOn: @escaping (Double) -> Bool) throws -> [RunResult]
+    {
         var calls = Calls(try Recognizer(bundle.manifest, program, clock: clock), bundle, frames)
         var telling = Telling(plan, bundle.manifest.input.frameRate, clock, goOn)
         let first = try calls.next().execute
@@ -135,7 +137,8 @@ public struct Benchmark<P: Program> {
                 held.sort()
                 points.append(
                     SustainedPoint(
-                        atSeconds: thousandths(seconds), calls: held.count, p50Ms: rounded(nearestRank(held, 50)),
+                        atSeconds: thousandths(seconds), calls: held.count,
+                        p50Ms: rounded(nearestRank(held, 50)),
                         p99Ms: rounded(nearestRank(held, 99))))
                 total += held.count
                 held.removeAll(keepingCapacity: true)

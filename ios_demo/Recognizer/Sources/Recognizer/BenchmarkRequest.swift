@@ -42,7 +42,8 @@ private func value(_ name: String, _ arguments: [String]) -> String? {
 private func number(_ name: String, _ arguments: [String], _ range: ClosedRange<Int>) throws -> Int? {
     guard let text = value(name, arguments) else { return nil }
     guard let number = Int(text), range.contains(number) else {
-        throw BundleError("\(name) \(text): give a whole number from \(range.lowerBound) to \(range.upperBound)")
+        throw BundleError(
+            "\(name) \(text): give a whole number from \(range.lowerBound) to \(range.upperBound)")
     }
     return number
 }

@@ -56,7 +56,8 @@ public struct GestureBundle: Sendable {
         return data.withUnsafeBytes { raw in
             (0..<manifest.golden.frames).map { frame in
                 (0..<labels).map { label in
-                    let bits = raw.loadUnaligned(fromByteOffset: 4 * (frame * labels + label), as: UInt32.self)
+                    let bits = raw.loadUnaligned(
+                        fromByteOffset: 4 * (frame * labels + label), as: UInt32.self)
                     return Float(bitPattern: UInt32(littleEndian: bits))
                 }
             }
@@ -91,7 +92,8 @@ public struct GestureBundle: Sendable {
         guard found == bytes else { throw damaged("\(name) has \(found) bytes, the manifest says \(bytes)") }
         let hash = digest.finish()
         guard hash == sha256 else {
-            throw damaged("\(name) has SHA-256 \(hash.prefix(12))..., the manifest says \(sha256.prefix(12))...")
+            throw damaged(
+                "\(name) has SHA-256 \(hash.prefix(12))..., the manifest says \(sha256.prefix(12))...")
         }
     }
 
@@ -103,11 +105,15 @@ public struct GestureBundle: Sendable {
         }
         guard isFolder.boolValue else { return nil }
         let root = place.standardizedFileURL.resolvingSymlinksInPath().pathComponents
-        guard let walk = FileManager.default.enumerator(at: place, includingPropertiesForKeys: [.isRegularFileKey])
+        guard
+            let walk = FileManager.default.enumerator(
+                at: place, includingPropertiesForKeys: [.isRegularFileKey])
         else { throw damaged("\(name) cannot be read") }
         var found: [([String], URL)] = []
         for case let file as URL in walk {
-            guard try file.resourceValues(forKeys: [.isRegularFileKey]).isRegularFile == true else { continue }
+            guard try file.resourceValues(forKeys: [.isRegularFileKey]).isRegularFile == true else {
+                continue
+            }
             let parts = file.standardizedFileURL.resolvingSymlinksInPath().pathComponents
             found.append((Array(parts.dropFirst(root.count)), file))
         }
@@ -130,6 +136,7 @@ public struct GestureBundle: Sendable {
     }
 
     private func damaged(_ what: String) -> BundleError {
-        BundleError("bundle \(folder.lastPathComponent): \(what); copy the whole bundle again or export again")
+        BundleError(
+            "bundle \(folder.lastPathComponent): \(what); copy the whole bundle again or export again")
     }
 }

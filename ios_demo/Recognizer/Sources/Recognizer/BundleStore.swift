@@ -28,7 +28,9 @@ public struct BundleStore: Sendable {
             let inside = try? FileManager.default.contentsOfDirectory(
                 at: folder, includingPropertiesForKeys: [.isDirectoryKey], options: .skipsHiddenFiles)
             // Hidden folders are exports under way, and other files are none of ours.
-            for bundle in inside ?? [] where isFolder(bundle) { found[bundle.lastPathComponent] = read(bundle) }
+            for bundle in inside ?? [] where isFolder(bundle) {
+                found[bundle.lastPathComponent] = read(bundle)
+            }
         }
         return found.values.sorted { $0.name < $1.name }
     }

@@ -78,7 +78,9 @@ struct JsonReader {
         _ = skip("-")
         let whole = digits()
         guard whole > 0 else { throw wrong("a value is missing") }
-        guard whole == 1 || bytes[at - whole] != UInt8(ascii: "0") else { throw wrong("a number begins with 0") }
+        guard whole == 1 || bytes[at - whole] != UInt8(ascii: "0") else {
+            throw wrong("a number begins with 0")
+        }
         if skip("."), digits() == 0 { throw wrong("a number ends with its point") }
         if skip("e") || skip("E") {
             if !skip("+") { _ = skip("-") }
@@ -103,7 +105,9 @@ struct JsonReader {
             at += 1
             switch byte {
             case UInt8(ascii: "\""):
-                guard let text = String(bytes: units, encoding: .utf8) else { throw wrong("a text is no UTF-8") }
+                guard let text = String(bytes: units, encoding: .utf8) else {
+                    throw wrong("a text is no UTF-8")
+                }
                 return text
             case UInt8(ascii: "\\"): try escape(&units)
             case 0..<0x20: throw wrong("a text has a control character")

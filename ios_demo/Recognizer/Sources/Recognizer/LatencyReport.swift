@@ -60,7 +60,8 @@ public struct Loading: Sendable {
     public var fallback: String?  // why another model than the wanted one runs
 
     public init(
-        coldMs: Double, warmMs: Double?, units: ComputeUnits, beforeBytes: Int?, thermal: Thermal, fallback: String?
+        coldMs: Double, warmMs: Double?, units: ComputeUnits, beforeBytes: Int?, thermal: Thermal,
+        fallback: String?
     ) {
         self.coldMs = coldMs
         self.warmMs = warmMs
@@ -153,7 +154,8 @@ public func latencyReport(
 }
 
 private func utc(_ date: Date) -> String {
-    date.formatted(.iso8601.year().month().day().time(includingFractionalSeconds: false).timeZone(separator: .omitted))
+    date.formatted(
+        .iso8601.year().month().day().time(includingFractionalSeconds: false).timeZone(separator: .omitted))
 }
 
 private func json(_ device: DeviceFacts) -> Json {
@@ -214,7 +216,8 @@ private func json(_ run: RunResult, _ note: String) -> Json {
         "end_to_end_ms": .list(run.endToEndMs.map { .number(rounded($0)) }),
         "memory": .object([
             "before_bytes": .orNull(run.loading.beforeBytes, Json.whole),
-            "steady_bytes": .orNull(run.steadyBytes, Json.whole), "peak_bytes": .orNull(run.peakBytes, Json.whole),
+            "steady_bytes": .orNull(run.steadyBytes, Json.whole),
+            "peak_bytes": .orNull(run.peakBytes, Json.whole),
         ]),
         "conditions": .object([
             "thermal_before": json(run.conditions.thermalBefore),
@@ -222,7 +225,8 @@ private func json(_ run: RunResult, _ note: String) -> Json {
             "power_mode": .orNull(run.conditions.powerMode, Json.text),
             "battery": .orNull(run.conditions.battery) { battery in
                 .object([
-                    "level": .orNull(battery.level, Json.number), "charging": .orNull(battery.charging, Json.truth),
+                    "level": .orNull(battery.level, Json.number),
+                    "charging": .orNull(battery.charging, Json.truth),
                 ])
             },
         ]),
@@ -235,11 +239,14 @@ private func json(_ run: RunResult, _ note: String) -> Json {
 private func json(_ stage: StageSummary) -> Json {
     .object([
         "count": .whole(stage.count), "min": .number(stage.min), "mean": .number(stage.mean),
-        "p50": .number(stage.p50), "p90": .number(stage.p90), "p99": .number(stage.p99), "std": .number(stage.std),
+        "p50": .number(stage.p50), "p90": .number(stage.p90), "p99": .number(stage.p99),
+        "std": .number(stage.std),
     ])
 }
 
-private func json(_ thermal: Thermal) -> Json { .object(["status": .text(thermal.status), "celsius": .null]) }
+private func json(_ thermal: Thermal) -> Json {
+    .object(["status": .text(thermal.status), "celsius": .null])
+}
 
 private func json(_ sustained: Sustained) -> Json {
     .object([
@@ -248,7 +255,8 @@ private func json(_ sustained: Sustained) -> Json {
         "points": .list(
             sustained.points.map { point in
                 .object([
-                    "at_s": .number(point.atSeconds), "calls": .whole(point.calls), "p50_ms": .number(point.p50Ms),
+                    "at_s": .number(point.atSeconds), "calls": .whole(point.calls),
+                    "p50_ms": .number(point.p50Ms),
                     "p99_ms": .number(point.p99Ms),
                 ])
             }),

@@ -59,7 +59,8 @@ private let every = 10  // frames from one figure to the next: a person cannot r
 extension Medians {
     init(_ stages: StageSummaries) {
         self.init(
-            preprocess: stages.preprocess.p50, execute: stages.execute.p50, postprocess: stages.postprocess.p50,
+            preprocess: stages.preprocess.p50, execute: stages.execute.p50,
+            postprocess: stages.postprocess.p50,
             endToEnd: stages.endToEnd.p50)
     }
 }

@@ -17,14 +17,17 @@ func readManifest(_ data: Data) throws -> Manifest {
     let root = Node(try Json.parse(data))
     let found = try root["schema"].whole(least: 0)
     guard found == schema else {
-        throw BundleError("a manifest of schema \(found): this app reads \(schema); export again with its version")
+        throw BundleError(
+            "a manifest of schema \(found): this app reads \(schema); export again with its version")
     }
     try root.keys(
         "schema", "name", "target", "form", "precision", "model", "labels", "artifact", "proxy", "checkpoint",
-        "input", "outputs", "state", "quantization", "lowering", "decision", "golden", "execution", "accuracy",
+        "input", "outputs", "state", "quantization", "lowering", "decision", "golden", "execution",
+        "accuracy",
         "tools")
     guard try root["form"].one("stream", "clip") == Manifest.form else {
-        throw BundleError("a bundle in clip form: a camera gives one frame at a time; export with --form stream")
+        throw BundleError(
+            "a bundle in clip form: a camera gives one frame at a time; export with --form stream")
     }
     let target = try root["target"].one("coreml", "xnnpack", "vulkan")
     guard target == Manifest.target else {
@@ -102,7 +105,8 @@ private func readShape(_ node: Node) throws -> [Int] {
 
 private func readInput(_ node: Node) throws -> InputSpec {
     try node.keys(
-        "name", "kind", "shape", "dim_order", "dtype", "axes", "colour_order", "range", "normalisation", "resize",
+        "name", "kind", "shape", "dim_order", "dtype", "axes", "colour_order", "range", "normalisation",
+        "resize",
         "frame_rate")
     guard try node["kind"].one("tensor", "image") == "image" else {
         throw BundleError("an input that is a tensor: this app gives an image; export with --target coreml")
@@ -129,7 +133,8 @@ private func readInput(_ node: Node) throws -> InputSpec {
         throw try node["shape"].fail("is not \([1, colours, size, size])")
     }
     return InputSpec(
-        name: try node["name"].text(), size: size, frameRate: try node["frame_rate"].number(least: 1e-3, most: 1e3))
+        name: try node["name"].text(), size: size,
+        frameRate: try node["frame_rate"].number(least: 1e-3, most: 1e3))
 }
 
 /// The logits come first, and every other output is the next state of exactly one input.
@@ -154,7 +159,8 @@ private func checkFlow(
     for one in state {
         guard let next = places[one.output], next.shape == one.input.shape, next.scalar == one.input.scalar
         else {
-            throw try root["state"].fail("has \(one.input.name) coming out of another shape or type than it goes in")
+            throw try root["state"].fail(
+                "has \(one.input.name) coming out of another shape or type than it goes in")
         }
     }
 }

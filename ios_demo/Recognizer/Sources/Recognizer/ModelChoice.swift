@@ -41,7 +41,9 @@ public struct ModelChoice {
             if opened.contains(where: { $0.name == wanted.bundle }) {
                 self.wanted = wanted
             } else {
-                notices.append("there is no bundle \(wanted.bundle); there are \(opened.map(\.name).joined(separator: ", "))")
+                notices.append(
+                    "there is no bundle \(wanted.bundle); there are \(opened.map(\.name).joined(separator: ", "))"
+                )
             }
         }
         for candidate in candidates {
@@ -81,7 +83,9 @@ public struct ModelChoice {
     }
 
     /// A trial that was broken off is as if it had never begun.
-    public func abandon(_ candidate: Candidate) throws { try memory.forget(sha256(candidate), candidate.units) }
+    public func abandon(_ candidate: Candidate) throws {
+        try memory.forget(sha256(candidate), candidate.units)
+    }
 
     /// The wanted model when it passed, else the fastest that did.
     ///
@@ -97,7 +101,8 @@ public struct ModelChoice {
             }
             throw BundleError("no bundle can be used here: \(reasons.joined(separator: "; "))")
         }
-        let why = "fastest of \(passed.count) that gave their golden clip here, \(milliseconds(trial)) ms a frame"
+        let why =
+            "fastest of \(passed.count) that gave their golden clip here, \(milliseconds(trial)) ms a frame"
         let fallback = wanted.map { one in
             "\(one.bundle) on \(one.units.rawValue) is not used: \(trials[one]?.reason ?? "it was not tried")"
         }

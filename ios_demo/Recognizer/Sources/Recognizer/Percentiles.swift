@@ -28,7 +28,9 @@ public struct StageSummary: Sendable, Equatable {
 
 /// The smallest value that at least `percent` % (1 to 100) of the ordered values do not exceed: the one of
 /// rank ceil(percent * count / 100), counted from 1.
-func nearestRank(_ ordered: [Double], _ percent: Int) -> Double { ordered[(percent * ordered.count + 99) / 100 - 1] }
+func nearestRank(_ ordered: [Double], _ percent: Int) -> Double {
+    ordered[(percent * ordered.count + 99) / 100 - 1]
+}
 
 /// Milliseconds as they are written: four decimals.
 func rounded(_ ms: Double) -> Double { (ms * 1e4).rounded(.toNearestOrEven) / 1e4 }

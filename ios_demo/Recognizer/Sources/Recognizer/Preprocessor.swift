@@ -66,7 +66,9 @@ public final class Preprocessor {
     }
 
     /// Turns and mirrors pixels, (3, size, size) as they lie in the source.
-    private func place(_ pixels: UnsafePointer<Int32>, _ rotation: Int, _ mirrored: Bool, _ target: BgraTarget) {
+    private func place(
+        _ pixels: UnsafePointer<Int32>, _ rotation: Int, _ mirrored: Bool, _ target: BgraTarget
+    ) {
         let begin = upright(0, 0, rotation, mirrored, target.rowStride)
         // In a picture of one pixel there is no second row or column to step to.
         let down = size > 1 ? upright(1, 0, rotation, mirrored, target.rowStride) - begin : 0

@@ -8,7 +8,9 @@ public struct RateMeter: Sendable {
 
     public mutating func add(_ seconds: Double) {
         // Another clock, or the camera was opened again: what was before says nothing.
-        if let last = times.last, seconds < last || seconds - last > Self.pause { times.removeAll(keepingCapacity: true) }
+        if let last = times.last, seconds < last || seconds - last > Self.pause {
+            times.removeAll(keepingCapacity: true)
+        }
         if times.count == Self.capacity { times.removeFirst() }
         times.append(seconds)
     }

@@ -66,7 +66,9 @@ public final class TrialMemory {
     }
 
     /// As if it had never been tried: the person left the app, which says nothing about the model.
-    public func forget(_ sha256: String, _ units: ComputeUnits) throws { try notes.put(key(sha256, units), nil) }
+    public func forget(_ sha256: String, _ units: ComputeUnits) throws {
+        try notes.put(key(sha256, units), nil)
+    }
 
     /// A model that passed is loaded to be used: until `loaded`, an end of the process counts against it.
     public func load(_ sha256: String, _ units: ComputeUnits) throws {

@@ -88,7 +88,8 @@ public struct LiveFacts: Sendable, Equatable {
     /// The camera is open exactly while this holds. Trouble of a camera that the system interrupts ends by
     /// itself, so that the session stays; one that failed is closed.
     public var wantsCamera: Bool {
-        foreground && model != nil && problem == nil && share == nil && report == nil && permission == .granted
+        foreground && model != nil && problem == nil && share == nil && report == nil
+            && permission == .granted
             && cameraExists && trouble != .failed && trouble != .lost
     }
 
@@ -98,7 +99,9 @@ public struct LiveFacts: Sendable, Equatable {
         if let share { return .benchmarking(model, share: share) }
         if let report { return .benchmarkDone(model, report) }
         if !cameraExists { return .noCamera(model) }
-        if permission != .granted { return .needsPermission(model, deniedForGood: permission == .deniedForGood) }
+        if permission != .granted {
+            return .needsPermission(model, deniedForGood: permission == .deniedForGood)
+        }
         if let trouble { return .cameraLost(model, trouble) }
         return .running(model, figures, history: history)
     }

@@ -37,7 +37,9 @@ final class StreamsProgram: Program {
 
     func read(_ value: Data, into logits: inout [Float]) throws {
         let half = manifest.outputs[0].scalar == .float16
-        guard value.count == logits.count * (half ? 2 : 4) else { throw ProgramError("logits of another size") }
+        guard value.count == logits.count * (half ? 2 : 4) else {
+            throw ProgramError("logits of another size")
+        }
         value.withUnsafeBytes { raw in
             for i in logits.indices {
                 logits[i] =
@@ -64,7 +66,8 @@ final class StreamsProgram: Program {
     private func exactly(_ count: Int) throws -> Data {
         var data = Data(capacity: count)
         while data.count < count {
-            guard let more = try FileHandle.standardInput.read(upToCount: count - data.count), !more.isEmpty else {
+            guard let more = try FileHandle.standardInput.read(upToCount: count - data.count), !more.isEmpty
+            else {
                 throw ProgramError("the program ended")
             }
             data += more

@@ -64,7 +64,9 @@ func run(_ folder: URL, report: Bool) throws {
     }
     if let event = recognizer.forget() { ended.append(event) }
     seen.taken = recognizer.taken
-    seen.events = ended.map { .init(label: $0.label, start: $0.start, end: $0.end, confidence: $0.confidence) }
+    seen.events = ended.map {
+        .init(label: $0.label, start: $0.start, end: $0.end, confidence: $0.confidence)
+    }
     try JSONEncoder().encode(seen).write(to: folder.appending(path: "seen.json"))
     if report { try measure(bundle, program, into: folder.appending(path: "report.json")) }
 }
@@ -82,7 +84,8 @@ func measure(_ bundle: GestureBundle, _ program: StreamsProgram, into file: URL)
     let device = DeviceFacts(
         model: "test", cores: 1, memoryBytes: nil, os: "Linux", osVersion: "", osBuild: "", kind: "host")
     let report = try latencyReport(
-        name: "Replay", created: Date(), device: device, manifest: bundle.manifest, frames: frames, placement: nil,
+        name: "Replay", created: Date(), device: device, manifest: bundle.manifest, frames: frames,
+        placement: nil,
         runs: runs, tools: bundle.manifest.tools)
     try report.write(to: file)
 }

@@ -14,7 +14,8 @@ struct BundleTests {
     }
 
     @Test(arguments: [
-        ("golden/logits.f32", "golden/logits.f32 has SHA-256"), ("model.mlpackage/Data/model", "model.mlpackage has"),
+        ("golden/logits.f32", "golden/logits.f32 has SHA-256"),
+        ("model.mlpackage/Data/model", "model.mlpackage has"),
         ("golden/pixels.u8", "golden/pixels.u8 has SHA-256"),
     ])
     func aChangedFileIsNamed(_ file: String, _ reason: String) throws {

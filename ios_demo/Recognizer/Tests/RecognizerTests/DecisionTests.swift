@@ -6,7 +6,9 @@ import Testing
 private let rounding = 2e-9  // the vectors have nine decimals
 private let floats = 1e-6  // the logits of the vectors have three decimals, those of a program are floats
 
-private func vectors(_ name: String) throws -> Json { try json(repository.appending(path: "tests/vectors/\(name)")) }
+private func vectors(_ name: String) throws -> Json {
+    try json(repository.appending(path: "tests/vectors/\(name)"))
+}
 
 /// Ticks and decisions against the answers that every implementation gives.
 struct DecisionTests {

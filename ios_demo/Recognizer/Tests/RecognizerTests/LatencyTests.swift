@@ -87,10 +87,12 @@ struct LatencyTests {
         plan.sustainedSeconds = 1
         plan.pacedFrames = 2
         let device = DeviceFacts(
-            model: "iPhone16,1", cores: 6, memoryBytes: 8 << 30, os: "iOS", osVersion: "17.4", osBuild: "21E219")
+            model: "iPhone16,1", cores: 6, memoryBytes: 8 << 30, os: "iOS", osVersion: "17.4",
+            osBuild: "21E219")
         let data = try latencyReport(
             name: "iPhone16,1, small", created: Date(timeIntervalSince1970: 0), device: device,
-            manifest: bundle.manifest, frames: try GoldenFrames(bundle), placement: PlacementFacts(neuralEngine: 9, gpu: 0, cpu: 1),
+            manifest: bundle.manifest, frames: try GoldenFrames(bundle),
+            placement: PlacementFacts(neuralEngine: 9, gpu: 0, cpu: 1),
             runs: try measure(plan).runs, tools: ["app": "0.1.0"])
         // The tests in Python hold this file to the schema.
         if let folder = ProcessInfo.processInfo.environment["SCRATCH"] {
@@ -101,7 +103,9 @@ struct LatencyTests {
         #expect(report["device"]["soc"] == .null)
         #expect(report["artifact"]["delegated_share"].number == 0.9)
         #expect(report["runs"].items[0]["cold_load_ms"].number == 12.3457)
-        #expect(report["runs"].items[0]["operators_note"].text?.contains("anticipated by MLComputePlan: 9 operations") == true)
+        #expect(
+            report["runs"].items[0]["operators_note"].text?.contains(
+                "anticipated by MLComputePlan: 9 operations") == true)
         let file = try ReportFolder(place.url.appending(path: "reports")).write(
             data, bundle: "small", created: Date(timeIntervalSince1970: 86_400))
         #expect(file.lastPathComponent == "small-19700102-000000.json")
@@ -122,7 +126,8 @@ struct LatencyTests {
             }
             try session.step()
             let area = 3 * side * side
-            let mean = pixels[(index * area)..<((index + 1) * area)].reduce(0) { $0 + Double($1) } / Double(area)
+            let mean =
+                pixels[(index * area)..<((index + 1) * area)].reduce(0) { $0 + Double($1) } / Double(area)
             #expect(abs(Double(session.logits[0]) - (mean / 127.5 - 1)) < 0.05)
         }
     }
@@ -131,11 +136,16 @@ struct LatencyTests {
         #expect(try BenchmarkRequest(arguments: ["app"]) == nil)
         let request = try #require(
             try BenchmarkRequest(arguments: [
-                "app", "--benchmark", "--units", "cpuOnly", "--seconds", "0", "--iterations", "7", "--bundle", "x",
+                "app", "--benchmark", "--units", "cpuOnly", "--seconds", "0", "--iterations", "7", "--bundle",
+                "x",
             ]))
         #expect(request.units == .cpuOnly && request.bundle == "x")
         #expect(request.plan.sustainedSeconds == 0 && request.plan.iterations == 7)
-        #expect(throws: BundleError.self) { try BenchmarkRequest(arguments: ["--benchmark", "--units", "ane"]) }
-        #expect(throws: BundleError.self) { try BenchmarkRequest(arguments: ["--benchmark", "--seconds", "-1"]) }
+        #expect(throws: BundleError.self) {
+            try BenchmarkRequest(arguments: ["--benchmark", "--units", "ane"])
+        }
+        #expect(throws: BundleError.self) {
+            try BenchmarkRequest(arguments: ["--benchmark", "--seconds", "-1"])
+        }
     }
 }

@@ -21,7 +21,9 @@ struct ModelChoiceTests {
         try smallBundle(in: place, name: "int8", artifact: "quarter")
     }
 
-    private func candidate(_ name: String, _ units: ComputeUnits) -> Candidate { Candidate(bundle: name, units: units) }
+    private func candidate(_ name: String, _ units: ComputeUnits) -> Candidate {
+        Candidate(bundle: name, units: units)
+    }
 
     /// Runs all trials with these answers; what was tried, in order.
     private func settle(_ choice: inout ModelChoice, _ answer: (Candidate) -> Trial) throws -> [Candidate] {
@@ -68,7 +70,9 @@ struct ModelChoiceTests {
     @Test func whatDoesNotComputeTheSameGivesWay() throws {
         let wanted = candidate("int8", .cpuAndNeuralEngine)
         var choice = try ModelChoice(store.list(), memory, wanted: wanted, again: false)
-        _ = try settle(&choice) { $0 == wanted ? Trial(failed: "it is off") : Trial(medianMs: 5, deviation: 0) }
+        _ = try settle(&choice) {
+            $0 == wanted ? Trial(failed: "it is off") : Trial(medianMs: 5, deviation: 0)
+        }
         let chosen = try choice.result()
         #expect(chosen.candidate == candidate("fp16", .cpuAndNeuralEngine))
         #expect(chosen.fallback == "int8 on cpuAndNeuralEngine is not used: it is off")
@@ -85,7 +89,10 @@ struct ModelChoiceTests {
         var next = try ModelChoice(store.list(), memory, wanted: nil, again: false)
         let tried = try settle(&next) { _ in Trial(medianMs: 5, deviation: 0) }
         #expect(!tried.contains(first))
-        #expect(try next.result().notices == ["fp16 on cpuAndNeuralEngine is not used: the app ended while it was tried"])
+        #expect(
+            try next.result().notices == [
+                "fp16 on cpuAndNeuralEngine is not used: the app ended while it was tried"
+            ])
     }
 
     @Test func aLoadThatKilledTheProcessCountsAgainstTheModel() throws {
@@ -101,7 +108,9 @@ struct ModelChoiceTests {
         try memory.load(next.bundle.manifest.artifact.sha256, next.candidate.units)
         try memory.loaded()
         try memory.settle()
-        #expect(try ModelChoice(store.list(), memory, wanted: nil, again: false).result().candidate == next.candidate)
+        #expect(
+            try ModelChoice(store.list(), memory, wanted: nil, again: false).result().candidate
+                == next.candidate)
     }
 
     @Test func aTrialThatWasBrokenOffIsAsIfItHadNotBegun() throws {
@@ -119,7 +128,9 @@ struct ModelChoiceTests {
             _ = try choice.result()
             Issue.record("there is none")
         } catch {
-            #expect(oneLine(error).hasPrefix("no bundle can be used here: fp16 on cpuAndNeuralEngine: it is off; "))
+            #expect(
+                oneLine(error).hasPrefix(
+                    "no bundle can be used here: fp16 on cpuAndNeuralEngine: it is off; "))
         }
         let empty = TemporaryFolder()
         #expect(throws: BundleError.self) {

@@ -19,7 +19,9 @@ private struct Cases {
 
     init() throws {
         let folder = repository.appending(path: "android_demo/recognizer/src/test/resources")
-        cases = try JSONDecoder().decode(File.self, from: Data(contentsOf: folder.appending(path: "pictures.json"))).cases
+        cases = try JSONDecoder().decode(
+            File.self, from: Data(contentsOf: folder.appending(path: "pictures.json"))
+        ).cases
         data = try unzipped(folder.appending(path: "pictures.bin.gz"))
     }
 }
@@ -47,7 +49,8 @@ private func pixels(_ frame: YuvFrame, size: Int, rotation: Int, mirrored: Bool)
         try Preprocessor(size: size).process(frame, rotation: rotation, mirrored: mirrored, into: target)
     }
     for row in 0..<size {
-        #expect(bytes[(row * stride + 4 * size)..<((row + 1) * stride)].allSatisfy { $0 == 77 })  // nothing beside it
+        // Nothing beside it.
+        #expect(bytes[(row * stride + 4 * size)..<((row + 1) * stride)].allSatisfy { $0 == 77 })
         for column in 0..<size { #expect(bytes[row * stride + 4 * column + 3] == 255) }
     }
     return [2, 1, 0].flatMap { colour in
@@ -64,7 +67,8 @@ struct PreprocessorTests {
         for one in held.cases {
             let crop = one.crop.map { Crop(left: $0[0], top: $0[1], right: $0[2], bottom: $0[3]) }
             for layout in Layout.allCases {
-                let source = Picture(held.data, at: one.picture, width: one.width, height: one.height, layout: layout)
+                let source = Picture(
+                    held.data, at: one.picture, width: one.width, height: one.height, layout: layout)
                 let made = try source.frame(crop) {
                     try pixels($0, size: one.size, rotation: one.rotation, mirrored: one.mirrored)
                 }
@@ -134,15 +138,19 @@ struct PreprocessorTests {
                 }
                 #expect(throws: PictureError.self) { try BgraTarget(bytes: raw, size: 17, rowStride: 64) }
             }
-            let small = Plane(bytes: UnsafeRawBufferPointer(rebasing: frame.y.bytes[..<10]), rowStride: 4, pixelStride: 1)
+            let small = Plane(
+                bytes: UnsafeRawBufferPointer(rebasing: frame.y.bytes[..<10]), rowStride: 4, pixelStride: 1)
             #expect(throws: PictureError("plane Y has 10 bytes, 4 x 4 pixels need 16")) {
                 try YuvFrame(width: 4, height: 4, y: small, u: frame.u, v: frame.v)
             }
             let narrow = Plane(bytes: frame.y.bytes, rowStride: 31, pixelStride: 1)
-            for crop in [nil, Crop(left: 0, top: 0, right: 33, bottom: 32), Crop(left: 5, top: 5, right: 5, bottom: 6)] {
+            for crop in [
+                nil, Crop(left: 0, top: 0, right: 33, bottom: 32), Crop(left: 5, top: 5, right: 5, bottom: 6),
+            ] {
                 #expect(throws: PictureError.self) {
                     try YuvFrame(
-                        width: 32, height: 32, y: crop == nil ? narrow : frame.y, u: frame.u, v: frame.v, crop: crop)
+                        width: 32, height: 32, y: crop == nil ? narrow : frame.y, u: frame.u, v: frame.v,
+                        crop: crop)
                 }
             }
         }

@@ -131,27 +131,29 @@ struct RecognizerTests {
     }
 
     #if os(Linux)
-    @Test func aHundredThousandFramesDoNotGrow() throws {
-        let recognizer = try Recognizer(bundle.manifest, CountingProgram())
-        var recorder = LatencyRecorder(capacity: 200)
-        let pictures = [grey(255), grey(0)]
-        var events = 0
-        func run(_ range: Range<Int>) throws {
-            for i in range {
-                let moment = try pictures[i / 20 % 2].frame { try recognizer.offer($0, at: Double(i) / 10, rotation: 0) }
-                recorder.add(try #require(moment).times)
-                if moment?.ended != nil { events += 1 }
+        @Test func aHundredThousandFramesDoNotGrow() throws {
+            let recognizer = try Recognizer(bundle.manifest, CountingProgram())
+            var recorder = LatencyRecorder(capacity: 200)
+            let pictures = [grey(255), grey(0)]
+            var events = 0
+            func run(_ range: Range<Int>) throws {
+                for i in range {
+                    let moment = try pictures[i / 20 % 2].frame {
+                        try recognizer.offer($0, at: Double(i) / 10, rotation: 0)
+                    }
+                    recorder.add(try #require(moment).times)
+                    if moment?.ended != nil { events += 1 }
+                }
             }
+            try run(0..<5_000)
+            let before = try residentBytes()
+            try run(5_000..<(5_000 + frames))
+            let grown = try residentBytes() - before
+            print("\(frames) frames through a recognizer: \(grown) bytes more, \(events) events")
+            #expect(events > 1000)
+            #expect(recorder.count == 200)
+            #expect(grown < growth)
         }
-        try run(0..<5_000)
-        let before = try residentBytes()
-        try run(5_000..<(5_000 + frames))
-        let grown = try residentBytes() - before
-        print("\(frames) frames through a recognizer: \(grown) bytes more, \(events) events")
-        #expect(events > 1000)
-        #expect(recorder.count == 200)
-        #expect(grown < growth)
-    }
     #endif
 }
 

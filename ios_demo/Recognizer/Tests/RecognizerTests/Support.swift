@@ -4,7 +4,8 @@ import Testing
 @testable import Recognizer
 
 /// The repository's root, of which vectors and schemas are read.
-let repository = URL(filePath: ProcessInfo.processInfo.environment["REPOSITORY"] ?? fromHere("../../../..").path)
+let repository = URL(
+    filePath: ProcessInfo.processInfo.environment["REPOSITORY"] ?? fromHere("../../../..").path)
 
 func fromHere(_ path: String) -> URL {
     URL(filePath: #filePath).deletingLastPathComponent().appending(path: path).standardizedFileURL
@@ -64,7 +65,9 @@ final class CountingProgram: Program {
     private var bytes = [UInt8](repeating: 0, count: side * (4 * side + 12))
 
     func picture(_ fill: (BgraTarget) throws -> Void) throws {
-        try bytes.withUnsafeMutableBytes { try fill(BgraTarget(bytes: $0, size: side, rowStride: 4 * side + 12)) }
+        try bytes.withUnsafeMutableBytes {
+            try fill(BgraTarget(bytes: $0, size: side, rowStride: 4 * side + 12))
+        }
     }
 
     func zeros(_ tensor: TensorSpec) throws -> [Float] { [Float](repeating: 0, count: tensor.size) }
@@ -75,7 +78,9 @@ final class CountingProgram: Program {
         var sum: Float = 0
         for row in 0..<side {
             for column in 0..<side {
-                for colour in 0..<3 { sum += Float(bytes[row * (4 * side + 12) + 4 * column + colour]) / 127.5 - 1 }
+                for colour in 0..<3 {
+                    sum += Float(bytes[row * (4 * side + 12) + 4 * column + colour]) / 127.5 - 1
+                }
             }
         }
         let mean = sum / Float(3 * side * side)
@@ -84,13 +89,16 @@ final class CountingProgram: Program {
         return ["logits": logits, "b_out": [Float](repeating: mean, count: kept.count), "a_out": [count + 1]]
     }
 
-    func read(_ value: [Float], into logits: inout [Float]) throws { for i in logits.indices { logits[i] = value[i] } }
+    func read(_ value: [Float], into logits: inout [Float]) throws {
+        for i in logits.indices { logits[i] = value[i] }
+    }
 }
 
 /// A small bundle for `CountingProgram` with a golden clip that it answers rightly, in a folder of `place`.
 @discardableResult
 func smallBundle(
-    in place: TemporaryFolder, name: String = "small", artifact: String = "a program", change: [String: Json] = [:]
+    in place: TemporaryFolder, name: String = "small", artifact: String = "a program",
+    change: [String: Json] = [:]
 ) throws -> URL {
     let pixels = (0..<(goldenFrames * 3 * side * side)).map { UInt8($0 * 37 % 251) }
     var logits = Data()
@@ -231,7 +239,8 @@ final class Picture {
         try memory.withUnsafeBytes { raw in
             let planes = places.map { place in
                 Plane(
-                    bytes: UnsafeRawBufferPointer(rebasing: raw[place.from..<place.to]), rowStride: place.stride,
+                    bytes: UnsafeRawBufferPointer(rebasing: raw[place.from..<place.to]),
+                    rowStride: place.stride,
                     pixelStride: place.step)
             }
             return try body(
