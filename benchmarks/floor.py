@@ -22,8 +22,8 @@ from core.errors import run_main
 from core.model import VideoClassifier
 from core.options import Parser, check_folder
 from core.temporal import Action, Shape, State
-from mobile_export.fold import folded
-from mobile_export.fused import FusedAction
+from mobile_export.graph.fold import folded
+from mobile_export.graph.fused import FusedAction
 from mobile_export.targets import xnnpack
 
 SIZE, FRAMES = 224, 8

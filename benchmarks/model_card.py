@@ -17,7 +17,7 @@ from pathlib import Path
 import matplotlib
 
 from core import checkpoint
-from core.train import parse
+from core.training.loop import parse
 
 matplotlib.use("Agg")
 DOCS = Path(__file__).parent.parent / "docs"

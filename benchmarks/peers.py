@@ -41,7 +41,7 @@ HERE = Path(__file__).parent
 # What an artifact is made by: with any of it changed, --work holds another one.
 SOURCES = (
     "core/model.py", "core/temporal.py", "core/backbones/*.py", "core/weights/*",
-    "mobile_export/f*.py", "mobile_export/graph.py", "mobile_export/q*.py",
+    "mobile_export/graph/*.py", "mobile_export/quantization/*.py", "core/files.py",
     "mobile_export/targets/*.py", "tests/naive.py", "benchmarks/peers_limits.py",
     "benchmarks/peers_models.py", "benchmarks/peers_onnx.py", "benchmarks/peers_prepare.py",
 )  # fmt: skip

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
 from core.model import VideoClassifier
-from mobile_export import graph
+from mobile_export.graph import forms
 from mobile_export.targets.delegation import lower_whole
 
 # Enough arithmetic a value that neither memory nor the ends, where int8 meets floats, count.
@@ -43,7 +43,7 @@ def count(model: VideoClassifier, form: str, precision: str) -> dict[str, int]:
     inputs = peers_models.inputs_of(model, form)
     try:
         with torch.inference_mode():
-            graph.graph_of(model, form)(*inputs)
+            forms.graph_of(model, form)(*inputs)
     finally:
         for hook in hooks:
             hook.remove()

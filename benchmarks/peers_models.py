@@ -65,7 +65,7 @@ def use_formulas(model: VideoClassifier) -> VideoClassifier:
 
 
 def inputs_of(model: VideoClassifier, form: str) -> list[Tensor]:
-    """Zeros as the inputs of ``graph.graph_of``: frame and state, or the clip."""
+    """Zeros as the inputs of ``forms.graph_of``: frame and state, or the clip."""
     config = model.config
     if form == "clip":
         return [torch.zeros(config.frames, 3, config.size, config.size)]

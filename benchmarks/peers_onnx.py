@@ -75,10 +75,10 @@ def export(model: object, form: str, inputs: list, path: Path) -> None:
     """Write the graph of a folded ``VideoClassifier`` as ONNX; ``inputs`` are examples."""
     import torch  # not at the top: the worker that times a session has no need of it
 
-    from mobile_export import graph
+    from mobile_export.graph import forms
 
     program = torch.onnx.export(
-        graph.graph_of(model, form),
+        forms.graph_of(model, form),
         tuple(inputs),
         dynamo=True,
         verbose=False,

@@ -15,7 +15,7 @@ from peers_contenders import NATIVE
 from core import checkpoint
 from core.checkpoint import Checkpoint
 from core.errors import run_main
-from mobile_export.fold import folded
+from mobile_export.graph.fold import folded
 
 
 def prepared(name: str, form: str, precision: str, runtime: str, out: Path, size: tuple) -> dict:
@@ -60,12 +60,12 @@ def _onnx(model: object, form: str, precision: str, out: Path) -> dict:
     """The faster of the graph as it was trained and the one that ExecuTorch gets."""
     import peers_onnx  # here: the other contenders do without ONNX Runtime
 
-    from mobile_export import graph
+    from mobile_export.graph import forms
 
     sources, bytes_of_state = {}, {}
     variants = {"trained": folded(model)}
     if model.config.temporal == "action":  # the one that differs
-        variants["fused"] = graph.deployed(model, "xnnpack")
+        variants["fused"] = forms.deployed(model, "xnnpack")
     for name, variant in variants.items():
         inputs = peers_models.inputs_of(variant, form)
         sources[name] = out / f"{name}.onnx"

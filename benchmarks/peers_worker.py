@@ -37,8 +37,8 @@ def torch_call(runtime: str, form: str, file: Path, threads: int) -> Callable[[]
     import torch
 
     from core import checkpoint
-    from mobile_export import graph
-    from mobile_export.fold import folded
+    from mobile_export.graph import forms
+    from mobile_export.graph.fold import folded
 
     torch.set_num_threads(threads)
 
@@ -47,7 +47,7 @@ def torch_call(runtime: str, form: str, file: Path, threads: int) -> Callable[[]
         if runtime == "naive":
             peers_models.use_formulas(model)
         model = folded(model).to(memory_format=torch.channels_last)
-        run = graph.graph_of(model, form)
+        run = forms.graph_of(model, form)
         if runtime == "compile":
             run = torch.compile(run, dynamic=False)
         frame, *state = (

@@ -21,12 +21,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core import checkpoint
-from core.cam import ROWS
 from core.errors import run_main
+from core.evaluation.cam import ROWS
 from core.files import write_figure, write_json
 from core.model import VideoClassifier
 from core.options import Parser, check_file, check_folder, whole
-from mobile_export.accuracy import Z95
+from mobile_export.verify.accuracy import Z95
 
 TRUNK = "trunk.safetensors"
 GROUPS = ("bidirectional", "causal", "locations")

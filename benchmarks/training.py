@@ -23,15 +23,15 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 from training_published import use_published
 
-from core.data.scenes import IGNORE
 from core.errors import run_main
 from core.files import write_json
+from core.labels import IGNORE
 from core.model import LEAST_SIZE, SHIFTS, ModelConfig, VideoClassifier
 from core.options import Parser, check_file, whole
-from core.recipes import RECIPES, make_optimizer
-from core.strided import replace_strided_depthwise
-from core.supervision import Trainee
-from core.trainer import PRECISIONS, Run, train_step
+from core.training.recipes import RECIPES, make_optimizer
+from core.training.strided import replace_strided_depthwise
+from core.training.supervision import Trainee
+from core.training.trainer import PRECISIONS, Run, train_step
 
 BACKBONES = ("mobilenet_v2", "resnet50")
 RECIPE = replace(RECIPES["jester"], lr=1e-4)  # noise teaches nothing: a small rate stays finite
@@ -41,7 +41,7 @@ FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_
 
 
 class Noise(Dataset):
-    """Clips of noise in memory, as ``core.batches`` gives clips: the loader costs nearly nothing.
+    """Clips of noise in memory, as ``training.batches`` has them: the loader costs next to nothing.
 
     What reading costs, ``python -m core.data`` measures.
     """

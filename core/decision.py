@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.data.gestures import NO_GESTURE, OTHER
+from core.labels import NO_GESTURE, OTHER
 
 NONE_LABELS = (NO_GESTURE, OTHER)  # of any model that has them
 # What every bundle is given. Chosen on an hour of validation streams: docs/live.md.

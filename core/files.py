@@ -55,3 +55,10 @@ def write_figure(option: str, path: Path, figure: "Figure", dpi: int) -> None:
     content = io.BytesIO()
     figure.savefig(content, dpi=dpi, format="png")
     write_whole(option, path, content.getvalue())
+
+
+def write_bytes(path: Path, content: bytes) -> Path:
+    """Write under a temporary name and rename, so that a stopped run leaves no half artifact."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, content)
+    return path

@@ -16,10 +16,10 @@ from core.errors import BAD_INPUT, GATE_FAILED, BadInput, one_line, run_main
 from core.files import write_json
 from core.options import Parser, add_data_options, positive, whole
 from mobile_export import combinations
+from mobile_export.bundle.demo_app import bundles_folder, put
 from mobile_export.console import Steps, check_json_path, points
 from mobile_export.errors import LoweringError
-from mobile_export.into import bundles_folder, put
-from mobile_export.verify import MAX_DROP
+from mobile_export.verify.check import MAX_DROP
 
 EXAMPLES = """
 examples:
@@ -129,11 +129,11 @@ def main(argv: list[str] | None = None) -> int:
     # Heavy imports come after everything that can be refused without them.
     from core.checkpoint import bundled_path, load
     from core.data.source import given_source
-    from mobile_export.bundle import bundle_name
-    from mobile_export.request import Request
-    from mobile_export.staging import check_names
+    from mobile_export.bundle.manifest import bundle_name
+    from mobile_export.bundle.staging import check_names
+    from mobile_export.exporter import Request
 
-    export = importlib.import_module("mobile_export.export")
+    export = importlib.import_module("mobile_export.exporter")
     checkpoint = load(args.checkpoint or bundled_path())
     if args.form == "stream" and checkpoint.config.why_no_stream:
         raise BadInput(f"{checkpoint.config.why_no_stream}, or use --form clip")

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from core.data.camera import render
-from core.data.scenes import stream_scene
+from core.data.rendered.capsules.camera import render
+from core.data.rendered.scenes import stream_scene
 from core.data.transforms import resize_crop
 
 ROOT = Path(__file__).parents[1]

@@ -3,7 +3,7 @@
 import pytest
 
 from mobile_export import __main__ as export_cli
-from mobile_export.bundle import Bundle, load
+from mobile_export.bundle.reader import Bundle, load
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import numpy as np
 from clips import levels
 from PIL import Image
 
-from core.data.gestures import LABELS
+from core.labels import LABELS
 
 TEMPLATES = {"Putting something on something": "0", "Dropping something": "1"}
 

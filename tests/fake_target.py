@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from core import checkpoint
 from core.errors import BadInput
 from core.model import VideoClassifier
-from mobile_export.graph import deployed, graph_of
+from mobile_export.graph.forms import deployed, graph_of
 from mobile_export.targets import Lowered, LoweringError
 
 Change = Callable[[list[torch.Tensor]], list[torch.Tensor]]

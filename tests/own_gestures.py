@@ -6,19 +6,11 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from core.data.camera import render
-from core.data.gestures import (
-    FIST,
-    HORNS,
-    NO_GESTURE,
-    POINT,
-    TWO,
-    Segment,
-    pose,
-    rest_pose,
-)
-from core.data.scenes import make_scene, scene_seed
+from core.data.rendered.capsules.camera import render
+from core.data.rendered.gestures import FIST, HORNS, POINT, TWO, Segment, pose, rest_pose
+from core.data.rendered.scenes import make_scene, scene_seed
 from core.data.video import write_clip
+from core.labels import NO_GESTURE
 
 FPS = 30
 VARIATION = 1.0

@@ -13,9 +13,10 @@ import torch
 from PIL import Image
 
 from core.model import ModelConfig
-from mobile_export.bundle import DECISION, Bundle
-from mobile_export.live.serve import listen, running
-from mobile_export.live.server_stream import Desk
+from mobile_export.bundle.manifest import DECISION
+from mobile_export.bundle.reader import Bundle
+from mobile_export.live.server.serve import listen, running
+from mobile_export.live.server.stream import Desk
 
 LABELS = ["Red", "Green", "No gesture"]  # the brightest colour of a picture wins
 CONFIG = ModelConfig(width=0.25, size=32, num_classes=len(LABELS))

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from core.data import synthetic
+from core.data.rendered import synthetic
 
 TINY = [
     "--width", "0.25", "--size", "32", "--frames", "4", "--clips", "27", "--steps", "4",

@@ -15,12 +15,16 @@ from test_native import EMULATOR
 from core.checkpoint import Checkpoint, bundled_path, load
 from core.data.transforms import normalise
 from core.errors import BadInput
-from mobile_export import arm64, graph, learned, quantize, verify
-from mobile_export.accuracy import Comparison, compare, eager_logits
-from mobile_export.feed import run_form
+from mobile_export.bundle.runner import open_runner
+from mobile_export.clips import held_out
+from mobile_export.graph import forms
+from mobile_export.quantization import coreml, executorch, learned, pt2e
 from mobile_export.runtime import Runner
 from mobile_export.runtime.executorch import open_pte
-from mobile_export.targets import coreml_int8, xnnpack
+from mobile_export.runtime.inference import run_form
+from mobile_export.targets import xnnpack
+from mobile_export.verify import arm64
+from mobile_export.verify.accuracy import Comparison, compare, eager_logits
 
 CLIPS = 324  # twelve a class
 BATCH = 12  # side by side: the prepared graph takes any number
@@ -39,7 +43,7 @@ def material() -> tuple[Checkpoint, torch.Tensor, torch.Tensor, torch.Tensor]:
     """The bundled checkpoint, its logits on clips, the clips and their labels."""
     checkpoint = load(bundled_path())
     config = checkpoint.config
-    data = verify.held_out(None, config, checkpoint.labels, CLIPS, "hard")
+    data = held_out(None, config, checkpoint.labels, CLIPS, "hard")
     pixels, truth = zip(*(data[i] for i in range(CLIPS)), strict=True)
     clips = normalise(torch.stack(pixels), config.mean, config.std)
     fast = copy.deepcopy(checkpoint.model).to(memory_format=torch.channels_last)
@@ -59,7 +63,7 @@ def passes(found: Comparison) -> bool:
 
 def test_the_bundled_program_keeps_the_answers(default_bundle):
     assert default_bundle.manifest["quantization"]["training_steps"] > 0
-    found = executed(verify.open_runner(default_bundle), default_bundle.state_shapes)
+    found = executed(open_runner(default_bundle), default_bundle.state_shapes)
     assert passes(found), found
 
 
@@ -69,7 +73,7 @@ def test_the_bundled_program_keeps_the_answers(default_bundle):
 )
 def test_arm_kernels_decide_alike(default_bundle):
     checkpoint, *_ = material()
-    data = verify.held_out(None, checkpoint.config, checkpoint.labels, ARM_CLIPS, "hard")
+    data = held_out(None, checkpoint.config, checkpoint.labels, ARM_CLIPS, "hard")
     try:
         reports = arm64.check_cores(default_bundle, data)
     except BadInput as error:
@@ -87,8 +91,8 @@ def test_arm_kernels_decide_alike(default_bundle):
 def test_the_bundled_core_ml_recipe_keeps_the_answers():
     """The graph that is converted, in floats of torch."""
     _, expected, clips, truth = material()
-    model, prepared, state = learned_state(coreml_int8.SCHEME, BATCH)
-    quantize.load_learned(prepared, state)
+    model, prepared, state = learned_state(coreml.SCHEME, BATCH)
+    pt2e.load_learned(prepared, state)
     got = []
     with torch.no_grad():
         for group in clips.split(BATCH):
@@ -101,13 +105,13 @@ def test_the_bundled_core_ml_recipe_keeps_the_answers():
     assert passes(found), found
 
 
-def learned_state(scheme: quantize.Scheme, batch: int) -> tuple:
+def learned_state(scheme: pt2e.Scheme, batch: int) -> tuple:
     """The deployed model, its prepared stream graph and what was learned for it."""
     checkpoint, *_ = material()
-    model = graph.deployed(checkpoint.model, scheme.target)
+    model = forms.deployed(checkpoint.model, scheme.target)
     path = learned.bundled(checkpoint.sha256, learned.FAMILY[scheme.target])
     assert path, "nothing was learned for the bundled checkpoint"
-    prepared = quantize.prepare(model, "stream", scheme, batch)
+    prepared = pt2e.prepare(model, "stream", scheme, batch)
     return model, prepared, learned.load(path, prepared)
 
 
@@ -130,7 +134,7 @@ def narrow_ranges(state: dict[str, torch.Tensor]) -> None:
 @pytest.mark.parametrize("change", [coarse_weights, narrow_ranges])
 def test_a_broken_recipe_fails(change, tmp_path):
     checkpoint, *_ = material()
-    model, _, state = learned_state(xnnpack.SCHEME, 1)
+    model, _, state = learned_state(executorch.XNNPACK, 1)
     change(state)
     lowered = xnnpack.lower(
         checkpoint.model,
@@ -141,6 +145,6 @@ def test_a_broken_recipe_fails(change, tmp_path):
         labels=checkpoint.labels,
         learned=lambda _: state,
     )
-    runner = open_pte(lowered.artifact, graph.input_ports(model, "stream", "xnnpack"))
+    runner = open_pte(lowered.artifact, forms.input_ports(model, "stream", "xnnpack"))
     found = executed(runner, [[1, *shape] for shape in model.state_shapes().values()])
     assert not passes(found), found

@@ -17,14 +17,14 @@ import numpy as np
 import pytest
 import torch
 
-from core.data.camera import render
-from core.data.scenes import stream_scene
+from core.data.rendered.capsules.camera import render
+from core.data.rendered.scenes import stream_scene
 from core.errors import BadInput
-from mobile_export.bundle import Bundle, validate
+from mobile_export.bundle.reader import Bundle, validate
+from mobile_export.bundle.runner import open_runner
 from mobile_export.latency import document
 from mobile_export.live.recognizer import Recognizer
 from mobile_export.runtime.native import build
-from mobile_export.verify import open_runner
 
 DEMO = Path(__file__).parents[1] / "android_demo"
 RESOURCES = DEMO / "recognizer" / "src" / "test" / "resources"

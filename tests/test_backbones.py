@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from core.backbones.bn_inception import AveragePool, HalvingPool
 from core.model import BACKBONES, ModelConfig, VideoClassifier
 from core.shift import pure_taps
-from core.supervision import Trainee
 from core.temporal import TEMPORAL
+from core.training.supervision import Trainee
 
 # float32 through all layers, the formulas summing in another order.
 FORMULA_TOLERANCE = 1e-4

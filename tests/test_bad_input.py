@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 from core import checkpoint
 from core.errors import BadInput
 from mobile_export import __main__ as export_cli
-from mobile_export import verify
 from mobile_export.console import check_json_path
+from mobile_export.verify import __main__ as verify
 
 ROOT = Path(__file__).parents[1]
 LONG = "x" * 300  # no file system takes such a name

@@ -16,23 +16,25 @@ from helpers import make_model
 
 from core.checkpoint import load as load_checkpoint
 from core.errors import BadInput
-from mobile_export import bundle, combinations, staging
-from mobile_export.graph import deployed, example_inputs, graph_of
-from mobile_export.proxy import GRAPH, open_proxy, save_proxy
+from mobile_export import combinations
+from mobile_export.bundle import golden, reader, staging
+from mobile_export.bundle.manifest import make_manifest, write_manifest
+from mobile_export.graph.forms import deployed, example_inputs, graph_of
+from mobile_export.runtime.proxy import GRAPH, open_proxy, save_proxy
 from mobile_export.targets import Lowered, LoweringError
 
 ROOT = Path(__file__).parents[1]
 PARITY = 1e-5  # the proxy runs the same float operators in the same order
 
 
-def make_bundle(folder: Path, form: str = "stream") -> bundle.Bundle:
+def make_bundle(folder: Path, form: str = "stream") -> reader.Bundle:
     """A valid bundle around an artifact of eight bytes."""
     checkpoint = load_checkpoint(make_checkpoint(folder.parent))
     folder.mkdir()
     (folder / "model.pte").write_bytes(b"artifact")
     graph = graph_of(deployed(checkpoint.model, "xnnpack"), form)
     lowered = Lowered(folder / "model.pte", graph, {"calls": 1})
-    manifest = bundle.make_manifest(checkpoint, lowered, ("xnnpack", form, "fp32"))
+    manifest = make_manifest(checkpoint, lowered, ("xnnpack", form, "fp32"))
     arrays = {
         "inputs": np.random.default_rng(0).random((2, 64, 64, 3), dtype=np.float32),
         "pixels": np.zeros((2, 3, 64, 64), np.uint8),
@@ -43,7 +45,7 @@ def make_bundle(folder: Path, form: str = "stream") -> bundle.Bundle:
         "computed_by": "nobody",
         "tolerance": 1e-4,
         "measured_deviation": 0.0,
-        "files": bundle.write_golden(folder, arrays),
+        "files": golden.write_golden(folder, arrays),
     }
     manifest["execution"] = {"runner": "nobody", "proxy": False}
     manifest["accuracy"] = {
@@ -51,23 +53,23 @@ def make_bundle(folder: Path, form: str = "stream") -> bundle.Bundle:
         "drop": 0.0, "drop_interval": [-1.0, 1.0], "only_checkpoint_right": 0,
         "only_artifact_right": 0, "agreement": 100.0, "deviation": 0.0, "max_drop": 2.0,
     }  # fmt: skip
-    return bundle.write_manifest(folder, manifest)
+    return write_manifest(folder, manifest)
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> bundle.Bundle:
+def made(tmp_path: Path) -> reader.Bundle:
     return make_bundle(tmp_path / "made")
 
 
-def test_written_bundle_is_read_back(made: bundle.Bundle) -> None:
-    again = bundle.load(made.path)
+def test_written_bundle_is_read_back(made: reader.Bundle) -> None:
+    again = reader.load(made.path)
     assert again.manifest == made.manifest
     assert again.config == load_checkpoint(made.path.parent / "tiny.safetensors").config
     np.testing.assert_array_equal(again.golden("logits"), np.arange(10).reshape(2, 5))
     assert again.golden("pixels").dtype == np.uint8
 
 
-def test_manifest_says_how_to_feed_the_artifact(made: bundle.Bundle) -> None:
+def test_manifest_says_how_to_feed_the_artifact(made: reader.Bundle) -> None:
     manifest = made.manifest
     assert manifest["input"]["shape"] == [1, 3, 64, 64]
     assert manifest["input"]["dim_order"] == [0, 2, 3, 1]
@@ -92,7 +94,7 @@ def test_clip_form_has_no_state(tmp_path: Path) -> None:
     assert manifest["input"]["shape"] == [6, 3, 64, 64]
 
 
-def test_golden_files_are_raw_little_endian(made: bundle.Bundle) -> None:
+def test_golden_files_are_raw_little_endian(made: reader.Bundle) -> None:
     entry = made.manifest["golden"]["files"]["inputs"]
     raw = (made.path / entry["file"]).read_bytes()
     assert entry["bytes_a_frame"] == 3 * 64 * 64 * 4
@@ -103,7 +105,7 @@ def test_golden_files_are_raw_little_endian(made: bundle.Bundle) -> None:
 
 def test_schema_under_docs_is_the_packaged_one() -> None:
     root = Path(__file__).parents[1]
-    packaged = root / "mobile_export" / "manifest.schema.json"
+    packaged = root / "mobile_export" / "bundle" / "manifest.schema.json"
     assert (root / "docs" / "manifest.schema.json").read_text() == packaged.read_text()
 
 
@@ -121,7 +123,7 @@ def test_schema_under_docs_is_the_packaged_one() -> None:
     ],
 )
 def test_manifest_off_the_schema_is_refused(
-    made: bundle.Bundle, path: tuple[str, ...], value: object, named: str
+    made: reader.Bundle, path: tuple[str, ...], value: object, named: str
 ) -> None:
     manifest = copy.deepcopy(made.manifest)
     part = manifest
@@ -130,18 +132,18 @@ def test_manifest_off_the_schema_is_refused(
     part[path[-1]] = value
     (made.path / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(BadInput, match=named) as error:
-        bundle.load(made.path)
+        reader.load(made.path)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("file", ["model.pte", "golden/logits.f32"])
-def test_changed_or_missing_file_is_named(made: bundle.Bundle, file: str) -> None:
+def test_changed_or_missing_file_is_named(made: reader.Bundle, file: str) -> None:
     (made.path / file).write_bytes(b"tampered")
     with pytest.raises(BadInput, match=rf"{file} has SHA-256 .* manifest says"):
-        bundle.load(made.path)
+        reader.load(made.path)
     (made.path / file).unlink()
     with pytest.raises(BadInput, match=f"{file}.* does not exist"):
-        bundle.load(made.path)
+        reader.load(made.path)
 
 
 def test_staging_leaves_nothing_after_an_error(tmp_path: Path) -> None:

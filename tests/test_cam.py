@@ -9,9 +9,9 @@ from helpers import make_model, random_clip
 from PIL import Image
 
 from core import checkpoint
-from core.cam import class_maps, main, shown
-from core.data.gestures import LABELS
 from core.data.video import write_clip
+from core.evaluation.cam import class_maps, main, shown
+from core.labels import LABELS
 
 ROUNDING = 1e-4  # float32 sums over the map in another order, relative
 

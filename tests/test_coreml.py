@@ -12,12 +12,12 @@ from helpers import make_model
 
 from core.errors import BadInput
 from core.temporal import TEMPORAL
-from mobile_export.graph import deployed, graph_of, input_ports, output_ports
-from mobile_export.quantize import quantize
+from mobile_export.graph.forms import deployed, graph_of, input_ports, output_ports
+from mobile_export.quantization.coreml import SCHEME
+from mobile_export.quantization.pt2e import quantize
 from mobile_export.runtime.coreml import open_coreml
 from mobile_export.runtime.mil import load_spec
 from mobile_export.targets import LoweringError, coreml
-from mobile_export.targets.coreml_int8 import SCHEME
 
 # Shares of the largest logit of a model with random weights, which magnifies a perturbation.
 FP32_TOLERANCE = 1e-4  # float32 sums in another order
@@ -287,8 +287,8 @@ def test_annotations_equal_coremlquantizers():
     from executorch.backends.apple.coreml.quantizer import CoreMLQuantizer
     from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
-    from mobile_export.graph import example_inputs
-    from mobile_export.targets.coreml_int8 import StreamQuantizer, recipe
+    from mobile_export.graph.forms import example_inputs
+    from mobile_export.quantization.coreml import StreamQuantizer, recipe
 
     class Unshared(StreamQuantizer):
         annotate = CoreMLQuantizer.annotate

@@ -13,11 +13,10 @@ from core.data import open_clips
 from core.data.__main__ import main as look
 from core.data.egogesture import SUBJECTS
 from core.data.folder import FolderClips
-from core.data.gestures import LABELS
 from core.data.layouts import open_records
-from core.data.scenes import IGNORE
 from core.data.source import Source, detect
 from core.data.video import write_clip
+from core.labels import IGNORE, LABELS
 from core.model import ModelConfig
 
 CONFIG = ModelConfig(causal=False, size=32, frames=4, num_classes=27)

@@ -12,10 +12,12 @@ from short_models import clips_for, eager, make_short, play, relative
 
 from core.errors import BadInput
 from mobile_export import __main__ as export_cli
-from mobile_export import diagnose, divergence, graph, quantizer
-from mobile_export.quantize import calibrate, convert, load_learned, prepare
+from mobile_export.diagnose import __main__ as diagnose
+from mobile_export.diagnose import divergence, noise
+from mobile_export.graph import forms
+from mobile_export.quantization import executorch
+from mobile_export.quantization.pt2e import calibrate, convert, load_learned, prepare
 from mobile_export.runtime.native import build
-from mobile_export.targets import xnnpack
 
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
 
@@ -27,21 +29,21 @@ FLIPS = 0.2
 
 @pytest.fixture(scope="module")
 def prepared():
-    model = graph.deployed(make_short(), "xnnpack")
-    exact = prepare(model, "stream", xnnpack.SCHEME)
+    model = forms.deployed(make_short(), "xnnpack")
+    exact = prepare(model, "stream", executorch.XNNPACK)
     calibrate(exact, model, "stream", clips_for(model))
     state = {key: value.clone() for key, value in exact.state_dict().items()}
-    return model, prepare(model, "stream", xnnpack.SCHEME), state
+    return model, prepare(model, "stream", executorch.XNNPACK), state
 
 
 def measured(prepared, change=None):
     model, exact, state = prepared
-    rounded = prepare(model, "stream", xnnpack.SCHEME)
+    rounded = prepare(model, "stream", executorch.XNNPACK)
     state = {key: value.clone() for key, value in state.items()}
     if change:
         change(state)
     load_learned(rounded, state)
-    return diagnose.measure(exact, rounded, model, clips_for(model, 2, seed=5))
+    return noise.measure(exact, rounded, model, clips_for(model, 2, seed=5))
 
 
 def test_every_rounded_value_is_there_with_a_sane_ratio(prepared):
@@ -51,7 +53,7 @@ def test_every_rounded_value_is_there_with_a_sane_ratio(prepared):
     # Eight bits over the range of a noisy map: 20 to 60 dB; what has gathered is more noise.
     assert all(15 < n.own_db < 70 for n in found)
     assert sum(n.reached_db <= n.own_db + 1 for n in found) > 0.9 * len(found)
-    assert diagnose.table(found).count("\n") == 1 + min(len(found), diagnose.SHOWN)
+    assert noise.table(found).count("\n") == 1 + min(len(found), noise.SHOWN)
 
 
 def test_a_value_with_a_range_too_wide_is_the_one_that_loses(prepared):
@@ -69,9 +71,9 @@ def test_a_value_with_a_range_too_wide_is_the_one_that_loses(prepared):
 
 
 def test_ratios():
-    assert diagnose.decibels(100.0, 1.0) == pytest.approx(20.0)
-    assert diagnose.decibels(1.0, 0.0) == math.inf
-    assert diagnose.decibels(0.0, 1.0) == -math.inf
+    assert noise.decibels(100.0, 1.0) == pytest.approx(20.0)
+    assert noise.decibels(1.0, 0.0) == math.inf
+    assert noise.decibels(0.0, 1.0) == -math.inf
 
 
 @needs_compiler
@@ -79,18 +81,18 @@ def test_the_first_value_that_differs_is_named(prepared, tmp_path, capsys):
     model, _, state = prepared
     layer, graphs, programs = "backbone.features.3.conv.1.0", [], []
     for number in range(2):
-        rounded = prepare(model, "stream", xnnpack.SCHEME)
+        rounded = prepare(model, "stream", executorch.XNNPACK)
         changed = {key: value.clone() for key, value in state.items()}
         changed[f"model.{layer}.weight"].mul_(1 - 2 * number)
         load_learned(rounded, changed)
-        layers = diagnose._layers(rounded)
+        layers = noise.layers_of(rounded)
         folder = tmp_path / str(number)
-        graphs.append(convert(rounded, xnnpack.SCHEME))
+        graphs.append(convert(rounded, executorch.XNNPACK))
         traced = divergence.Traced(copy.deepcopy(graphs[-1]), model, folder)
         programs.append(traced)
     clip = clips_for(model)[0][:2]
     traced, other = programs
-    assert quantizer.QUANTIZE in {node.target for node in traced.nodes}
+    assert executorch.QUANTIZE in {node.target for node in traced.nodes}
     # What they are compared on is the stream itself, state by state.
     with traced.opened(build.host_command(), "one") as one:
         played = play(lambda inputs: one(inputs)[: 1 + traced.states], model, clip)
@@ -112,7 +114,7 @@ def test_the_first_value_that_differs_is_named(prepared, tmp_path, capsys):
 @needs_compiler
 def test_equal_machines_have_no_first_difference(prepared, tmp_path, capsys):
     model, _, state = prepared
-    rounded = prepare(model, "stream", xnnpack.SCHEME)
+    rounded = prepare(model, "stream", executorch.XNNPACK)
     load_learned(rounded, state)
     commands = dict.fromkeys(("this machine", "core a", "core b"), build.host_command())
     clips, file = [clip[:1] for clip in clips_for(model, 2)], tmp_path / "found.json"

@@ -8,17 +8,18 @@ from datasets import write_jester
 from helpers import make_model
 from PIL import Image
 
-import core.evaluate
-from core import checkpoint, confusion
-from core.data import open_clips, synthetic
-from core.data.gestures import LABELS, TIME_PAIRS
+from core import checkpoint
+from core.data import open_clips
+from core.data.rendered import synthetic
 from core.data.source import Source
 from core.data.transforms import normalise
 from core.errors import BadInput
-from core.evaluate import by_class, clip_logits, pair_accuracy
-from core.evaluate import main as evaluate
+from core.evaluation import confusion, report
+from core.evaluation.report import by_class, clip_logits, pair_accuracy
+from core.evaluation.report import main as evaluate
+from core.evaluation.streaming import gesture_decisions, stream_logits
+from core.labels import LABELS, TIME_PAIRS
 from core.model import ModelConfig
-from core.streaming import gesture_decisions, stream_logits
 
 ROUNDING = 1e-5  # float32 sums in another order, of probabilities
 
@@ -132,7 +133,7 @@ def test_pair_accuracy_of_known_answers(answer, expected, monkeypatch):
         made.append(Shades(*args, **settings))
         return made[-1]
 
-    monkeypatch.setattr(core.evaluate, "SyntheticClips", shades)
+    monkeypatch.setattr(report, "SyntheticClips", shades)
     model = Answers(answer)
     found = pair_accuracy(model, 8, "hard", workers=0)
     assert found == {" / ".join(pair): expected for pair in TIME_PAIRS}

@@ -11,10 +11,13 @@ from fake_target import LABELS, install, make_checkpoint, use_noise_clips
 from core import checkpoint
 from core.errors import BAD_INPUT, GATE_FAILED, BadInput
 from mobile_export import __main__ as export_cli
-from mobile_export import bundle, combinations, verify
+from mobile_export import combinations
+from mobile_export.bundle import reader
 from mobile_export.console import quiet
-from mobile_export.export import TOLERANCE
+from mobile_export.exporter import TOLERANCE
 from mobile_export.targets import LoweringError
+from mobile_export.verify import __main__ as verify
+from mobile_export.verify import check
 
 NAME = "mobilenet_v2-action-stream-xnnpack-int8"
 
@@ -38,7 +41,7 @@ def test_a_bundle_is_written_with_its_proof(tiny: Path, monkeypatch, capsys) -> 
     argv = ["--target", "xnnpack", *options(tiny), "--json", str(figures)]
     assert export_cli.main(argv) == 0
     assert [p.name for p in (tiny.parent / "out").iterdir()] == [NAME]
-    made = bundle.load(tiny.parent / "out" / NAME)
+    made = reader.load(tiny.parent / "out" / NAME)
     manifest = made.manifest
     assert manifest["execution"] == {"runner": "fake runtime", "proxy": False}
     assert manifest["accuracy"]["checkpoint_top1"] == 100.0
@@ -66,7 +69,7 @@ def test_a_failed_check_leaves_no_bundle_under_the_good_name(
     install(monkeypatch, noise=100.0)
     assert export_cli.main(["--target", "xnnpack", *options(tiny)]) == GATE_FAILED
     assert sorted(p.name for p in out.iterdir()) == [f"{NAME}.previous", f"{NAME}.rejected"]
-    rejected = bundle.load(out / f"{NAME}.rejected")
+    rejected = reader.load(out / f"{NAME}.rejected")
     assert rejected.manifest["accuracy"]["drop"] > 2.0
     text = capsys.readouterr().out
     assert "REJECTED" in text
@@ -89,7 +92,7 @@ def test_values_that_are_not_finite_are_a_failed_gate(
     figures = tiny.parent / "figures.json"
     argv = ["--target", "xnnpack", *options(tiny), "--json", str(figures)]
     assert export_cli.main(argv) == GATE_FAILED
-    rejected = bundle.load(tiny.parent / "out" / f"{NAME}.rejected")
+    rejected = reader.load(tiny.parent / "out" / f"{NAME}.rejected")
     assert rejected.manifest["golden"]["measured_deviation"] is None
     assert rejected.manifest["accuracy"]["deviation"] is None
     (report,) = json.loads(figures.read_text())
@@ -107,7 +110,7 @@ def test_logits_of_a_wrong_scale_fail_though_every_answer_is_right(
     (folder,) = (tiny.parent / "out").iterdir()
     assert folder.name == f"{NAME}.rejected"
     # The verifier, which has no graph to compare with, sees what is beyond random weights.
-    beyond = abs(factor - 1) > verify.PARITY["int8"]
+    beyond = abs(factor - 1) > check.PARITY["int8"]
     status = verify.main([str(folder), "--checkpoint", str(tiny), "--max-drop", "100"])
     assert status == (GATE_FAILED if beyond else 0)
 
@@ -174,15 +177,15 @@ def test_vulkan_is_measured_by_its_stored_graph_and_says_so(
     argv = ["--target", "vulkan", *options(path), "--precision"]
     assert export_cli.main([*argv, "fp16"]) == 0
     (folder,) = (tmp_path / "out").iterdir()
-    for text in (capsys.readouterr().out, bundle.load(folder).manifest["execution"]["runner"]):
+    for text in (capsys.readouterr().out, reader.load(folder).manifest["execution"]["runner"]):
         assert "in fp32: what fp16 loses is not measured" in text
     shutil.rmtree(folder)
     assert export_cli.main([*argv, "fp32"]) == 0
     (folder,) = (tmp_path / "out").iterdir()
-    manifest = bundle.load(folder).manifest
+    manifest = reader.load(folder).manifest
     assert manifest["execution"]["proxy"] is True
     assert "proxy" in manifest["execution"]["runner"]
-    assert manifest["accuracy"]["deviation"] < verify.PARITY["fp32"]
+    assert manifest["accuracy"]["deviation"] < check.PARITY["fp32"]
     assert verify.main([str(folder), "--checkpoint", str(path)]) == 0
     (folder / "proxy" / "graph.json").write_text("[]")
     with pytest.raises(BadInput, match="proxy has SHA-256"):
@@ -195,7 +198,7 @@ def test_an_interrupt_leaves_nothing_behind(tiny: Path, monkeypatch) -> None:
     def interrupt(*args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(verify, "check", interrupt)
+    monkeypatch.setattr(check, "check", interrupt)
     with pytest.raises(KeyboardInterrupt):
         export_cli.main(["--target", "xnnpack", *options(tiny)])
     assert not (tiny.parent / "out").exists()
@@ -273,7 +276,7 @@ def round_trip(tiny: Path, target: str, form: str, precision: str) -> dict:
     argv = [str(folder), "--checkpoint", str(tiny), "--max-drop", "100", "--json", str(figures)]
     assert verify.main(argv) == 0
     report = json.loads(figures.read_text())
-    manifest = bundle.load(folder).manifest
+    manifest = reader.load(folder).manifest
     assert report["artifact_top1"] == manifest["accuracy"]["artifact_top1"]
     assert report["proxy"] == (target == "vulkan")
     assert manifest["labels"] == LABELS
@@ -285,7 +288,7 @@ def test_xnnpack_from_checkpoint_to_verified_bundle(tmp_path: Path, monkeypatch)
     path = make_checkpoint(tmp_path, temporal="shift")
     use_noise_clips(monkeypatch, path)
     report = round_trip(path, "xnnpack", "stream", "fp32")
-    assert report["deviation"] < verify.PARITY["fp32"]
+    assert report["deviation"] < check.PARITY["fp32"]
     assert report["agreement"] == 100.0
 
 

@@ -15,11 +15,11 @@ from PIL import Image
 from core import checkpoint
 from core.data import records
 from core.data.folder import SPLITS
-from core.data.gestures import LABELS
-from core.data.scenes import IGNORE
+from core.labels import IGNORE, LABELS
 from mobile_export import __main__ as export_cli
-from mobile_export import bundle, verify
-from mobile_export.export import _first_readable
+from mobile_export.bundle import reader
+from mobile_export.exporter import _first_readable
+from mobile_export.verify import __main__ as verify
 
 CLASSES = ["dislike", "like", "next"]
 CLIPS = {"train": 2, "val": 1, "test": 7}  # of each class
@@ -73,7 +73,7 @@ def test_the_golden_clip_is_one_that_can_be_read(data: Path, monkeypatch) -> Non
     damage(data / "test" / CLASSES[0] / "00")
     status, folder, _ = export(data, monkeypatch)
     assert status == 0
-    pixels = bundle.load(folder).golden("pixels")
+    pixels = reader.load(folder).golden("pixels")
     second = [Image.open(data / "test" / CLASSES[0] / "01" / f"{t}.png") for t in range(1, 7)]
     np.testing.assert_array_equal(pixels, np.stack(second).transpose(0, 3, 1, 2))
     black = torch.zeros(6, 3, 64, 64, dtype=torch.uint8)
@@ -83,7 +83,7 @@ def test_the_golden_clip_is_one_that_can_be_read(data: Path, monkeypatch) -> Non
 def test_export_and_verify_on_a_folder(data: Path, monkeypatch) -> None:
     status, folder, options = export(data, monkeypatch)
     assert status == 0
-    manifest = bundle.load(folder).manifest
+    manifest = reader.load(folder).manifest
     assert manifest["labels"] == CLASSES
     assert manifest["accuracy"]["data"] == "folder clips, test split"
     assert manifest["accuracy"]["clips"] == 21
@@ -122,14 +122,16 @@ def test_a_published_data_set_is_seen_as_the_model_was_trained(
     more = ["--dataset", "jester", "--sampling", "segments"] if given else []
     folder, options, used = jester_export(tmp_path, monkeypatch, info, *more)
     assert used == {"segments"}
-    manifest = bundle.load(folder).manifest
+    manifest = reader.load(folder).manifest
     # Its test labels were never published: the figures are not called those of a test split.
     assert manifest["accuracy"]["data"] == "jester jester, val split"
     assert manifest["accuracy"]["clips"] == 5
     assert manifest["quantization"]["calibration_clips"] == 54
     assert ("recognised by its label files" in capsys.readouterr().err) == (not given)
     used.clear()
-    monkeypatch.setattr("mobile_export.accuracy.BATCH", 27)  # no worker, which would not tell
+    monkeypatch.setattr(
+        "mobile_export.verify.accuracy.BATCH", 27
+    )  # no worker, which would not tell
     assert check(folder, options)["clips"] == 27
     assert used == {"segments"}
 
@@ -154,7 +156,7 @@ def test_broken_clips_are_counted(data: Path, monkeypatch, capsys) -> None:
     assert status == 0
     assert "19, and 2 broken" in capsys.readouterr().out
     (exported,) = json.loads(figures.read_text())
-    for found in (bundle.load(folder).manifest["accuracy"], exported, check(folder, options)):
+    for found in (reader.load(folder).manifest["accuracy"], exported, check(folder, options)):
         assert (found["clips"], found["broken"]) == (19, 2)
     # The damaged clip is the first of five, which are read without a worker.
     few = check(folder, options, "--clips", "5")

@@ -11,10 +11,10 @@ from core.backbones.bn_inception import AveragePool
 from core.errors import BadInput
 from core.model import BACKBONES, ModelConfig, VideoClassifier
 from core.temporal import TEMPORAL, Action
-from mobile_export import graph
-from mobile_export.fold import folded
-from mobile_export.fused import FusedAction, WideAction, fused
-from mobile_export.pools import without_average_pools
+from mobile_export.graph import forms
+from mobile_export.graph.fold import folded
+from mobile_export.graph.fused import FusedAction, WideAction, fused
+from mobile_export.graph.pools import without_average_pools
 from mobile_export.targets import coreml, vulkan
 
 NEW = ["resnet50", "bn_inception"]
@@ -114,9 +114,9 @@ def test_short_streams_of_xnnpack(backbone, temporal, tmp_path_factory):
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", FP32), ("int8", INT8_TO_FP32)])
 def test_short_streams_with_wide_vectors(precision, tolerance, tmp_path_factory, monkeypatch):
-    monkeypatch.setattr("mobile_export.fused.NARROW", 0)
+    monkeypatch.setattr("mobile_export.graph.fused.NARROW", 0)
     model = make_short("action")
-    deployed = graph.deployed(model, "xnnpack")
+    deployed = forms.deployed(model, "xnnpack")
     assert any(isinstance(m, WideAction) for m in deployed.modules())
     assert_program(model, "stream", precision, tmp_path_factory, tolerance)
 
@@ -144,9 +144,9 @@ def test_a_learned_shift_is_exported_as_a_clip_and_its_stream_refused(tmp_path_f
 @pytest.mark.parametrize("backbone", NEW)
 def test_nothing_in_them_is_what_vulkan_miscomputes(backbone, temporal):
     model = VideoClassifier(ModelConfig(backbone=backbone, temporal=temporal, size=64)).eval()
-    model = graph.deployed(model, "vulkan")
-    inputs = graph.example_inputs(model, "stream", "vulkan")
-    vulkan.check_structure(torch.export.export(graph.graph_of(model, "stream"), inputs).graph)
+    model = forms.deployed(model, "vulkan")
+    inputs = forms.example_inputs(model, "stream", "vulkan")
+    vulkan.check_structure(torch.export.export(forms.graph_of(model, "stream"), inputs).graph)
 
 
 @slow
@@ -203,7 +203,7 @@ def test_every_kind_on_vulkan(backbone, temporal, tmp_path):
     model = make_short(temporal, backbone=backbone, width=0.5)
     lowered = vulkan.lower(model, "stream", "fp32", [], tmp_path, labels=list("abcde"))
     assert whole(lowered)
-    deployed, clip = graph.deployed(model, "vulkan"), clips_for(model, seed=1)[0]
+    deployed, clip = forms.deployed(model, "vulkan"), clips_for(model, seed=1)[0]
     played = play(eager(lowered.converted), deployed, clip).logits
     assert relative(played, model.frame_logits(clip[None])[0].detach()) < FP32
 
@@ -211,12 +211,12 @@ def test_every_kind_on_vulkan(backbone, temporal, tmp_path):
 @slow
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_wide_vectors_on_vulkan(precision, tmp_path, monkeypatch):
-    monkeypatch.setattr("mobile_export.fused.NARROW", 0)
+    monkeypatch.setattr("mobile_export.graph.fused.NARROW", 0)
     model = make_short("action")
     clips = clips_for(model, seed=1) if precision == "int8" else []
     lowered = vulkan.lower(model, "stream", precision, clips, tmp_path, labels=LABELS[:5])
     assert whole(lowered)
-    deployed, clip = graph.deployed(model, "vulkan"), clips_for(model, seed=1)[0]
+    deployed, clip = forms.deployed(model, "vulkan"), clips_for(model, seed=1)[0]
     assert any(isinstance(m, WideAction) for m in deployed.modules())
     played = play(eager(lowered.converted), deployed, clip).logits
     tolerance = FP32 if precision == "fp32" else INT8_TO_FP32

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from short_models import clips_for, make_short
 
-from mobile_export.graph import input_ports
+from mobile_export.graph.forms import input_ports
 from mobile_export.runtime.executorch import open_pte
 from mobile_export.targets import xnnpack
 

@@ -17,9 +17,9 @@ from torch.utils.data import DataLoader
 
 from core import checkpoint
 from core.data.folder import SPLITS, FolderClips, split_of
-from core.data.scenes import IGNORE
 from core.data.video import write_clip
-from core.evaluate import main as evaluate
+from core.evaluation.report import main as evaluate
+from core.labels import IGNORE
 
 RATE = 10.0
 

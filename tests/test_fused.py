@@ -8,8 +8,8 @@ from test_temporal import gap, make_clip, make_module, run_clip, run_stream
 
 from core.model import BACKBONES, ModelConfig, VideoClassifier
 from core.temporal import Action
-from mobile_export.fold import folded
-from mobile_export.fused import FusedAction, WideAction, banded, coverage, fused
+from mobile_export.graph.fold import folded
+from mobile_export.graph.fused import FusedAction, WideAction, banded, coverage, fused
 
 # Both sides in float64: what remains is the order of summation.
 TOLERANCE = 1e-12

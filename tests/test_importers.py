@@ -12,10 +12,12 @@ from test_checkpoint import Payload
 from torch import Tensor
 
 from core import checkpoint
-from core.data.gestures import LABELS
+from core.checkpoint import __main__ as command
+from core.checkpoint import taps
 from core.errors import BadInput
-from core.importers import command, taps
+from core.evaluation import change
 from core.importers.convert import imported
+from core.labels import LABELS
 from core.shift import LearnedShift, pure_taps
 
 TOLERANCE = 1e-4  # float32 through all layers, relative to the largest logit
@@ -313,5 +315,5 @@ def test_snapping_taps_tells_what_it_costs(tmp_path: Path, capsys: pytest.Captur
         if isinstance(module, LearnedShift):
             module.taps[1].add_(0.25)
     assert taps.tap_distance(loaded.model) == pytest.approx(0.25)
-    assert taps.cost(loaded, snapped.model, 1)["deviation"] > TOLERANCE
+    assert change.cost(loaded, snapped.model, 1)["deviation"] > TOLERANCE
     assert "no taps to snap" in refusal("snap-taps", out, "--out", tmp_path / "c.st")

@@ -8,8 +8,8 @@ from fake_target import install, make_checkpoint, use_noise_clips
 
 from core.errors import GATE_FAILED
 from mobile_export import __main__ as export_cli
-from mobile_export.bundle import load
-from mobile_export.into import ANDROID, ASSETS
+from mobile_export.bundle.demo_app import ANDROID, ASSETS
+from mobile_export.bundle.reader import load
 
 
 @pytest.fixture

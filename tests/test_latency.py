@@ -16,7 +16,10 @@ from short_models import clips_for, make_short
 from core.checkpoint import Checkpoint, file_sha256
 from core.data.video import write_clip
 from core.errors import BadInput
-from mobile_export import bundle as bundles
+from mobile_export.bundle import schemas
+from mobile_export.bundle.golden import write_golden
+from mobile_export.bundle.manifest import file_entry, make_manifest, write_manifest
+from mobile_export.bundle.reader import Bundle
 from mobile_export.latency import document, process
 from mobile_export.latency.__main__ import default_threads, main
 from mobile_export.targets import xnnpack
@@ -32,12 +35,12 @@ ACCURACY = {
 }  # fmt: skip
 
 
-def make_bundle(folder: Path, form: str) -> bundles.Bundle:
+def make_bundle(folder: Path, form: str) -> Bundle:
     """A bundle of a shallow model in fp32; its logits are not compared here."""
     model = make_short("shift")  # the fewest operators to lower that have a state
     lowered = xnnpack.lower(model, form, "fp32", [], folder, labels=LABELS)
     checkpoint = Checkpoint(model, LABELS, sha256="c" * 64)
-    manifest = bundles.make_manifest(checkpoint, lowered, ("xnnpack", form, "fp32"))
+    manifest = make_manifest(checkpoint, lowered, ("xnnpack", form, "fp32"))
     frames = clips_for(model, 1)[0]  # (T, 3, S, S)
     logits = np.zeros((1 if form == "clip" else len(frames), len(LABELS)), np.float32)
     arrays = {
@@ -50,15 +53,15 @@ def make_bundle(folder: Path, form: str) -> bundles.Bundle:
         "computed_by": "nobody",
         "tolerance": 1e-4,
         "measured_deviation": 0.0,
-        "files": bundles.write_golden(folder, arrays),
+        "files": write_golden(folder, arrays),
     }
     manifest["execution"] = {"runner": "nobody", "proxy": False}
     manifest["accuracy"] = ACCURACY
-    return bundles.write_manifest(folder, manifest)
+    return write_manifest(folder, manifest)
 
 
 @pytest.fixture(scope="module")
-def stream(tmp_path_factory) -> bundles.Bundle:
+def stream(tmp_path_factory) -> Bundle:
     return make_bundle(tmp_path_factory.mktemp("stream"), "stream")
 
 
@@ -176,8 +179,8 @@ def test_a_clip_goes_in_at_once(video, tmp_path) -> None:
 
 
 def test_the_schema_in_the_docs_is_the_one_that_is_installed() -> None:
-    root = Path(bundles.__file__).parent
-    documented = root.parent / "docs" / "latency.schema.json"
+    root = Path(schemas.__file__).parent
+    documented = root.parents[1] / "docs" / "latency.schema.json"
     assert documented.resolve() == (root / "latency.schema.json").resolve()
 
 
@@ -215,10 +218,10 @@ def test_what_does_not_run_here_is_sent_to_where_it_does(stream, tmp_path) -> No
         assert "--target xnnpack" in line
 
 
-def changed(made: bundles.Bundle, folder: Path, **entries: object) -> Path:
+def changed(made: Bundle, folder: Path, **entries: object) -> Path:
     """A copy of a bundle with other entries in its manifest."""
     shutil.copytree(made.path, folder)
-    bundles.write_manifest(folder, made.manifest | entries)
+    write_manifest(folder, made.manifest | entries)
     return folder
 
 
@@ -234,8 +237,8 @@ def test_a_worker_gives_its_reason(stream, tmp_path) -> None:
     folder = changed(stream, tmp_path / "copy")
     program = folder / "model.pte"
     program.write_bytes(b"no program")
-    entry = bundles.file_entry(program)
-    bundles.write_manifest(folder, stream.manifest | {"artifact": entry})
+    entry = file_entry(program)
+    write_manifest(folder, stream.manifest | {"artifact": entry})
     line = refusal(lambda: main([str(folder), *QUICK, "--threads", "1"]))
     assert "model.pte: no ExecuTorch program" in line
 

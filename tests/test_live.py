@@ -16,14 +16,15 @@ from clips import refusal
 from fake_target import install, make_checkpoint, use_noise_clips
 from PIL import Image
 
-from core.data.camera import render
-from core.data.scenes import stream_scene
+from core.data.rendered.capsules.camera import render
+from core.data.rendered.scenes import stream_scene
 from core.data.video import write_clip
 from core.decision import Event
 from core.errors import BAD_INPUT, BadInput
-from core.events import Gesture
+from core.evaluation.events import Gesture
 from mobile_export import __main__ as export_cli
-from mobile_export.bundle import Bundle, load
+from mobile_export.bundle.reader import Bundle, load
+from mobile_export.bundle.runner import open_runner
 from mobile_export.live.__main__ import main
 from mobile_export.live.recognizer import Recognizer
 from mobile_export.live.score import score
@@ -35,7 +36,6 @@ from mobile_export.live.sources import (
     rendered_frames,
     video_frames,
 )
-from mobile_export.verify import open_runner
 
 FPS = 30
 PICTURE = (48, 64)  # rows, columns

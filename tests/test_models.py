@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 
-from core import models
 from core.errors import BadInput
+from core.evaluation import complexity
 from core.model import BACKBONES, ModelConfig, VideoClassifier
 from core.temporal import TEMPORAL
 
@@ -32,13 +32,15 @@ FIXED_MOBILENET_GMAC = "2.404"
 @pytest.fixture(scope="module")
 def rows() -> dict[tuple, dict]:
     """By backbone, temporal, location, shift and classes, of the models in the table."""
-    chosen = [c for c in models.configs() if c.location == 1 and c.temporal in KINDS]
-    return {tuple(row[key] for key in models.COLUMNS[:5]): row for row in models.rows(chosen)}
+    chosen = [c for c in complexity.configs() if c.location == 1 and c.temporal in KINDS]
+    return {
+        tuple(row[key] for key in complexity.COLUMNS[:5]): row for row in complexity.rows(chosen)
+    }
 
 
 def test_every_model_is_listed_once() -> None:
-    listed = [(c.backbone, c.temporal) for c in models.configs()]
-    assert len(set(models.configs())) == len(listed)
+    listed = [(c.backbone, c.temporal) for c in complexity.configs()]
+    assert len(set(complexity.configs())) == len(listed)
     for name, trunk in BACKBONES.items():
         for temporal in TEMPORAL:
             count = listed.count((name, temporal))
@@ -49,13 +51,13 @@ def test_every_model_is_listed_once() -> None:
 def test_counts_are_those_of_the_authors_code(rows: dict, key: tuple) -> None:
     millions, gmac = TABLE[key]
     backbone, temporal, shift = key
-    for classes, million in zip(models.CLASSES, millions, strict=True):
+    for classes, million in zip(complexity.CLASSES, millions, strict=True):
         row = rows[backbone, temporal, 1, shift, classes]
         assert round(row["parameters"] / 1e6, 3) == million
     # One figure for three classifiers, whose share shows in the last digit: ResNet-50's 34.44 is
     # that of 83 or 174 classes (34.4346 with 27), MobileNet V2's 2.409 that of 27.
     digits = len(gmac.split(".")[1])
-    counted = [rows[backbone, temporal, 1, shift, c]["macs"] / 1e9 for c in models.CLASSES]
+    counted = [rows[backbone, temporal, 1, shift, c]["macs"] / 1e9 for c in complexity.CLASSES]
     assert gmac in [f"{value:.{digits}f}" for value in counted]
 
 
@@ -63,14 +65,14 @@ def test_counts_are_those_of_the_authors_code(rows: dict, key: tuple) -> None:
 def test_a_frame_costs_its_share_of_a_clip(rows: dict, backbone: str) -> None:
     with torch.device("meta"):
         model = VideoClassifier(ModelConfig(backbone=backbone)).eval()
-        one, eight = (models.multiply_adds(model, frames) for frames in (1, 8))
+        one, eight = (complexity.multiply_adds(model, frames) for frames in (1, 8))
     row = rows[backbone, "action", 1, "fixed", 27]
     assert (row["macs_frame"], row["macs"]) == (one, eight)
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_a_fixed_shift_has_the_taps_less(rows: dict, backbone: str) -> None:
-    for classes in models.CLASSES:
+    for classes in complexity.CLASSES:
         learned, fixed = (
             rows[backbone, "action", 1, shift, classes]["parameters"]
             for shift in ("learned", "fixed")
@@ -85,15 +87,15 @@ def test_a_fixed_shift_has_the_taps_less(rows: dict, backbone: str) -> None:
 def test_the_command_prints_what_is_listed(
     rows: dict, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(models, "rows", lambda _: list(rows.values()))
-    assert models.main(["--json"]) == 0
+    monkeypatch.setattr(complexity, "rows", lambda _: list(rows.values()))
+    assert complexity.main(["--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed == list(rows.values())
     keys = {"backbone", "temporal", "location", "shift", "classes", "parameters", "macs"}
     assert all(keys <= set(row) for row in printed)
     with pytest.raises(BadInput, match="--nope"):
-        models.main(["--nope"])
-    assert models.main([]) == 0
+        complexity.main(["--nope"])
+    assert complexity.main([]) == 0
     assert "resnet50      action    1         learned  27         27.781 M       34.435" in (
         capsys.readouterr().out
     )

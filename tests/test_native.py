@@ -8,12 +8,12 @@ import torch
 from short_models import arm_command, clips_for, make_short, play, relative
 
 from core.errors import BadInput
-from mobile_export import arm64
-from mobile_export.graph import deployed, input_ports, output_ports
+from mobile_export.graph.forms import deployed, input_ports, output_ports
 from mobile_export.runtime.executorch import open_pte
 from mobile_export.runtime.native import build
 from mobile_export.runtime.native.process import Native
 from mobile_export.targets import xnnpack
+from mobile_export.verify import arm64
 
 EMULATOR = ("aarch64-linux-gnu-g++", "qemu-aarch64-static")
 # Sums of floats (gates, classifier) in another order; what is int8 is the same to the bit.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from short_models import clips_for, make_short
 
-from mobile_export.graph import PLANES_ORDER, input_ports
+from mobile_export.graph.forms import PLANES_ORDER, input_ports
 from mobile_export.targets import xnnpack
 
 ROOT = Path(__file__).parents[1]

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from core import cam, evaluate, timeline, train
 from core.data import __main__ as data
-from core.data import synthetic
+from core.data.rendered import synthetic
 from core.errors import BadInput
+from core.evaluation import cam, report, timeline
+from core.training import loop
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = {
-    "train": train, "evaluate": evaluate, "data.synthetic": synthetic, "timeline": timeline,
+    "train": loop, "evaluate": report, "data.synthetic": synthetic, "timeline": timeline,
     "cam": cam, "data": data,
 }  # fmt: skip
 

@@ -9,8 +9,8 @@ from own_gestures import FPS, GESTURES, film, write_session
 from core import checkpoint
 from core.data.folder import FolderClips
 from core.data.video import write_clip
-from core.evaluate import main as evaluate
-from core.train import main as train
+from core.evaluation.report import main as evaluate
+from core.training.loop import main as train
 from mobile_export import __main__ as export_cli
 from mobile_export.live.__main__ import main as live
 from mobile_export.live.record import CLIP_SECONDS, RATE, check_label, save_clip

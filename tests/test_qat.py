@@ -13,8 +13,10 @@ from core.checkpoint import Checkpoint
 from core.errors import BadInput
 from core.model import VideoClassifier
 from mobile_export import __main__ as export_cli
-from mobile_export import graph, learned, qat, request
-from mobile_export.quantize import (
+from mobile_export import exporter
+from mobile_export.graph import forms
+from mobile_export.quantization import coreml, executorch, learned, qat, training
+from mobile_export.quantization.pt2e import (
     Scheme,
     convert,
     load_learned,
@@ -22,13 +24,12 @@ from mobile_export.quantize import (
     quantize,
     weight_quantizers,
 )
-from mobile_export.targets import coreml_int8, xnnpack
 
 # Two batch sizes sum in another order; a value beside the edge of two steps may fall either way.
 BATCHES_APART = 0.02
 SCHEMES = [
-    pytest.param(xnnpack.SCHEME, id="executorch"),
-    pytest.param(coreml_int8.SCHEME, id="coreml"),
+    pytest.param(executorch.XNNPACK, id="executorch"),
+    pytest.param(coreml.SCHEME, id="coreml"),
 ]
 # Of the largest logit. Mostly equal to the bit; where a value lies on the edge between two steps,
 # it falls either way: 4e-4 was seen with one thread.
@@ -64,7 +65,7 @@ def trained(request, tmp_path_factory):
 
 
 def prepared_for(scheme: Scheme, state, batch: int):
-    model = graph.deployed(make_short(), scheme.target)
+    model = forms.deployed(make_short(), scheme.target)
     prepared = prepare(model, "stream", scheme, batch)
     load_learned(prepared, state)
     return model, prepared
@@ -72,7 +73,7 @@ def prepared_for(scheme: Scheme, state, batch: int):
 
 def test_weights_learn_and_ranges_stay(trained):
     scheme, state = trained
-    model = graph.deployed(make_short(), scheme.target)
+    model = forms.deployed(make_short(), scheme.target)
     before = {f"model.{key}": value for key, value in model.state_dict().items()}
     changed = [key for key in before if key in state and not torch.equal(before[key], state[key])]
     weights = weight_quantizers(prepare(model, "stream", scheme))
@@ -99,7 +100,7 @@ def test_the_converted_graph_is_the_trained_one(trained):
     clip = clips_for(model, seed=5)[0]
     with torch.no_grad():
         expected = play(eager(alone), model, clip).logits
-        fresh = graph.deployed(make_short(), scheme.target)  # a prepared graph shares weights
+        fresh = forms.deployed(make_short(), scheme.target)  # a prepared graph shares weights
         converted = quantize(fresh, "stream", scheme, [], lambda _: state)
         got = play(eager(converted), model, clip).logits
     # Core ML's scales are rounded to half precision on conversion.
@@ -132,7 +133,7 @@ def test_the_clip_form_takes_the_learned_weights_with_their_ranges(trained):
     if scheme.target == "coreml":
         pytest.skip("Core ML has no int8 clip form")
     _, stream = prepared_for(scheme, state, 1)
-    fresh = graph.deployed(make_short(), scheme.target)  # a prepared graph shares weights
+    fresh = forms.deployed(make_short(), scheme.target)  # a prepared graph shares weights
     converted = quantize(fresh, "clip", scheme, clips_for(fresh), lambda _: state)
     stream = convert(stream, scheme)
     held = [
@@ -145,7 +146,7 @@ def test_the_clip_form_takes_the_learned_weights_with_their_ranges(trained):
 
 def test_an_interrupted_run_goes_on_where_it_was(tmp_path, monkeypatch):
     monkeypatch.setattr(qat, "KEEP_EVERY", 2)
-    whole = train(xnnpack.SCHEME, tmp_path / "whole.state", 4)
+    whole = train(executorch.XNNPACK, tmp_path / "whole.state", 4)
     step, calls = qat._step, []
 
     def stop(*arguments):
@@ -156,41 +157,41 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path, monkeypatch):
 
     monkeypatch.setattr(qat, "_step", stop)
     with pytest.raises(KeyboardInterrupt):
-        train(xnnpack.SCHEME, tmp_path / "cut.state", 4)
-    resumed = train(xnnpack.SCHEME, tmp_path / "cut.state", 4)
+        train(executorch.XNNPACK, tmp_path / "cut.state", 4)
+    resumed = train(executorch.XNNPACK, tmp_path / "cut.state", 4)
     assert len(calls) == 4 + 2  # two of the four steps were kept
     assert all(torch.equal(resumed[key], value) for key, value in whole.items())
 
 
 def test_a_saved_state_of_other_settings_is_not_taken(tmp_path):
-    train(xnnpack.SCHEME, tmp_path / "run.state", 1)
+    train(executorch.XNNPACK, tmp_path / "run.state", 1)
     (tmp_path / "bad.state").write_bytes(b"PK" + bytes(100))
     with pytest.raises(BadInput, match=r"bad\.state is damaged .* remove it") as error:
-        train(xnnpack.SCHEME, tmp_path / "bad.state", 1)
+        train(executorch.XNNPACK, tmp_path / "bad.state", 1)
     assert "\n" not in str(error.value)
 
 
 def test_training_that_diverges_ends_in_one_line(tmp_path):
     with pytest.raises(BadInput, match=r"loss is nan at step .* lower --qat-lr"):
         # Weights that are rounded stay in their range: it takes so much to overflow what does not.
-        train(xnnpack.SCHEME, tmp_path / "run.state", 9, rate=1e37)
+        train(executorch.XNNPACK, tmp_path / "run.state", 9, rate=1e37)
 
 
 @pytest.mark.parametrize("std", [(0.2, 0.25, 0.3), (0.5, 0.5, 0.5)], ids=str)
 def test_a_std_that_core_ml_folds_is_not_trained_for(std, monkeypatch):
     checkpoint = Checkpoint(make_short(std=std), ["a"] * 5)
-    monkeypatch.setattr(request, "_calibration", lambda *_: clips_for(checkpoint.model))
-    monkeypatch.setattr(request, "_trained", lambda *_: pytest.fail("it trains"))
+    monkeypatch.setattr(training, "_calibration", lambda *_: clips_for(checkpoint.model))
+    monkeypatch.setattr(training, "_trained", lambda *_: pytest.fail("it trains"))
     said = []
     if len(set(std)) > 1:
-        made = request.training_of(
-            checkpoint, "coreml", request.Request(), lambda *w: said.append(w)
+        made = training.training_of(
+            checkpoint, "coreml", exporter.Request(), lambda *w: said.append(w)
         )
         assert (made.learned, made.steps, made.calibration_clips) == (None, 0, 4)
         assert "differs by colour" in said[0][1]
     else:
         with pytest.raises(pytest.fail.Exception, match="it trains"):
-            request.training_of(checkpoint, "coreml", request.Request(), print)
+            training.training_of(checkpoint, "coreml", exporter.Request(), print)
 
 
 @pytest.mark.slow

@@ -6,11 +6,17 @@ from short_models import SLOTS, clips_for, eager, make_short, play, relative
 
 from core.errors import BadInput
 from core.model import BACKBONES
-from mobile_export import graph
-from mobile_export.fold import folded
-from mobile_export.quantize import prepare, quantize
-from mobile_export.quantizer import CLAMPS, MOVES, QUANTIZE, _range_inside, drop_clamps
-from mobile_export.targets import xnnpack
+from mobile_export.graph import forms
+from mobile_export.graph.fold import folded
+from mobile_export.quantization import executorch
+from mobile_export.quantization.executorch import (
+    CLAMPS,
+    MOVES,
+    QUANTIZE,
+    _range_inside,
+    drop_clamps,
+)
+from mobile_export.quantization.pt2e import prepare, quantize
 
 ATEN = torch.ops.aten
 PLACES = [(b, place) for b in BACKBONES for place in range(1, BACKBONES[b].LOCATIONS + 1)]
@@ -22,9 +28,9 @@ INT8_TO_FP32 = 0.15
 
 @pytest.fixture(scope="module")
 def stream():
-    model = graph.deployed(make_short(), "xnnpack")
+    model = forms.deployed(make_short(), "xnnpack")
     clips = clips_for(model)
-    return model, quantize(model, "stream", xnnpack.SCHEME, clips)
+    return model, quantize(model, "stream", executorch.XNNPACK, clips)
 
 
 def nodes(module, target):
@@ -82,7 +88,7 @@ def test_full_maps_are_int8_and_squeezed_paths_float(stream):
 def test_a_map_is_rounded_wherever_it_is_gated(backbone, location, temporal, form):
     """A gated map ends a branch here and there, and is concatenated with others."""
     made = make_short(temporal, backbone=backbone, location=location, width=0.25)
-    prepared = prepare(graph.deployed(made, "xnnpack"), form, xnnpack.SCHEME)
+    prepared = prepare(forms.deployed(made, "xnnpack"), form, executorch.XNNPACK)
     products = nodes(prepared, ATEN.mul.Tensor)
     gated = [n for n in products if n.args[1].target is ATEN.add.Tensor]
     assert gated
@@ -95,7 +101,7 @@ def test_a_shift_keeps_the_parameters_of_its_map(form, stream):
     """XNNPACK refuses to load a slice or pad between two scales."""
     model, converted = stream
     if form == "clip":
-        converted = quantize(model, "clip", xnnpack.SCHEME, clips_for(model))
+        converted = quantize(model, "clip", executorch.XNNPACK, clips_for(model))
     moved = []
     for target in (*MOVES, ATEN.cat.default):
         for node in nodes(converted, target):
@@ -169,14 +175,14 @@ def test_calibration_follows_the_stream(stream):
     model, converted = stream
     clip = clips_for(model, seed=1)[0]
     quantized = play(eager(converted), model, clip)
-    reference = play(eager(graph.graph_of(model, "stream")), model, clip)
+    reference = play(eager(forms.graph_of(model, "stream")), model, clip)
     assert relative(quantized.logits, reference.logits) < INT8_TO_FP32
     for name, a, b in zip(model.state_shapes(), quantized.state, reference.state, strict=True):
         assert relative(a, b) < 2 * INT8_TO_FP32, name
 
 
 def test_unfit_calibration_clips_are_refused():
-    model = graph.deployed(make_short("shift"), "xnnpack")
+    model = forms.deployed(make_short("shift"), "xnnpack")
     fit = clips_for(model)[0]
     for form, clips, reason in (
         ("stream", [], "no calibration clips"),
@@ -184,5 +190,5 @@ def test_unfit_calibration_clips_are_refused():
         ("clip", [fit[:3]], "at least 6 frames"),
     ):
         with pytest.raises(BadInput, match=reason) as caught:
-            quantize(model, form, xnnpack.SCHEME, clips)
+            quantize(model, form, executorch.XNNPACK, clips)
         assert "\n" not in str(caught.value)

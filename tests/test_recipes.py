@@ -15,14 +15,15 @@ from datasets import write_egogesture, write_jester
 from helpers import make_model
 from small_runs import TINY
 
-from core import checkpoint, failures, train
+from core import checkpoint
 from core.data.augment import flip_map
-from core.data.gestures import LABELS
 from core.errors import BadInput
-from core.evaluate import main as evaluate
-from core.recipes import RECIPES, learning_rate, parameter_groups
-from core.supervision import Trainee
-from core.train import main as run
+from core.evaluation.report import main as evaluate
+from core.labels import LABELS
+from core.training import failures, loop
+from core.training.loop import main as run
+from core.training.recipes import RECIPES, learning_rate, parameter_groups
+from core.training.supervision import Trainee
 
 ROOT = Path(__file__).parents[1]
 SMALL = [
@@ -173,7 +174,7 @@ def test_flip_maps(tmp_path: Path) -> None:
 
 
 def test_nothing_is_mirrored_without_a_map(jester: Path, tmp_path: Path, monkeypatch) -> None:
-    from core import trainer
+    from core.training import trainer
 
     calls = []
 
@@ -221,8 +222,8 @@ def test_two_processes_compute_what_one_does(jester: Path, tmp_path: Path) -> No
 
 
 def test_parts_of_a_step_are_its_whole() -> None:
-    from core.batches import Keys
-    from core.distributed import World
+    from core.training.batches import Keys
+    from core.training.distributed import World
 
     whole = list(Keys(20, 8, 3, 6, seed=5))
     parts = [list(Keys(20, 8, 3, 6, 5, 4, World(rank, 2))) for rank in range(2)]
@@ -238,7 +239,7 @@ def test_killed_in_mid_epoch_equals_never_killed(jester: Path, tmp_path: Path) -
     out = tmp_path / "killed"
     program = f"""
 import time
-import core.train as t
+import core.training.loop as t
 step = t.train_step
 t.SAVE_SECONDS = 0.0
 t.train_step = lambda *parts: (time.sleep(0.2), step(*parts))  # time for the signal to arrive
@@ -265,14 +266,14 @@ t.main({[*argv, "--out", str(out)]!r})
 
 
 def fail_at(monkeypatch, step: int, action) -> None:
-    real = train.train_step
+    real = loop.train_step
 
     def stepping(run, *rest):
         if run.step == step:
             action(run)
         real(run, *rest)
 
-    monkeypatch.setattr(train, "train_step", stepping)
+    monkeypatch.setattr(loop, "train_step", stepping)
 
 
 def diverge(run) -> None:
@@ -317,7 +318,7 @@ def test_a_dead_worker_is_told(jester: Path, tmp_path: Path) -> None:
     argv = ["--data", str(jester), "--steps", "200", "--every", "200", *SMALL, "--workers", "1"]
     program = f"""
 import multiprocessing, os, signal
-import core.train as t
+import core.training.loop as t
 from core.errors import run_main
 step = t.train_step
 def stepping(run, *rest):

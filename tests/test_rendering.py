@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from core.data import camera
-from core.data.camera import render
-from core.data.gestures import LABELS, NO_GESTURE, STATIC_LABELS, segment
-from core.data.hand import capsules
-from core.data.scenes import DIFFICULTY, clip_scene, make_scene
-from core.data.synthetic import SyntheticClips, training_window
+from core.data.rendered.capsules import camera
+from core.data.rendered.capsules.camera import render
+from core.data.rendered.gestures import segment
+from core.data.rendered.hand import capsules
+from core.data.rendered.scenes import DIFFICULTY, clip_scene, make_scene
+from core.data.rendered.synthetic import SyntheticClips, training_window
+from core.labels import LABELS, NO_GESTURE, STATIC_LABELS
 
 SMALL = {"frames": 6, "size": 48, "frame_rate": 10.0}
 CHANGED = 8  # levels of 255 by which a pixel has to differ to count

@@ -9,7 +9,7 @@ from PIL import Image
 
 from benchmarks import results
 from core import checkpoint
-from core.train import parse
+from core.training.loop import parse
 
 TINY = ["--size", "32", "--windows", "16", "--steps", "1"]
 TINY += ["--test-clips", "27", "--pairs", "2"]

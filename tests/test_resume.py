@@ -8,8 +8,8 @@ import torch
 from small_runs import TINY, write_own_clips
 
 from core.errors import BadInput
-from core.train import main as run
-from core.train import trim_log
+from core.training.loop import main as run
+from core.training.loop import trim_log
 
 
 @pytest.fixture(scope="module")

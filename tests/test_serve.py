@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.data.camera import render
 from core.data.folder import FolderClips
-from core.data.gestures import NO_GESTURE
-from core.data.scenes import clip_scene
+from core.data.rendered.capsules.camera import render
+from core.data.rendered.scenes import clip_scene
 from core.data.video import at_rate_pixels
+from core.labels import NO_GESTURE
 
 CHROMIUM = shutil.which("chromium")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")

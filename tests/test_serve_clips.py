@@ -9,7 +9,7 @@ import torch
 from serving import CAMERA, RATE, SIZE, SOON, Client, frame, picture, show, until, use
 
 from core.data.folder import FolderClips
-from mobile_export.live.server_clips import MOST_FRAMES, count_clips
+from mobile_export.live.server.clips import MOST_FRAMES, count_clips
 
 
 async def record(tab, label: str, seconds: float = 2.4) -> dict:

@@ -26,10 +26,10 @@ from serving import (
 )
 
 from core.errors import BadInput
-from mobile_export.bundle import DECISION
-from mobile_export.live.serve import listen, page_files
-from mobile_export.live.server_frames import MOST_BYTES
-from mobile_export.live.server_stream import MOST_TEXT, TAKEN_OVER
+from mobile_export.bundle.manifest import DECISION
+from mobile_export.live.server.frames import MOST_BYTES
+from mobile_export.live.server.serve import listen, page_files
+from mobile_export.live.server.stream import MOST_TEXT, TAKEN_OVER
 
 AGREE = DECISION["agree"]
 PORT_IN_USE = "port {} is in use: give another with --port, or 0 for any"

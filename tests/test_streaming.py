@@ -14,13 +14,13 @@ from live_vectors import FOLDER
 
 from core import checkpoint
 from core.data.egogesture import CLASSES
-from core.data.gestures import NO_GESTURE
 from core.data.streams import EgoGestureStreams, file_stream, ticks
 from core.data.video import write_clip
 from core.decision import NONE_LABELS, NUMBERS, Decider, Rule
-from core.evaluate import main as evaluate
-from core.streaming import StreamScore, decide, stream_logits
-from mobile_export.bundle import DECISION
+from core.evaluation.report import main as evaluate
+from core.evaluation.streaming import StreamScore, decide, stream_logits
+from core.labels import NO_GESTURE
+from mobile_export.bundle.manifest import DECISION
 
 LABELS = [NO_GESTURE, "left", "right"]
 RATE = 10.0

@@ -8,34 +8,19 @@ import torch
 from scipy.stats import ks_2samp
 
 from core.data import open_clips
-from core.data.gestures import (
-    LABELS,
-    LATERAL,
-    NO_GESTURE,
-    OTHER,
-    TIME_PAIRS,
-    evaluate,
-    gesture_track,
-    segment,
-)
-from core.data.hand import CAPSULES, POSE_SIZE, HandShape, capsules
-from core.data.scenes import (
-    IGNORE,
-    KNOWN_FROM,
-    clip_scene,
-    frame_labels,
-    make_scene,
-    stream_scene,
-)
-from core.data.synthetic import (
+from core.data.rendered.gestures import evaluate, gesture_track, segment
+from core.data.rendered.hand import CAPSULES, POSE_SIZE, HandShape, capsules
+from core.data.rendered.scenes import KNOWN_FROM, clip_scene, frame_labels, make_scene, stream_scene
+from core.data.rendered.synthetic import (
     WINDOW,
     SyntheticClips,
     SyntheticStreams,
     main,
     training_window,
 )
-from core.data.windows import render_windows
+from core.data.rendered.window_files import render_windows
 from core.errors import BadInput
+from core.labels import IGNORE, LABELS, LATERAL, NO_GESTURE, OTHER, TIME_PAIRS
 from core.model import ModelConfig
 
 SMALL = {"frames": 6, "size": 48, "frame_rate": 10.0}

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from core import checkpoint
-from core.data.gestures import TIME_PAIRS
-from core.evaluate import main as evaluate
-from core.train import main as train
+from core.evaluation.report import main as evaluate
+from core.labels import TIME_PAIRS
+from core.training.loop import main as train
 
 CLIPS = 2700  # of all classes, 400 of them static
 CLIPS_A_PAIR = 1000  # of TSN, whose guesses have to be told from knowledge

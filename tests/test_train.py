@@ -12,18 +12,26 @@ from small_runs import TINY, write_own_clips
 
 from benchmarks.model_card import command
 from core import checkpoint
-from core.data import synthetic
 from core.data.augment import augment, mirror, mirror_map
-from core.data.gestures import LABELS
-from core.data.hand import KEYPOINTS
-from core.data.scenes import IGNORE, POSE_TARGETS, POSE_VALUES
+from core.data.rendered import synthetic
+from core.data.rendered.hand import KEYPOINTS
+from core.data.rendered.scenes import POSE_TARGETS, POSE_VALUES
 from core.errors import BadInput
-from core.evaluate import main as evaluate
+from core.evaluation.report import main as evaluate
+from core.labels import IGNORE, LABELS
 from core.model import VideoClassifier
-from core.strided import replace_strided_depthwise
-from core.supervision import losses
-from core.train import _families, learning_rate, model_config, parse, size_at, start_from, train
-from core.train import main as run
+from core.training.loop import (
+    _families,
+    learning_rate,
+    model_config,
+    parse,
+    size_at,
+    start_from,
+    train,
+)
+from core.training.loop import main as run
+from core.training.strided import replace_strided_depthwise
+from core.training.supervision import losses
 
 ROUNDING = 1e-5  # float32 sums in another order, relative to values of order 1
 

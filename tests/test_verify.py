@@ -11,13 +11,21 @@ from fake_target import LABELS, install, make_checkpoint, use_noise_clips
 from helpers import make_model
 from scipy import stats
 
-from core.data.scenes import IGNORE
 from core.errors import GATE_FAILED, BadInput
+from core.labels import IGNORE
 from mobile_export import __main__ as export_cli
-from mobile_export import export, verify
-from mobile_export.accuracy import Z95, Measurement, compare, drop_interval, relative_deviation
-from mobile_export.feed import check_input, check_pixels, run_clips, run_form, run_stream
-from mobile_export.graph import graph_of
+from mobile_export import exporter
+from mobile_export.graph.forms import graph_of
+from mobile_export.runtime.inference import (
+    check_input,
+    check_pixels,
+    relative_deviation,
+    run_clips,
+    run_form,
+    run_stream,
+)
+from mobile_export.verify import __main__ as verify
+from mobile_export.verify.accuracy import Z95, Measurement, compare, drop_interval
 
 STREAM_PARITY = 1e-4  # stream and clip form of one model add the same floats in another order
 COVERAGE_SLACK = 0.02  # 2,000 draws of a binomial at 0.95 stray by 0.01 (two sigmas)
@@ -332,8 +340,8 @@ def test_a_drop_on_few_clips_is_looked_for_on_all(
     lost_of_all, status, tmp_path, monkeypatch, capsys
 ) -> None:
     # A slow machine has time for two clips; the artifact loses one of them, which is 50 points.
-    monkeypatch.setattr(export, "VERIFY_SECONDS", 0.0)
-    monkeypatch.setattr(export, "FEWEST_CLIPS", 2)
+    monkeypatch.setattr(exporter, "VERIFY_SECONDS", 0.0)
+    monkeypatch.setattr(exporter, "FEWEST_CLIPS", 2)
     path = make_checkpoint(tmp_path)
     use_noise_clips(monkeypatch, path)
     install(monkeypatch)

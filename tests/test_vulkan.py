@@ -9,7 +9,7 @@ from short_models import clips_for, eager, make_short, play, relative
 from torch import nn
 
 from core.model import ModelConfig, VideoClassifier
-from mobile_export import graph
+from mobile_export.graph import forms
 from mobile_export.targets import LoweringError, vulkan
 
 FP32 = 1e-4  # the graph is the model with its batch norms folded
@@ -45,10 +45,10 @@ def test_stream_is_one_delegate_call(precision, temporal, tolerance, tmp_path):
     assert b"VK" in content[: 1 << 17]
     # Unfused, an int8 convolution would run in fp32 between two roundings.
     assert content.count(b"et_vk.q8ta_conv2d") == int8_convolutions(lowered.converted)
-    model = graph.deployed(model, "vulkan")
+    model = forms.deployed(model, "vulkan")
     clip = clips_for(model, seed=1)[0]
     played = play(eager(lowered.converted), model, clip)
-    reference = play(eager(graph.graph_of(model, "stream")), model, clip)
+    reference = play(eager(forms.graph_of(model, "stream")), model, clip)
     assert relative(played.logits, reference.logits) < tolerance
 
 
@@ -56,9 +56,9 @@ def test_stream_is_one_delegate_call(precision, temporal, tolerance, tmp_path):
 def test_the_models_hold_nothing_that_vulkan_miscomputes(temporal):
     """In full depth and width: ME's depthwise has 1 to 10 channels, STE goes from 3 to 1."""
     model = VideoClassifier(ModelConfig(temporal=temporal, size=64)).eval()
-    model = graph.deployed(model, "vulkan")
-    inputs = graph.example_inputs(model, "stream", "vulkan")
-    vulkan.check_structure(torch.export.export(graph.graph_of(model, "stream"), inputs).graph)
+    model = forms.deployed(model, "vulkan")
+    inputs = forms.example_inputs(model, "stream", "vulkan")
+    vulkan.check_structure(torch.export.export(forms.graph_of(model, "stream"), inputs).graph)
 
 
 def _convolution(inputs, outputs, kernel, groups):

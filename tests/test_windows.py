@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from core.data.gestures import LABELS, NO_GESTURE, OTHER, evaluate
-from core.data.hand import KEYPOINTS, KNUCKLES, PALM_CENTRE, capsules
-from core.data.render import Capsules, rasterise
-from core.data.scenes import IGNORE, POSE_TARGETS, POSE_VALUES, clip_scene, pose_targets
-from core.data.synthetic import WINDOW, training_window
-from core.data.windows import SyntheticWindows, covered
+from core.data.rendered.capsules.render import Capsules, rasterise
+from core.data.rendered.gestures import evaluate
+from core.data.rendered.hand import KEYPOINTS, KNUCKLES, PALM_CENTRE, capsules
+from core.data.rendered.scenes import POSE_TARGETS, POSE_VALUES, clip_scene, pose_targets
+from core.data.rendered.synthetic import WINDOW, training_window
+from core.data.rendered.window_files import SyntheticWindows, covered
+from core.labels import IGNORE, LABELS, NO_GESTURE, OTHER
 
 LABEL = LABELS.index("Swiping Left")
 SIDE = 4  # pixels of a window on disk: the frame's number is all that it shows

@@ -9,8 +9,8 @@ from short_models import clips_for, eager, make_short, play, relative
 
 from core.checkpoint import bundled_path, load
 from core.errors import BadInput
-from mobile_export import graph
-from mobile_export.graph import deployed, input_ports, output_ports
+from mobile_export.graph import forms
+from mobile_export.graph.forms import deployed, input_ports, output_ports
 from mobile_export.runtime.executorch import open_pte
 from mobile_export.targets import LoweringError, delegation, xnnpack
 
@@ -166,7 +166,7 @@ def test_states_come_out_in_the_order_in_which_they_go_in(lowered_stream, reques
     given = open_program(model, lowered)([port.zeros() for port in inputs])
     assert [p.dim_order for p in inputs[1:]] == [p.dim_order for p in outputs[1:]]
     last, planes = (0, 2, 3, 1), (0, 1, 2, 3)
-    few = {p.name: "shift" in p.name and p.shape[1] <= graph.PLANES_UP_TO for p in inputs[1:]}
+    few = {p.name: "shift" in p.name and p.shape[1] <= forms.PLANES_UP_TO for p in inputs[1:]}
     assert {p.dim_order for p in inputs[1:] if few[p.name]} == {planes}
     assert {p.dim_order for p in inputs[1:] if not few[p.name]} == {last}
     for port, state in zip(outputs[1:], given[1:], strict=True):
@@ -190,8 +190,8 @@ def test_a_shift_in_planes_is_the_shift_to_the_bit(
     precision, settings, monkeypatch, tmp_path_factory
 ):
     played = []
-    for channels in (0, graph.PLANES_UP_TO):
-        monkeypatch.setattr(graph, "PLANES_UP_TO", channels)
+    for channels in (0, forms.PLANES_UP_TO):
+        monkeypatch.setattr(forms, "PLANES_UP_TO", channels)
         model, lowered = lower(make_short(**settings), "stream", precision, tmp_path_factory)
         assert whole(lowered)
         orders = {port.dim_order for port in input_ports(model, "stream", "xnnpack")[1:]}

@@ -54,7 +54,7 @@ def open_clips(
         )  # fmt: skip
         clips.check()
         return first(clips, count)
-    from core.data.synthetic import SyntheticClips
+    from core.data.rendered.synthetic import SyntheticClips
 
     clips = SyntheticClips(
         split, count or DEFAULT_COUNT[split], difficulty=difficulty, seed=seed, **shape
@@ -101,9 +101,9 @@ def open_windows(
         )  # fmt: skip
         clips.check()  # before the loader's workers, who each would find out for themselves
         return clips
-    from core.data.scenes import DIFFICULTY
-    from core.data.synthetic import WINDOW
-    from core.data.windows import SyntheticWindows, render_windows
+    from core.data.rendered.scenes import DIFFICULTY
+    from core.data.rendered.synthetic import WINDOW
+    from core.data.rendered.window_files import SyntheticWindows, render_windows
 
     if config.frames > WINDOW:
         raise BadInput(

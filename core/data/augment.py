@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from core.data.gestures import LABELS, LATERAL, TIME_PAIRS
-from core.data.scenes import POSE_TARGETS, POSE_VALUES
+from core.data.rendered.scenes import POSE_TARGETS, POSE_VALUES
 from core.errors import BadInput
+from core.labels import LABELS, LATERAL, TIME_PAIRS
 
 CROP = (0.78, 1.0)  # side of the crop, as a part of the picture's
 CLOSE = (0.55, 0.95)  # the same for single pictures, around the hand

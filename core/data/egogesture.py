@@ -13,7 +13,7 @@ made it. Classes are named by their numbers, or by the 83 lines of ``root/classe
 import re
 from pathlib import Path
 
-from core.data.labels import entries, in_order, text_of
+from core.data.label_files import entries, in_order, text_of
 from core.data.records import Listing, Record, frame_path
 from core.errors import BadInput
 

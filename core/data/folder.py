@@ -24,7 +24,6 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from core.data.sampling import window
-from core.data.scenes import IGNORE
 from core.data.source import MAX_BROKEN
 from core.data.video import (
     VIDEO_SUFFIXES,
@@ -37,6 +36,7 @@ from core.data.video import (
     write_clip,
 )
 from core.errors import BadInput
+from core.labels import IGNORE
 
 __all__ = ["SPLITS", "FolderClips", "window", "write_clip"]
 

@@ -13,7 +13,7 @@ where ``jester-v1-test.csv`` has none, the validation clips stand in for them, w
 
 from pathlib import Path
 
-from core.data.labels import entries, in_order, label_folder, stand_in, text_of
+from core.data.label_files import entries, in_order, label_folder, stand_in, text_of
 from core.data.records import Listing, Record
 from core.data.source import MARKS
 from core.errors import BadInput

@@ -13,10 +13,10 @@ from torch.utils.data import Dataset
 
 from core.data.crops import View, cut
 from core.data.sampling import choose
-from core.data.scenes import IGNORE
 from core.data.source import MAX_BROKEN
 from core.data.video import Unreadable, decoded, frame_files, open_image, upright
 from core.errors import BadInput
+from core.labels import IGNORE
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ labels are not part of it: validation stands in for them, which is said.
 import json
 from pathlib import Path
 
-from core.data.labels import entries, in_order, label_folder, stand_in, text_of
+from core.data.label_files import entries, in_order, label_folder, stand_in, text_of
 from core.data.records import Listing, Record
 from core.data.source import MARKS
 from core.data.video import VIDEO_SUFFIXES

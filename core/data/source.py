@@ -7,7 +7,7 @@ import argparse
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from core.data.labels import entries
+from core.data.label_files import entries
 from core.errors import BadInput
 from core.options import DATASETS, MAX_BROKEN
 

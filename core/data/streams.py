@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from core.data.crops import cut, validation_view
 from core.data.egogesture import FRAME_RATE, class_names, read_rows, recordings
-from core.data.labels import text_of
+from core.data.label_files import text_of
 from core.data.transforms import resize_crop
 from core.data.video import Unreadable, at_rate, at_rate_pixels, frame_files, open_image
 from core.errors import BadInput

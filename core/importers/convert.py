@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from core.errors import BadInput
-from core.importers import names
+from core.importers import movenet, names
 from core.importers.kinds import WRAPPED, Kind, recognise
 from core.model import ModelConfig, VideoClassifier
 from core.shift import LearnedShift, pure_taps
@@ -25,6 +25,8 @@ def imported(
 
     Raises ``BadInput`` listing keys that are missing, unexpected or of another shape.
     """
+    if movenet.is_movenet(tensors):
+        return movenet.imported(tensors, frames)
     kind = recognise(tensors, temporal)
     found, unexpected = _translated(tensors, kind)
     learned = any(f".{names.SHIFT_TAPS}" in key for key in found)

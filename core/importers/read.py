@@ -3,6 +3,7 @@
 import pickle
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
@@ -16,11 +17,12 @@ def state_dict(path: Path) -> dict[str, Tensor]:
     """Names and tensors, without the prefix of ``DataParallel``.
 
     The file is a ``.pth`` or ``.pth.tar`` of torch, of any age, which holds a state dict or a dict
-    with one under ``state_dict``; or a safetensors file. Raises ``BadInput`` for anything else.
+    with one under ``state_dict``; a safetensors file; or an ``.npz`` of numpy, as weights from
+    TensorFlow come. Raises ``BadInput`` for anything else.
     """
     if not path.is_file():
         reason = "is a folder" if path.is_dir() else "does not exist"
-        raise BadInput(f"{path} {reason}: give a .pth, .pth.tar or .safetensors file")
+        raise BadInput(f"{path} {reason}: give a .pth, .pth.tar, .npz or .safetensors file")
     content = _load(path)
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
@@ -39,6 +41,9 @@ def _load(path: Path) -> object:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise BadInput(

@@ -26,7 +26,7 @@ from mobile_export.console import Steps, check_json_path
 from mobile_export.latency import device
 
 if TYPE_CHECKING:
-    from mobile_export.bundle import Bundle
+    from mobile_export.bundle.reader import Bundle
 
 WARMUP, ITERATIONS = 30, 300
 MOST_CALLS = 100_000  # all of them are in the report
@@ -143,7 +143,7 @@ def main(argv: list[str] | None = None) -> int:
     check_source(args.source)
     step = Steps()
     step("load", f"{args.bundle} and its hashes")
-    from mobile_export.bundle import load
+    from mobile_export.bundle.reader import load
 
     bundle = load(args.bundle)
     check_target(bundle)

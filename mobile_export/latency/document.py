@@ -5,9 +5,10 @@ from pathlib import Path
 
 from core.errors import BadInput
 from core.files import write_whole
-from mobile_export.bundle import Bundle, tool_versions
+from mobile_export.bundle.manifest import tool_versions
+from mobile_export.bundle.reader import Bundle
+from mobile_export.bundle.schemas import violation
 from mobile_export.latency.pictures import Pictures, frames_a_call
-from mobile_export.schemas import violation
 
 SCHEMA = 1
 ACCURACY = ("data", "clips", "checkpoint_top1", "artifact_top1", "drop_interval")

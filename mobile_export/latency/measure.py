@@ -41,7 +41,7 @@ def measure(request: dict, tell: Tell) -> dict:
     # Whatever the artifact itself does not take is imported before the clock starts.
     from executorch.runtime import Runtime
 
-    from mobile_export.bundle import load
+    from mobile_export.bundle.reader import load
     from mobile_export.runtime.executorch import open_pte
 
     Runtime.get()

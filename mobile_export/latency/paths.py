@@ -22,7 +22,7 @@ import torch
 from core.data.transforms import normalise, resize_crop
 from core.decision import softmax
 from core.errors import BadInput
-from mobile_export.bundle import Bundle
+from mobile_export.bundle.reader import Bundle
 from mobile_export.latency.pictures import frames_a_call
 from mobile_export.live.recognizer import Recognizer
 from mobile_export.runtime.executorch import Executorch

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from core.data.video import Unreadable, at_rate_pixels
 from core.errors import BadInput
-from mobile_export.bundle import Bundle
+from mobile_export.bundle.reader import Bundle
 
 WIDTH, HEIGHT = 640, 480  # what a camera gives an app that asks for little
 MOST_FRAMES = 64

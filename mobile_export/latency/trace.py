@@ -32,7 +32,7 @@ def trace(request: dict) -> dict:
     from executorch.extension.pybindings import portable_lib
 
     from core.data.transforms import normalise, resize_crop
-    from mobile_export.bundle import load
+    from mobile_export.bundle.reader import load
     from mobile_export.latency.measure import use_threads
     from mobile_export.latency.paths import in_clips
     from mobile_export.latency.pictures import frames_a_call

@@ -93,10 +93,10 @@ def run_source(args: argparse.Namespace) -> int:
     with quiet():
         import torch
 
-        from mobile_export.bundle import load
+        from mobile_export.bundle.reader import load
+        from mobile_export.bundle.runner import open_runner
         from mobile_export.live.recognizer import Recognizer
         from mobile_export.live.session import open_source, run
-        from mobile_export.verify import open_runner
 
         # Pre-processing is too little for a second thread, which would only wait for the program's.
         torch.set_num_threads(1)
@@ -125,7 +125,7 @@ def main(argv: list[str] | None = None) -> int:
 
         return record_from(args.source, args.record, args.out, args.clips)
     if args.serve:
-        from mobile_export.live.serve import serve
+        from mobile_export.live.server.serve import serve
 
         return serve(args.bundle, args.port, args.out)
     return run_source(args)

@@ -12,7 +12,7 @@ from core.data.transforms import normalise, resize_crop
 from core.decision import Answer, Decider, Event, Rule
 from core.errors import BadInput
 from core.model import ModelConfig
-from mobile_export.bundle import Bundle
+from mobile_export.bundle.reader import Bundle
 from mobile_export.live.ticks import Ticks
 from mobile_export.runtime import Runner
 

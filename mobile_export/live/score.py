@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from core.decision import Event
-from core.events import Gesture, count_right
+from core.evaluation.events import Gesture, count_right
 
 
 @dataclass(frozen=True)

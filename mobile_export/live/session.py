@@ -12,9 +12,9 @@ from tqdm import tqdm
 from core.data.transforms import resize_crop
 from core.decision import Answer, Event
 from core.errors import BadInput
-from core.events import Gesture
+from core.evaluation.events import Gesture
 from core.model import ModelConfig
-from mobile_export.bundle import Bundle
+from mobile_export.bundle.reader import Bundle
 from mobile_export.live.annotate import VideoWriter, draw_answer
 from mobile_export.live.history import History
 from mobile_export.live.recognizer import Recognizer
@@ -202,7 +202,7 @@ def _say(event: Event) -> None:
 
 
 def _draw(recognizer: Recognizer, history: History, path: Path) -> None:
-    from core.timeline import PICTURES, Span, plot
+    from core.evaluation.timeline import PICTURES, Span, plot
 
     times, chances, pictures = history.timeline()
     picked = np.linspace(0, len(pictures) - 1, min(PICTURES, len(pictures))).astype(int)

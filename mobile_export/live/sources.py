@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from core.data.gestures import LABELS
-from core.data.synthetic import SyntheticStreams
+from core.data.rendered.synthetic import SyntheticStreams
 from core.data.video import Unreadable, decoded, upright
 from core.errors import BadInput
-from core.events import Gesture
+from core.evaluation.events import Gesture
+from core.labels import LABELS
 from core.model import ModelConfig
 
 SYNTHETIC, CAMERA = "synthetic", "camera"  # names of sources that are no files

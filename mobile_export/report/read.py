@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.errors import BadInput
-from mobile_export.schemas import violation
+from mobile_export.bundle.schemas import violation
 
 SCHEMA = 1  # of latency.schema.json; a reader refuses others
 MOST = 1e18  # sums and axes are computed from what a report holds; bytes and times stay below

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mobile_export.graph import Port
+from mobile_export.graph.forms import Port
 from mobile_export.runtime import Runner
 from mobile_export.runtime.mil import MilProgram
 
@@ -22,7 +22,7 @@ def open_coreml(
 ) -> Runner:
     """A runner that takes normalised frames, as every other target does.
 
-    ``inputs`` and ``outputs`` are ``graph.input_ports`` and ``output_ports`` of the model, ``mean``
+    ``inputs`` and ``outputs`` are ``forms.input_ports`` and ``output_ports`` of the model, ``mean``
     and ``std`` its normalisation of ``pixel / 255``. Raises ``BadInput`` for an unusable package.
     """
     kind = _OnMac if sys.platform == "darwin" else _Interpreted

@@ -1,6 +1,6 @@
 """Running ExecuTorch programs with the wheel's runtime.
 
-The wheel registers XNNPACK, not Vulkan: for a Vulkan program ``mobile_export.proxy`` evaluates the
+The wheel registers XNNPACK, not Vulkan: for a Vulkan program ``runtime.proxy`` evaluates the
 graph that was lowered.
 """
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from core.errors import BadInput
-from mobile_export.graph import Port
+from mobile_export.graph.forms import Port
 
 IDENTIFIER = b"ET12"  # the flatbuffer identifier of an ExecuTorch program, at byte 4
 _FLOAT = 6  # ExecuTorch's number for 32-bit floats (c10's ScalarType)

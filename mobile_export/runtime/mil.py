@@ -41,7 +41,7 @@ _NUMPY = {
 
 
 @dataclass(frozen=True)
-class Port:
+class Value:
     """An input or output; an image input takes pixels 0..255, RGB, (1, 3, H, W)."""
 
     name: str
@@ -57,7 +57,7 @@ class Step:
     kind: str
     known: dict
     names: dict[str, str | list[str]]
-    output: Port
+    output: Value
     free: list[str] = field(default_factory=list)  # values that nothing needs after this step
 
     def run(self, values: dict[str, Tensor]) -> Tensor:
@@ -84,7 +84,7 @@ class MilProgram:
         function, description = _load_function(package)
         block = function.block_specializations[function.opset]
         images = {i.name for i in description.input if i.type.HasField("imageType")}
-        self.inputs = [_port(value, value.name in images) for value in function.inputs]
+        self.inputs = [_value_of(value, value.name in images) for value in function.inputs]
         self._steps: list[Step] = []
         self._constants: dict[str, object] = {}
         blob = _Blob(package / _WEIGHTS)
@@ -116,7 +116,7 @@ class MilProgram:
                     del values[name]
         return {port.name: values[port.name] for port in self.outputs}
 
-    def _checked(self, port: Port, inputs: dict[str, Tensor]) -> Tensor:
+    def _checked(self, port: Value, inputs: dict[str, Tensor]) -> Tensor:
         if port.name not in inputs:
             raise BadInput(f"input {port.name} is missing: the program takes {self._names()}")
         value = inputs[port.name].float()
@@ -131,7 +131,7 @@ class MilProgram:
     def _names(self) -> str:
         return ", ".join(port.name for port in self.inputs)
 
-    def _add(self, operation, blob: "_Blob", ports: dict[str, Port]) -> None:
+    def _add(self, operation, blob: "_Blob", ports: dict[str, Value]) -> None:
         """Decode one operation; fold it when everything that it needs is known."""
         if operation.type == "const":
             self._constants[operation.outputs[0].name] = blob.value(operation.attributes["val"])
@@ -141,7 +141,7 @@ class MilProgram:
                 f"operation {operation.type} ({operation.outputs[0].name}) is not implemented in "
                 "the reference interpreter: run this package on macOS"
             )
-        step = Step(operation.type, {}, {}, _port(operation.outputs[0]))
+        step = Step(operation.type, {}, {}, _value_of(operation.outputs[0]))
         for key, value in operation.attributes.items():  # where constexpr operations keep theirs
             if key != "name":
                 step.known[key] = blob.value(value)
@@ -235,11 +235,11 @@ def _shape(tensor_type) -> tuple[int, ...]:
     return tuple(dimension.constant.size for dimension in tensor_type.dimensions)
 
 
-def _port(value, image: bool = False) -> Port:
+def _value_of(value, image: bool = False) -> Value:
     from coremltools.proto import MIL_pb2
 
     kind = value.type.tensorType
-    return Port(value.name, _shape(kind), MIL_pb2.DataType.Name(kind.dataType), image)
+    return Value(value.name, _shape(kind), MIL_pb2.DataType.Name(kind.dataType), image)
 
 
 def _flat(step: Step) -> list[str]:
@@ -247,7 +247,7 @@ def _flat(step: Step) -> list[str]:
     return [n for v in step.names.values() for n in (v if isinstance(v, list) else [v])]
 
 
-def _keeps_batch(step: Step, ports: dict[str, Port]) -> bool:
+def _keeps_batch(step: Step, ports: dict[str, Value]) -> bool:
     """Whether a step maps each entry of a leading axis of 1 to itself."""
     known, output = step.known, step.output
     if output.shape[:1] != (1,):

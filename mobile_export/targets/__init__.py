@@ -7,7 +7,7 @@ Each module has one public function,
 with ``model`` a ``VideoClassifier`` in evaluation mode, ``form`` one of ``stream`` and ``clip``,
 ``precision`` one of ``int8``, ``fp16`` and ``fp32``, ``calibration`` a list of normalised clips
 ``(T, 3, S, S)`` (used by int8 alone), and ``out`` the folder that receives the artifact.
-``learned`` gives what quantization-aware training learned: see ``mobile_export.quantize``.
+``learned`` gives what quantization-aware training learned: see ``quantization.pt2e``.
 It returns a ``Lowered``.
 """
 

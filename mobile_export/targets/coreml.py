@@ -29,11 +29,11 @@ from torch import Tensor, nn
 
 from core.errors import BadInput
 from core.model import ModelConfig, VideoClassifier
-from mobile_export.graph import deployed, example_inputs, graph_of, input_ports, output_ports
+from mobile_export.graph.forms import deployed, example_inputs, graph_of, input_ports, output_ports
 from mobile_export.targets import Lowered, LoweringError
 
 if TYPE_CHECKING:
-    from mobile_export.quantize import Learned
+    from mobile_export.quantization.pt2e import Learned
 
 ARTIFACT = "model.mlpackage"
 COMBINATIONS = {
@@ -97,8 +97,8 @@ def lower(
         model, factor = _fold_std(model)
     graph = graph_of(model, form)
     if precision == "int8":
-        from mobile_export.quantize import quantize
-        from mobile_export.targets.coreml_int8 import SCHEME
+        from mobile_export.quantization.coreml import SCHEME
+        from mobile_export.quantization.pt2e import quantize
 
         clips = [clip * factor.view(1, 3, 1, 1) for clip in calibration]
         graph = quantize(model, form, SCHEME, clips, learned)

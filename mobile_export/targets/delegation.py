@@ -14,7 +14,7 @@ import torch
 from torch.export import ExportedProgram
 from torch.fx import traceback
 
-from core.files import replace_file
+from core.files import write_bytes
 from mobile_export.targets import LoweringError
 
 PTE = "model.pte"
@@ -98,10 +98,3 @@ def require_whole(calls: int, outside: Counter[str]) -> None:
             f"{calls} delegate calls instead of one: the delegate does not take the graph whole; "
             "pass --allow-partial to keep it so"
         )
-
-
-def write_bytes(path: Path, content: bytes) -> Path:
-    """Write under a temporary name and rename, so that a stopped run leaves no half artifact."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, content)
-    return path

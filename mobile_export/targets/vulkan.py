@@ -18,13 +18,12 @@ from torch import Tensor
 from torch.fx import Graph, Node
 
 from core.model import VideoClassifier
-from mobile_export import graph
-from mobile_export.quantize import Learned, Scheme, quantize
-from mobile_export.quantizer import DelegateQuantizer, drop_clamps
+from mobile_export.graph import forms
+from mobile_export.quantization.executorch import VULKAN
+from mobile_export.quantization.pt2e import Learned, quantize
 from mobile_export.targets import Lowered, LoweringError, xnnpack
 from mobile_export.targets.delegation import lower_whole, quick_provenance
 
-SCHEME = Scheme("vulkan", DelegateQuantizer, drop_clamps)
 PRECISIONS = ("int8", "fp16", "fp32")
 RECIPES = {
     "int8": xnnpack.RECIPE,
@@ -62,13 +61,13 @@ def lower(
         raise LoweringError(
             f"precision {precision} is not offered for vulkan: choose {', '.join(PRECISIONS)}"
         )
-    model = graph.deployed(model, "vulkan")
+    model = forms.deployed(model, "vulkan")
     with quick_provenance():
         if precision == "int8":
-            converted = quantize(model, form, SCHEME, calibration, learned)
+            converted = quantize(model, form, VULKAN, calibration, learned)
         else:
-            converted = graph.exported(model, form, "vulkan")
-        program = torch.export.export(converted, graph.example_inputs(model, form, "vulkan"))
+            converted = forms.exported(model, form, "vulkan")
+        program = torch.export.export(converted, forms.example_inputs(model, form, "vulkan"))
     check_structure(program.graph)
     partitioner = _partitioner({"force_fp16": True} if precision == "fp16" else {})
     artifact, details = lower_whole(program, partitioner, out, allow_partial)

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from core.model import VideoClassifier
-from mobile_export import graph
-from mobile_export.quantize import Learned, Scheme, quantize
-from mobile_export.quantizer import DelegateQuantizer, drop_clamps
+from mobile_export.graph import forms
+from mobile_export.quantization.executorch import XNNPACK
+from mobile_export.quantization.pt2e import Learned, quantize
 from mobile_export.targets import Lowered, LoweringError
 from mobile_export.targets.delegation import lower_whole, quick_provenance
 from mobile_export.targets.xnnpack_order import arrange
@@ -19,7 +19,6 @@ RECIPE = (
     "PT2E: weights int8 symmetric per channel, activations int8 affine per tensor, min-max over "
     "clips; vectors, sum and product of the gates, classifier, input and outputs in fp32"
 )
-SCHEME = Scheme("xnnpack", DelegateQuantizer, drop_clamps)
 
 
 def lower(
@@ -44,15 +43,15 @@ def lower(
         raise LoweringError(
             f"precision {precision} is not offered for xnnpack: choose {' or '.join(PRECISIONS)}"
         )
-    model = graph.deployed(model, "xnnpack")
+    model = forms.deployed(model, "xnnpack")
     recipe = "none: weights and activations in fp32"
     with quick_provenance():
         if precision == "int8":
-            converted = quantize(model, form, SCHEME, calibration, learned)
+            converted = quantize(model, form, XNNPACK, calibration, learned)
             recipe = RECIPE
         else:
-            converted = graph.exported(model, form, "xnnpack")
-        arrange(converted, graph.input_ports(model, form, "xnnpack")[1:])
-        program = torch.export.export(converted, graph.example_inputs(model, form, "xnnpack"))
+            converted = forms.exported(model, form, "xnnpack")
+        arrange(converted, forms.input_ports(model, form, "xnnpack")[1:])
+        program = torch.export.export(converted, forms.example_inputs(model, form, "xnnpack"))
     artifact, details = lower_whole(program, XnnpackPartitioner(), out, allow_partial)
     return Lowered(artifact, converted, {"backend": "XNNPACK", "recipe": recipe, **details})

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch.fx import GraphModule, Node
 
-from mobile_export.graph import CHANNELS_LAST_ORDER, Port
-from mobile_export.quantizer import DEQUANTIZE, QUANTIZE
+from mobile_export.graph.forms import CHANNELS_LAST_ORDER, Port
+from mobile_export.quantization.executorch import DEQUANTIZE, QUANTIZE
 
 ATEN = torch.ops.aten
 TO_PLANES = [1, 0, 2, 3]  # (1, C, H, W) to (C, 1, H, W): channels-last, a plane after the other

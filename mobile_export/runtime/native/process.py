@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from core.errors import BadInput
-from mobile_export.graph import Port
+from mobile_export.graph.forms import Port
 from mobile_export.runtime.executorch import check_inputs
 
 

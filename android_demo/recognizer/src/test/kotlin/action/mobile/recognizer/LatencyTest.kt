@@ -150,6 +150,6 @@ class LatencyTest {
 
     /** The schema; the validator takes no relative `$id`. */
     private fun schema() = SchemaRegistry.withDefaultDialect(SpecificationVersion.DRAFT_2020_12).getSchema(
-        Json.write(jsonObject(File(repository, "mobile_export/latency.schema.json").readText()) - "\$id"),
+        Json.write(jsonObject(File(repository, "mobile_export/bundle/latency.schema.json").readText()) - "\$id"),
     )
 }

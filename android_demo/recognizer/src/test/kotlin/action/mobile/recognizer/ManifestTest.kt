@@ -37,7 +37,7 @@ class ManifestTest {
 
     @Test
     fun `the small bundle of these tests follows the schema`() {
-        val schema = File(repository, "mobile_export/manifest.schema.json").readText()
+        val schema = File(repository, "mobile_export/bundle/manifest.schema.json").readText()
         val registry = SchemaRegistry.withDefaultDialect(SpecificationVersion.DRAFT_2020_12)
         val small = String(smallBundle().files.getValue("manifest.json"))
         for (manifest in listOf(text, small)) {

@@ -1,0 +1,1 @@
+"""A renderer of capsules: from a scene to pixels."""

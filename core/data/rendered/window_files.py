@@ -1,0 +1,168 @@
+"""Training windows of synthetic gestures, rendered once to disk and read from there.
+
+Rendering costs about as much as training on the CPU, so windows are rendered by all cores into
+memory-mapped files before the first step and reused in every epoch and every later run with the
+same settings. The folder is complete when its ``done`` flags are all set; a run that was killed
+goes on where it stopped.
+"""
+
+import json
+import math
+import multiprocessing
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from core.data.rendered.scenes import POSE_TARGETS
+from core.data.rendered.synthetic import WINDOW, check_size, training_window
+from core.errors import BadInput
+from core.labels import IGNORE, LABELS
+from core.options import existing
+
+COVERED = 0.8  # part of a gesture, or of the window, that must be seen to carry the clip label
+
+
+class SyntheticWindows(Dataset):
+    """Random cuts of ``frames`` frames out of rendered windows of ``WINDOW`` frames.
+
+    An item is asked for by ``(index, seed)`` and is ``(uint8 (T, 3, S, S), frame labels (T,), clip
+    label, pose targets (T, 39))``; labels are ``IGNORE`` where no class can be known.
+    """
+
+    def __init__(self, folder: Path, frames: int) -> None:
+        self.frames = frames
+        self.labels = list(LABELS)
+        self.arrays = _open(folder, "r")
+        self.count = len(self.arrays["meta"])
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Tensor, int, Tensor]:
+        index, seed = key
+        rng = np.random.default_rng([seed, index])
+        first = int(rng.integers(WINDOW - self.frames + 1))
+        cut = slice(first, first + self.frames)
+        clip_label, start, end, _ = self.arrays["meta"][index].tolist()
+        shown = covered(start, end, first, self.frames)
+        return (
+            torch.from_numpy(self.arrays["frames"][index, cut].copy()),
+            torch.from_numpy(self.arrays["labels"][index, cut].copy()),
+            int(clip_label) if shown else IGNORE,
+            torch.from_numpy(self.arrays["poses"][index, cut].copy()),
+        )
+
+
+def covered(start: float, end: float, first: int, frames: int) -> bool:
+    """Whether a cut of ``frames`` frames from ``first`` shows enough of a gesture to be named so.
+
+    ``start`` and ``end`` are the gesture's, in frames. Most of the gesture has to be seen, or it
+    has to fill most of the cut, as rest and other motion do, which last longer than any window.
+    """
+    seen = min(end, first + frames - 1) - max(start, first)
+    return seen >= COVERED * min(end - start, frames - 1)
+
+
+def render_windows(
+    folder: Path,
+    count: int,
+    size: int,
+    variation: float,
+    frame_rate: float,
+    seed: int,
+    workers: int,
+) -> Path:
+    """Render ``count`` windows into ``folder`` unless they are there; gives the folder.
+
+    Raises ``BadInput`` when the folder holds windows of other settings, the size is too large or
+    the disk too full.
+    """
+    check_size(size)
+    settings = {
+        "count": count, "size": size, "variation": variation, "frame_rate": frame_rate,
+        "seed": seed, "window": WINDOW, "version": 4,
+    }  # fmt: skip
+    described = folder / "settings.json"
+    missing = list(range(count))
+    if described.exists():
+        found = json.loads(described.read_text())
+        if found != settings:
+            raise BadInput(f"{folder} holds windows of other settings {found}: remove it")
+        missing = np.flatnonzero(_open(folder, "r")["meta"][:, 3] == 0).tolist()
+    if not missing:
+        return folder
+    _check_space(folder, len(missing), settings)
+    if not described.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        _create(folder, settings)
+        described.write_text(json.dumps(settings))
+    jobs = [(folder, index, settings) for index in missing]
+    with multiprocessing.get_context("spawn").Pool(workers, initializer=_one_thread) as pool:
+        bar = tqdm(total=count, initial=count - len(missing), desc="render", unit="clip")
+        for _ in pool.imap_unordered(_render_into, jobs, chunksize=8):
+            bar.update()
+        bar.close()
+    return folder
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+_CACHE: dict[Path, dict[str, np.memmap]] = {}
+
+
+def _render_into(job: tuple[Path, int, dict]) -> None:
+    folder, index, settings = job
+    if folder not in _CACHE:
+        _CACHE[folder] = _open(folder, "r+")
+    arrays = _CACHE[folder]
+    window = training_window(
+        settings["seed"], index, settings["size"], settings["variation"], settings["frame_rate"]
+    )
+    arrays["frames"][index] = window.frames.numpy()
+    arrays["labels"][index] = window.labels
+    arrays["poses"][index] = window.poses
+    # The flag comes last: a window without it is rendered again.
+    arrays["meta"][index] = (window.clip_label, *window.gesture, 1)
+
+
+def _layout(settings: dict) -> dict[str, tuple[type, tuple[int, ...]]]:
+    n, t, s = settings["count"], settings["window"], settings["size"]
+    return {
+        "frames": (np.uint8, (n, t, 3, s, s)),
+        "labels": (np.int64, (n, t)),
+        "poses": (np.float32, (n, t, POSE_TARGETS)),
+        "meta": (np.float32, (n, 4)),  # clip label, first and last frame of the gesture, done
+    }
+
+
+def _check_space(folder: Path, missing: int, settings: dict) -> None:
+    """The files are sparse: a disk that fills up would kill the rendering with a bus error."""
+    layout = _layout(settings | {"count": missing}).values()
+    needed = sum(math.prod(shape) * np.dtype(kind).itemsize for kind, shape in layout)
+    free = shutil.disk_usage(existing(folder)).free
+    if needed > free:
+        raise BadInput(
+            f"{missing} windows of {settings['size']} pixels need {needed / 1e9:.1f} GB in "
+            f"{folder}, where {free / 1e9:.1f} GB are free: make room, lower --clips or --size, or "
+            "start from a folder on another disk"
+        )
+
+
+def _create(folder: Path, settings: dict) -> None:
+    for name, (kind, shape) in _layout(settings).items():
+        np.memmap(folder / f"{name}.bin", kind, "w+", shape=shape)
+
+
+def _open(folder: Path, mode: str) -> dict[str, np.memmap]:
+    settings = json.loads((folder / "settings.json").read_text())
+    return {
+        name: np.memmap(folder / f"{name}.bin", kind, mode, shape=shape)
+        for name, (kind, shape) in _layout(settings).items()
+    }

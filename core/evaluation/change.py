@@ -1,0 +1,41 @@
+"""What a change of a model costs: the same held-out clips before and after."""
+
+import torch
+from torch import Tensor
+
+from core.checkpoint import Checkpoint
+from core.data import open_clips
+from core.data.transforms import normalise
+from core.labels import LABELS
+from core.model import VideoClassifier
+
+
+def cost(checkpoint: Checkpoint, changed: VideoClassifier, clips: int) -> dict:
+    """What a change costs on held-out synthetic clips, as JSON-ready figures.
+
+    ``top1_before`` and ``top1_after`` in % are null for a model of other classes than the synthetic
+    ones. ``agreement`` is the share of equal answers in %, ``deviation`` the largest difference of
+    a logit over the largest logit.
+    """
+    known = list(checkpoint.labels) == list(LABELS)
+    data = open_clips(None, "test", checkpoint.config, clips)
+    before, after, wanted = [], [], []
+    with torch.inference_mode():
+        for index in range(len(data)):
+            frames, label = data[index]
+            x = normalise(frames[None], checkpoint.config.mean, checkpoint.config.std)
+            before.append(checkpoint.model(x))
+            after.append(changed(x))
+            wanted.append(label)
+    old, new, labels = torch.cat(before), torch.cat(after), torch.tensor(wanted)
+
+    def percent(right: Tensor) -> float:
+        return round(100.0 * right.float().mean().item(), 2)
+
+    return {
+        "clips": len(labels),
+        "top1_before": percent(old.argmax(-1) == labels) if known else None,
+        "top1_after": percent(new.argmax(-1) == labels) if known else None,
+        "agreement": percent(old.argmax(-1) == new.argmax(-1)),
+        "deviation": float((new - old).abs().max() / old.abs().max()),
+    }

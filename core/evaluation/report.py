@@ -1,0 +1,244 @@
+"""Evaluate a checkpoint: clips, continuous streams, and the pairs that only time tells apart.
+
+    python -m core.evaluate --clips 2700
+    python -m core.evaluate --checkpoint runs/tsn/best.safetensors --pairs 1000 --json tsn.json
+    python -m core.evaluate --checkpoint MODEL --data JESTER --views 10x3 --confusion jester.png
+    python -m core.evaluate --stream video.mp4 --truth gestures.csv
+
+Clip accuracy: state reset, mean of the logits over the clip's frames; with several views of a clip
+(--views clips x crops) the mean of their probabilities. Streams: continuous recordings, state never
+reset; see ``streaming`` for what is measured. Pair accuracy: which of the two classes of a pair has
+the larger mean logit.
+"""
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from core import checkpoint
+from core.checkpoint import Checkpoint
+from core.data import open_clips
+from core.data.rendered.scenes import DIFFICULTY
+from core.data.rendered.synthetic import SyntheticClips, SyntheticStreams
+from core.data.source import Source, as_trained, source_of
+from core.data.transforms import normalise
+from core.decision import Rule
+from core.errors import BadInput
+from core.evaluation import confusion
+from core.evaluation.streaming import StreamScore, stream_logits
+from core.files import write_json
+from core.labels import IGNORE, LABELS, STATIC_LABELS, TIME_PAIRS
+from core.model import VideoClassifier
+from core.options import Parser, add_data_options, check_file, views, whole
+
+
+def pass_size(device: torch.device) -> int:
+    """Clips to evaluate together.
+
+    One on a CPU, whose caches hold its maps: 16 frames of 112 pixels ran at 251 frames/s of one
+    core alone, at 169 with 4 clips a pass and at 100 with 16.
+    """
+    return 16 if device.type == "cuda" else 1
+
+
+def clip_logits(model: VideoClassifier, clips: Dataset, workers: int, name: str):
+    """Mean logits over each clip's frames and the clips' labels: (n, classes), (n,).
+
+    For clips of several views (V, T, 3, S, S) the logarithm of the views' mean probabilities. A
+    label is ``IGNORE`` where the clip could not be read.
+    """
+    found, wanted = [], []
+    config = model.config
+    device = next(model.parameters()).device
+    at_once = pass_size(device)
+    loader = DataLoader(
+        clips, batch_size=max(1, at_once // getattr(clips, "views", 1)), num_workers=workers
+    )
+    with torch.inference_mode(), tqdm(total=len(clips), desc=name, unit="clip") as bar:
+        for frames, labels in loader:
+            parts = frames.flatten(0, -5).split(at_once)  # views in front are as clips
+            logits = torch.cat(
+                [model(normalise(p, config.mean, config.std).to(device)).float() for p in parts]
+            ).cpu()
+            if frames.ndim == 6:
+                logits = logits.unflatten(0, frames.shape[:2]).softmax(-1).mean(1).log()
+            found.append(logits)
+            wanted.append(labels)
+            bar.update(len(labels))
+    return torch.cat(found), torch.cat(wanted)
+
+
+def stream_report(loaded: Checkpoint, args: argparse.Namespace, source: Source) -> dict:
+    """The streaming protocol over rendered, EgoGesture's or one's own recordings."""
+    score, rule = StreamScore(loaded.config.frame_rate), Rule.of(loaded.labels)
+    if args.stream:
+        from core.data.streams import file_stream
+
+        recordings = [file_stream(args.stream, args.truth, loaded.config, loaded.labels)]
+    elif source.data is None:
+        recordings = SyntheticStreams(
+            args.streams, loaded.config, args.difficulty, split=args.split
+        )
+    else:
+        from core.data.streams import EgoGestureStreams
+
+        recordings = EgoGestureStreams(
+            source.data, args.split, args.streams, loaded.config, loaded.labels
+        )
+    if not args.stream:
+        recordings = DataLoader(recordings, batch_size=None, num_workers=args.workers)
+    for frames, starts, ends, labels in tqdm(recordings, desc="streams", unit="stream"):
+        logits = stream_logits(loaded.model, frames)
+        score.add(logits, rule, starts, ends.clamp(max=len(logits) - 1), labels)
+    return score.report()
+
+
+def by_class(logits: Tensor, labels: Tensor, names: list[str]) -> dict[str, float]:
+    """Top-1 of every class in percent."""
+    right = logits.argmax(-1) == labels
+    return {
+        name: round(100.0 * right[labels == i].float().mean().item(), 2)
+        for i, name in enumerate(names)
+        if (labels == i).any()
+    }
+
+
+def pair_accuracy(
+    model: VideoClassifier, clips_a_pair: int, difficulty: str, workers: int
+) -> dict[str, float]:
+    """For each pair that is one motion run both ways: accuracy in percent between the two."""
+    config, results = model.config, {}
+    for number, pair in enumerate(TIME_PAIRS):
+        clips = SyntheticClips(
+            "test", clips_a_pair, frames=config.frames, size=config.size,
+            frame_rate=config.frame_rate, difficulty=difficulty, seed=1 + number, only=pair,
+        )  # fmt: skip
+        logits, labels = clip_logits(model, clips, workers, " / ".join(pair))
+        first, second = (LABELS.index(name) for name in pair)
+        says_first = logits[:, first] > logits[:, second]
+        right = (says_first == (labels == first)).float().mean().item()
+        results[" / ".join(pair)] = round(100.0 * right, 2)
+    return results
+
+
+def evaluate(loaded: Checkpoint, args: argparse.Namespace) -> dict:
+    """Everything the command line asks for, as one JSON-ready report.
+
+    Raises ``BadInput`` for what the clips or the model cannot give, before anything is run.
+    """
+    source = _source(loaded, args)
+    model = loaded.model
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    # Channels-last doubles the frames a second of one core.
+    model = model.to(device, memory_format=torch.channels_last)
+    head = {"checkpoint_sha256": loaded.sha256, "config": loaded.config.to_dict()}
+    if args.stream:
+        return head | {"stream": stream_report(loaded, args, source)}
+    clips = open_clips(
+        source if args.data else None, args.split, loaded.config, args.clips, labels=loaded.labels,
+        difficulty=args.difficulty, replace=False, views=args.views,
+    )  # fmt: skip
+    broken = len(getattr(clips, "broken", ()))  # now: without workers the list grows while reading
+    logits, labels = clip_logits(model, clips, args.workers, "clips")
+    read = labels != IGNORE
+    if not read.any():
+        raise BadInput(f"none of the {len(labels)} clips can be read: repair them or ask for more")
+    broken += int((~read).sum())
+    logits, labels = logits[read], labels[read]
+    top = logits.topk(min(5, logits.shape[1]), -1).indices == labels[:, None]
+    matrix = confusion.count(logits.argmax(-1), labels, len(loaded.labels))
+    report = head | {
+        "split": getattr(clips, "split", args.split),
+        "difficulty": None if args.data else args.difficulty,
+        "views": "x".join(map(str, args.views)),
+        "clips": len(labels),
+        "broken": broken,
+        "top1": round(100.0 * top[:, 0].float().mean().item(), 2),
+        "top5": round(100.0 * top.any(-1).float().mean().item(), 2),
+        "by_class": by_class(logits, labels, loaded.labels),
+        "most_confused": confusion.worst(matrix, loaded.labels),
+    }
+    if args.confusion:
+        confusion.draw(args.confusion, matrix, loaded.labels)
+    if args.streams:
+        report["stream"] = stream_report(loaded, args, source)
+    if args.data:
+        return report
+    static = top[:, 0][torch.tensor([LABELS[i] in STATIC_LABELS for i in labels])]
+    # A few clips may have none of these classes, and JSON has no NaN.
+    report["static_top1"] = round(100.0 * static.float().mean().item(), 2) if len(static) else None
+    if args.pairs:
+        report["clips_a_pair"] = args.pairs
+        report["pairs"] = pair_accuracy(model, args.pairs, args.difficulty, args.workers)
+    return report
+
+
+def _source(loaded: Checkpoint, args: argparse.Namespace) -> Source:
+    """Where the clips come from. Refuses what they or the model cannot give."""
+    source = source_of(args)
+    plain = bool(args.data) and source.kind != "egogesture"
+    if (args.data and args.pairs) or (plain and args.streams):
+        raise BadInput(
+            "--streams and --pairs are of the synthetic gestures, --streams of EgoGesture too: "
+            "leave them or --data out"
+        )
+    if (args.streams or args.stream) and not loaded.config.can_stream:
+        raise BadInput(f"{loaded.config.why_no_stream}, or leave out --streams")
+    if bool(args.stream) != bool(args.truth):
+        raise BadInput("--stream VIDEO and --truth CSV belong together: give both or neither")
+    if args.views != (1, 1) and not args.data:
+        raise BadInput("--views are of clips in a folder: give their folder with --data DIR")
+    return as_trained(source, loaded.info)
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """The command line; see ``--help``."""
+    parser = Parser(
+        prog="python -m core.evaluate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--checkpoint", type=Path, default=checkpoint.bundled_path(), help="default: the bundled")
+    add_data_options(parser)
+    add("--split", choices=("train", "val", "test"), default="test")
+    add(
+        "--clips",
+        type=whole(1),
+        help="number of clips; default 2,700 synthetic ones or the folder's",
+    )
+    add(
+        "--views", type=views, default=(1, 1), metavar="CLIPSxCROPS",
+        help="of each clip, as 10x3 in the papers' tests; default 1x1, the centre",
+    )  # fmt: skip
+    add(
+        "--streams", type=whole(0), default=0,
+        help="continuous recordings: rendered ones of 10 gestures each, or EgoGesture's",
+    )  # fmt: skip
+    add("--stream", type=Path, metavar="VIDEO", help="one's own recording, of any length, alone")
+    add("--truth", type=Path, metavar="CSV", help="its gestures: label,start,end in seconds")
+    add("--pairs", type=whole(0), default=0, help="clips for each pair that only time tells apart")
+    add("--difficulty", choices=list(DIFFICULTY), default="default")
+    add("--workers", type=whole(0), default=max(1, (os.cpu_count() or 2) // 2))
+    add("--confusion", type=Path, metavar="PNG", help="draw the confusion matrix")
+    add("--json", type=Path, help="write the report here too")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point."""
+    args = parse(argv)
+    check_file("--json", args.json)
+    check_file("--confusion", args.confusion)
+    report = evaluate(checkpoint.load(args.checkpoint), args)
+    text = json.dumps(report, indent=2)
+    print(text)
+    if args.json:
+        write_json("--json", args.json, report)
+    return 0

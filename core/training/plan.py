@@ -1,0 +1,180 @@
+"""What a training command asks for: its options, recipe, model and clips."""
+
+import argparse
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch.utils.data import Dataset
+
+from core import checkpoint
+from core.data import open_clips, open_windows
+from core.data.augment import flip_map, mirror_map
+from core.data.sampling import default_kind
+from core.data.source import PUBLISHED, Source, source_of
+from core.errors import BadInput
+from core.model import BACKBONES, LEAST_SIZE, SHIFTS, ModelConfig
+from core.options import MOST_SEED, Parser, add_data_options, number, positive, whole
+from core.temporal import TEMPORAL
+from core.training import distributed
+from core.training.batches import LabelledWindows, epoch_steps
+from core.training.distributed import World
+from core.training.recipes import RECIPES, Recipe
+from core.training.trainer import PRECISIONS
+
+VAL_CLIPS = 270  # of synthetic gestures and of a plain folder
+OF_IMAGES = ("backbone", "width", "mean", "std")  # settings that an image model gives to a video's
+
+
+def model_config(args: argparse.Namespace) -> ModelConfig:
+    """What the command line leaves open comes from ``--from``, and without it from the recipe.
+
+    Image weights give their backbone and colours alone: the rest is the recipe's.
+    """
+    recipe = RECIPES[recipe_name(args)]
+    own = {"size": recipe.size, "frames": recipe.frames, "causal": recipe.causal}
+    base = ModelConfig(**own)
+    if args.start:
+        start = checkpoint.load(args.start)
+        kept = {name: getattr(start.config, name) for name in OF_IMAGES}
+        base = replace(base, **kept) if _of_images(start.info) else start.config
+    names = ("backbone", "temporal", "width", "size", "frames", "location", "shift")
+    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    if args.causal or args.bidirectional:
+        given["causal"] = args.causal
+    try:
+        return replace(base, **given)
+    except ValueError as error:
+        raise BadInput(f"no such model: {error}") from None
+
+
+def _of_images(info: dict) -> bool:
+    """Whether a checkpoint is an imported image model, which says nothing about time."""
+    found = info.get("imported")
+    return isinstance(found, dict) and bool(found.get("images"))
+
+
+def recipe_name(args: argparse.Namespace) -> str:
+    """The recipe that was asked for, or the one of the data set."""
+    if args.recipe:
+        return args.recipe
+    kind = source_of(args).kind if args.data else "synthetic"
+    return kind if kind in RECIPES else "synthetic"
+
+
+def settle(args: argparse.Namespace, recipe: Recipe, count: int) -> None:
+    """Fill in what the command line left to the recipe; ``count`` clips make an epoch."""
+    for name in ("lr", "weight_decay", "batch"):
+        if getattr(args, name) is None:
+            setattr(args, name, getattr(recipe, name))
+    epoch = epoch_steps(count, min(args.batch, count))
+    if args.steps is None:
+        epochs = args.epochs or recipe.epochs
+        args.steps = epochs * epoch if epochs else recipe.steps
+    if args.every is None:
+        args.every = recipe.every or epoch
+
+
+def open_data(
+    args: argparse.Namespace, config: ModelConfig, recipe: Recipe, world: World
+) -> tuple[Dataset, Dataset]:
+    """Training windows and held-out clips. The first process of a machine opens them first.
+
+    Raises ``BadInput`` as ``open_windows`` and ``open_clips`` do.
+    """
+    source = source_of(args)
+    protocol = not recipe.augment
+    if protocol and args.data:
+        source = replace(source, sampling=source.sampling or default_kind(config.causal))
+        args.sampling = source.sampling  # evaluation reads it from the checkpoint
+    if protocol and not args.data:
+        raise BadInput(
+            f"--recipe {recipe_name(args)} is of a data set: give its folder with --data DIR"
+        )
+    if world.local:
+        distributed.wait()
+    windows = open_windows(
+        source if args.data else None, config, args.clips, args.difficulty, args.seed,
+        args.workers, protocol,
+    )  # fmt: skip
+    if args.data:
+        windows = LabelledWindows(windows, each_frame=config.causal or not protocol)
+    count = args.val_clips
+    if count is None and not _published(source):
+        count = VAL_CLIPS
+    clips = open_clips(
+        source if args.data else None, "val", config, count, labels=windows.labels,
+        difficulty=args.difficulty, replace=False,
+    )  # fmt: skip
+    if not world.local:
+        distributed.wait()
+    return windows, clips
+
+
+def _published(source: Source) -> bool:
+    return source.data is not None and source.kind in PUBLISHED
+
+
+def mirrored(args: argparse.Namespace, labels: list[str]) -> torch.Tensor | None:
+    """What classes become in a mirror: as ``--flip`` says, or as is known of our own gestures."""
+    if args.flip:
+        return flip_map(args.flip, labels)
+    if _published(source_of(args)) or not RECIPES[recipe_name(args)].augment:
+        return None
+    return mirror_map(labels)
+
+
+def parse(argv: list[str] | None, description: str) -> argparse.Namespace:
+    """The command line; see ``--help``."""
+    parser = Parser(
+        prog="python -m core.train",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--out", type=Path, required=True, help="folder for state, log and best checkpoint")
+    add_data_options(parser)
+    add(
+        "--recipe", choices=list(RECIPES),
+        help="optimiser, schedule, batch and view; default: that of the data set, else synthetic",
+    )  # fmt: skip
+    add("--from", dest="start", type=Path, help="checkpoint to start from; what fits is copied")
+    add("--backbone", choices=sorted(BACKBONES), help="default: mobilenet_v2, or that of --from")
+    add("--temporal", choices=list(TEMPORAL), help="none is TSN, shift is TSM; default: action")
+    direction = parser.add_mutually_exclusive_group()
+    direction.add_argument(
+        "--causal", action="store_true", help="the past alone; default, or --from's"
+    )
+    direction.add_argument(
+        "--bidirectional", action="store_true", help="see the future too; cannot be streamed"
+    )
+    add("--location", type=whole(1), help="of the temporal module in its block, default 1")
+    add("--shift", choices=SHIFTS, help="learned: train its taps; default: fixed, or --from's")
+    add("--width", type=positive, help="channel multiplier of the backbone, default 1")
+    add("--size", type=whole(LEAST_SIZE), help="picture side in pixels, default of the recipe")
+    add("--frames", type=whole(1), help="of a clip, default of the recipe; 1: single pictures")
+    add("--clips", type=whole(1), default=12000, help="synthetic windows to render and train on")
+    add("--difficulty", default="default", help="of the synthetic clips: easy, default, hard")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--steps", type=whole(1), help="default of the recipe: 3000 synthetic ones")
+    length.add_argument("--epochs", type=whole(1), help="the same in passes over the clips")
+    add("--batch", type=whole(1), help="clips a step, of all processes; default 16, recipes 64")
+    add("--accumulate", type=whole(1), default=1, help="cut a step's clips into so many passes")
+    add("--lr", type=positive, help="peak learning rate, default of the recipe")
+    add("--weight-decay", type=number, help="default of the recipe")
+    add("--flip", type=Path, metavar="JSON", help="mirror clips; the file swaps classes by name")
+    add("--seed", type=whole(0, MOST_SEED), default=0)
+    add("--every", type=whole(1), help="steps between validations; default 250, recipes an epoch")
+    add(
+        "--val-clips", type=whole(1),
+        help=f"held-out clips of a validation; default {VAL_CLIPS}, of a data set all",
+    )  # fmt: skip
+    workers = max(1, (os.cpu_count() or 2) // 2)
+    add("--workers", type=whole(0), default=workers, help="loader processes")
+    add("--stop", type=whole(1), help="stop after this step, to be resumed later")
+    add("--precision", choices=list(PRECISIONS), help="of autocast, default bf16")
+    add("--fp32", action="store_true", help="the same as --precision fp32")
+    add("--compile", action="store_true", help="torch.compile the model")
+    add("--cpu", action="store_true", help="do not use a GPU")
+    return parser.parse_args(argv)

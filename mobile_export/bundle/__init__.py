@@ -1,0 +1,1 @@
+"""The bundle: one folder per export with the artifact, its manifest and a golden clip."""

@@ -1,0 +1,157 @@
+"""The bundle: one folder per export with the artifact, its manifest and a golden clip.
+
+``docs/bundle.md`` describes it for whoever reads it on a device, ``manifest.schema.json`` pins it.
+``manifest`` writes what this reads, ``staging`` gives a bundle its name.
+"""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from core.checkpoint import file_sha256
+from core.errors import BadInput
+from core.model import ModelConfig
+from mobile_export.bundle.schemas import violation
+from mobile_export.graph.forms import Port
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A folder with its validated manifest."""
+
+    path: Path
+    manifest: dict
+
+    @property
+    def config(self) -> ModelConfig:
+        """The model's config."""
+        return ModelConfig.from_dict(self.manifest["model"])
+
+    @property
+    def artifact(self) -> Path:
+        """The program or package."""
+        return self.path / self.manifest["artifact"]["file"]
+
+    @property
+    def state_shapes(self) -> list[list[int]]:
+        """Shapes of the state tensors in order, leading axis included."""
+        return [state["shape"] for state in self.manifest["state"]]
+
+    @property
+    def inputs(self) -> list[Port]:
+        """What the artifact takes, in order: the frame or clip, then the state."""
+        first, states = self.manifest["input"], self.manifest["state"]
+        return [_port(first, "name"), *(_port(state, "input") for state in states)]
+
+    @property
+    def outputs(self) -> list[Port]:
+        """What the artifact gives, in order: the logits, then the next state."""
+        return [_port(output, "name") for output in self.manifest["outputs"]]
+
+    def zeros(self) -> list[torch.Tensor]:
+        """Inputs of the graph's shapes; the state is as before the first frame."""
+        return [port.zeros() for port in self.inputs]
+
+    def golden(self, part: str) -> np.ndarray:
+        """``inputs``, ``pixels`` or ``logits`` of the golden clip.
+
+        Frames are (T, 3, S, S), in whatever order the file holds them.
+        """
+        entry = self.manifest["golden"]["files"][part]
+        kind = "<f4" if entry["dtype"] == "float32" else "u1"
+        values = np.fromfile(self.path / entry["file"], dtype=kind)
+        values = values.astype(values.dtype.newbyteorder("=")).reshape(entry["shape"])
+        if part == "inputs":
+            values = values.transpose(np.argsort(self.inputs[0].dim_order))
+        return np.ascontiguousarray(values)
+
+
+def _port(entry: dict, name: str) -> Port:
+    return Port(entry[name], tuple(entry["shape"]), tuple(entry["dim_order"]))
+
+
+def validate(manifest: dict, where: Path) -> None:
+    """Raise ``BadInput`` when the manifest does not follow the schema; names the first place."""
+    broken = violation(manifest, "manifest.schema.json")
+    if broken is not None:
+        raise BadInput(f"{where} is not a valid manifest ({broken})")
+
+
+def load(path: Path) -> Bundle:
+    """Read a bundle and check every file against its hash.
+
+    Raises ``BadInput`` when the folder, its manifest or a file is missing, damaged or changed.
+    """
+    try:
+        return _load(path)
+    except OSError as error:
+        raise BadInput(
+            f"bundle {path} cannot be read ({error.strerror}): give the folder of an export"
+        ) from None
+
+
+def _load(path: Path) -> Bundle:
+    file = path / MANIFEST
+    if not file.is_file():
+        raise BadInput(f"{path} holds no {MANIFEST}: give the folder of an export")
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"), parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{file} is not JSON ({error}): export again") from None
+    validate(manifest, file)
+    entries = [manifest["artifact"], *manifest["golden"]["files"].values()]
+    for entry in entries + ([manifest["proxy"]] if manifest["proxy"] else []):
+        part = path / entry["file"]
+        if not part.exists():
+            raise BadInput(f"{part}, which the manifest names, does not exist: export again")
+        found = file_sha256(part)
+        if found != entry["sha256"]:
+            raise BadInput(
+                f"{part} has SHA-256 {found[:12]}..., the manifest says {entry['sha256'][:12]}...: "
+                "it was changed after the export; copy the whole bundle or export again"
+            )
+    _check_sense(manifest, file)
+    return Bundle(path, manifest)
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"it holds {name}, which is no number of JSON")
+
+
+def _check_sense(manifest: dict, file: Path) -> None:
+    """What the schema cannot say: a model that exists, orders of axes, golden files' shapes."""
+    try:
+        config = ModelConfig.from_dict(manifest["model"])
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"{file} is not a valid manifest ($.model: {error})") from None
+    first = manifest["input"]
+    for entry in (first, *manifest["outputs"], *manifest["state"]):
+        if sorted(entry["dim_order"]) != list(range(len(entry["shape"]))):
+            raise BadInput(
+                f"{file} is not a valid manifest (dim_order {entry['dim_order']} does not order "
+                f"the axes of {entry['shape']})"
+            )
+    golden, form = manifest["golden"], manifest["form"]
+    frames = golden["frames"]
+    rows = 1 if form == "clip" else frames
+    picture = [frames, 3, config.size, config.size]
+    wanted = {
+        "inputs": ("float32", [picture[axis] for axis in first["dim_order"]]),
+        "pixels": ("uint8", picture),
+        "logits": ("float32", [rows, config.num_classes]),
+    }
+    for part, (dtype, shape) in wanted.items():
+        entry = golden["files"][part]
+        held = (file.parent / entry["file"]).stat().st_size
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        if (entry["dtype"], entry["shape"], held) != (dtype, shape, size):
+            raise BadInput(
+                f"{file} is not a valid manifest ($.golden.files.{part}: {shape} of {dtype} is "
+                "what the model has)"
+            )

@@ -1,0 +1,78 @@
+"""The clips that an export rests on: held out for its check, training ones for its ranges."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.errors import BadInput
+
+if TYPE_CHECKING:
+    from torch.utils.data import Dataset
+
+    from core.data.source import Source
+    from core.model import ModelConfig
+
+
+def held_out(
+    data: "Source | None",
+    config: "ModelConfig",
+    labels: list[str],
+    count: int | None,
+    difficulty: str = "default",
+) -> "Dataset":
+    """Test clips with exactly ``labels``: synthetic ones, or those of a folder or data set."""
+    return _clips(data, "test", config, labels, count, difficulty)
+
+
+def count_unopened(dataset: "Dataset") -> int:
+    """Clips of a folder that could not be opened and were left out.
+
+    To be asked before any clip is read: the list grows by those whose damage lies further on.
+    """
+    return len(getattr(dataset, "broken", ()))
+
+
+def training_clips(
+    data: "Source | None",
+    config: "ModelConfig",
+    labels: list[str],
+    count: int,
+    difficulty: str = "default",
+) -> "Dataset":
+    """Training clips, for calibration and quantization-aware training."""
+    return _clips(data, "train", config, labels, count, difficulty)
+
+
+def _clips(
+    data: "Source | None",
+    split: str,
+    config: "ModelConfig",
+    labels: list[str],
+    count: int | None,
+    difficulty: str,
+) -> "Dataset":
+    from core.data import open_clips
+
+    if data is not None and not _is_folder(data.data):
+        raise BadInput(
+            f"--data {data.data} is not a folder: give one with a sub-folder for each class, or a "
+            "data set's"
+        )
+    clips = open_clips(
+        data, split, config, count, labels=labels, difficulty=difficulty, replace=split == "train"
+    )
+    source = data.data if data else "the synthetic data set"
+    if list(clips.labels) != list(labels):
+        raise BadInput(
+            f"{source} has classes that are not the checkpoint's {len(labels)} labels "
+            f"({', '.join(labels[:3])}, ...): give the folder that it was trained on"
+        )
+    if len(clips) == 0:
+        raise BadInput(f"{source} has no {split} clips: add videos to its class folders")
+    return clips
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name too long, a parent that may not be searched
+        return False

@@ -1,0 +1,257 @@
+"""One export from a checkpoint to a verified bundle: quantize, lower, execute, verify, write."""
+
+import copy
+import importlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from core.checkpoint import Checkpoint
+from core.data.transforms import normalise
+from core.errors import BadInput
+from core.labels import IGNORE
+from mobile_export.bundle.golden import write_golden
+from mobile_export.bundle.manifest import bundle_name, file_entry, make_manifest, write_manifest
+from mobile_export.bundle.reader import Bundle
+from mobile_export.bundle.runner import open_runner
+from mobile_export.bundle.staging import publish, reject, staging
+from mobile_export.clips import count_unopened, held_out
+from mobile_export.console import Steps, quiet
+from mobile_export.graph.forms import deployed, example_inputs
+from mobile_export.quantization.training import Terms, Training, training_of
+from mobile_export.runtime import Runner
+from mobile_export.runtime.inference import relative_deviation, run_form
+from mobile_export.runtime.proxy import FOLDER, save_proxy
+from mobile_export.targets import Lowered, LoweringError
+from mobile_export.verify import check
+from mobile_export.verify.accuracy import Measurement
+
+if TYPE_CHECKING:
+    pass
+
+VERIFY_SECONDS = 60.0  # budget of the exporter's own check
+FEWEST_CLIPS = 16  # checked even when that takes longer
+GOLDEN_FRAMES = 8  # of a stream; a clip-form artifact needs its whole clip
+# What a device may deviate from the golden logits, relative to the largest of them. fp32: rounding
+# and another order of sums. fp16: ten bits of mantissa over some 50 layers; packages computed with
+# every result rounded to fp16 deviated by 1.4e-2 from fp32. int8: single values that fall on the
+# other side of a rounding step; 5 % of the logits' range between two builds of one graph.
+TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2, "int8": 5e-2}
+# Over the deviation measured on the golden clip, where that is larger: repeated draws of a
+# quantized graph's answer to rounding noise differed by a factor of two to three.
+MARGIN = 3.0
+ROUNDING = 1e-6  # relative noise on the golden inputs, as another order of sums would make
+LOOSEST = 0.5  # beyond this a golden clip could not tell a right artifact from a wrong one
+# What an executed artifact may deviate on the golden clip from the graph that it was lowered from,
+# relative to the graph's largest logit: several times what right ones do (fp16 1e-2, trained int8
+# at most 6e-2), and less than with a scale that is wrong by two. With random weights int8 sums in
+# half precision deviated by 0.34, and others by as much as the graph answers rounding: MARGIN times
+# that is let pass where it is more, but never as much as logits of zero, which deviate by 1.
+APART = {"fp32": check.PARITY["fp32"], "fp16": 0.1, "int8": LOOSEST}
+APART_AT_MOST = 0.75
+
+
+@dataclass(frozen=True)
+class Request(Terms):
+    """What the command line asks for, whatever the target."""
+
+    precision: str = "int8"
+    out: Path = Path("artifacts")
+    max_drop: float = check.MAX_DROP
+    clips: int | None = None
+    allow_partial: bool = False
+
+
+class _Converted:
+    """The graph before the delegate took it, as a runner: the artifact's parity partner."""
+
+    name, proxy, batch = "converted graph", True, 1
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+
+    def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        return list(self.module(*inputs))
+
+
+def export(checkpoint: Checkpoint, target: str, request: Request, step: Steps) -> dict:
+    """Make one bundle under ``request.out``; prints a line a step and the table of the check.
+
+    Returns the figures of the check with the bundle's ``path``; a bundle that failed has
+    ``failures`` and lies under ``<name>.rejected``. Raises ``BadInput`` and ``LoweringError``, and
+    then leaves nothing behind.
+    """
+    config, form, precision = checkpoint.config, request.form, request.precision
+    name = bundle_name(config, form, target, precision)
+    with staging(request.out, name) as folder:
+        # Data that does not fit is found before the minutes of lowering.
+        held = held_out(request.data, config, checkpoint.labels, request.clips or check.CLIPS)
+        unopened = count_unopened(held)
+        pixels = _first_readable(held)
+        training = Training()
+        if precision == "int8":
+            training = training_of(checkpoint, target, request, step)
+        step("lower", f"{config.backbone} {config.temporal}, {form}, {precision}, to {target}")
+        lowered = _lower(checkpoint, target, request, training, folder)
+        combination = (target, form, precision)
+        manifest = make_manifest(checkpoint, lowered, combination, training.to_dict())
+        if target == "vulkan":
+            inputs = example_inputs(deployed(checkpoint.model, target), form, target)
+            save_proxy(lowered.converted, inputs, folder / FOLDER)
+            manifest["proxy"] = file_entry(folder / FOLDER)
+        bundle = Bundle(folder, manifest)
+        runner = _started(bundle)
+        size = manifest["artifact"]["bytes"] / 1e6
+        step("execute", f"{lowered.artifact.name}, {size:.2f} MB, by {runner.name}")
+        manifest["execution"] = {"runner": runner.name, "proxy": runner.proxy}
+        manifest["golden"], failures = _golden(bundle, runner, lowered.converted, pixels)
+        clips = held
+        if request.clips is None:
+            clips = _affordable(bundle, checkpoint, runner, held, request)
+        step("verify", f"{len(clips)} held-out clips, checkpoint and artifact")
+        report = check.check(bundle, checkpoint, runner, clips, request.max_drop, unopened)
+        if len(clips) < len(held) and report.comparison.drop > request.max_drop:
+            # A slow machine gets few, and of few a single one can be more than is allowed.
+            drop = f"{report.comparison.drop:.2f} points of {len(clips)} clips"
+            step("verify", f"all {len(held)}: {drop} can be chance")
+            report = check.check(bundle, checkpoint, runner, held, request.max_drop, unopened)
+        report.failures.extend(failures)
+        manifest["accuracy"] = _accuracy(report, request, getattr(held, "split", "test"))
+        write_manifest(folder, manifest)
+        final = request.out / name
+        if report.failures:
+            final, previous = reject(folder, final)
+            step("write", f"REJECTED: {'; '.join(report.failures)}. Kept as {final}")
+            if previous:
+                step("write", f"the older bundle of that name is now {previous}")
+        else:
+            publish(folder, final)
+            step("write", str(final))
+    print(report.table())
+    return report.to_dict() | {"path": str(final)}
+
+
+def _lower(
+    checkpoint: Checkpoint, target: str, request: Request, training: Training, folder: Path
+) -> Lowered:
+    with quiet():
+        module = importlib.import_module(f"mobile_export.targets.{target}")
+        return module.lower(
+            copy.deepcopy(checkpoint.model),  # lowering may fold what the reference still needs
+            request.form,
+            request.precision,
+            training.calibration,
+            folder,
+            labels=checkpoint.labels,
+            learned=training.learned,
+            allow_partial=request.allow_partial,
+        )
+
+
+def _started(bundle: Bundle) -> Runner:
+    """The runner of a new artifact after a first call, which is where some programs fail.
+
+    Raises ``LoweringError``: the file was written a moment ago, so it is the lowering that is bad.
+    """
+    with quiet():
+        try:
+            runner = open_runner(bundle)
+            runner(bundle.zeros())
+        except (RuntimeError, ValueError, LookupError, TypeError, OSError) as error:
+            cause = error.__cause__ or error  # the runtime's own words, if there are any
+            line = (str(cause) or type(cause).__name__).splitlines()[0]
+            raise LoweringError(
+                f"the artifact was written but does not load or run ({line}); use another target "
+                "or precision"
+            ) from None
+    return runner
+
+
+def _first_readable(clips: Dataset) -> Tensor:
+    """Frames of the first clip that is no black stand-in for one that cannot be read."""
+    for index in range(len(clips)):
+        pixels, label = clips[index]
+        if label != IGNORE:
+            return pixels
+    raise BadInput(f"none of the {len(clips)} held-out clips can be read: repair them")
+
+
+def _golden(
+    bundle: Bundle, runner: Runner, converted: nn.Module, pixels: Tensor
+) -> tuple[dict, list[str]]:
+    """Write the golden clip of ``bundle``, derive its tolerance and say what the gate minds.
+
+    ``pixels`` (T, 3, S, S) is the clip, of which a stream takes the middle. A deviation that is not
+    finite is None.
+    """
+    config, manifest = bundle.config, bundle.manifest
+    if manifest["form"] == "stream":
+        first = max(0, (len(pixels) - GOLDEN_FRAMES) // 2)  # the gesture is in the middle
+        pixels = pixels[first : first + GOLDEN_FRAMES]
+    inputs = normalise(pixels, config.mean, config.std)
+    graph, form = _Converted(converted), manifest["form"]
+    noise = torch.randn(inputs.shape, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        logits, same, disturbed = (
+            run_form(r, form, x[None], bundle.state_shapes, config)[0]
+            for r, x in (
+                (runner, inputs),
+                (graph, inputs),
+                (graph, inputs * (1 + ROUNDING * noise)),
+            )
+        )
+    # A quantized graph answers rounding with whole steps. Its answer to noise stands for a device
+    # whose arithmetic is not at hand; for a proxy, which is the graph itself, it is all there is.
+    apart, noisy = relative_deviation(logits, same), relative_deviation(disturbed, same)
+    deviation = max(relative_deviation(same, logits), noisy)
+    if not math.isfinite(apart + noisy):  # ``max`` may drop a NaN
+        deviation = math.inf
+    precision = manifest["precision"]
+    bound = min(APART_AT_MOST, max(APART[precision], MARGIN * noisy))
+    failures = []
+    if not apart <= bound:  # true of NaN as well
+        failures.append(
+            f"on the golden clip it deviates by {apart:.1e} from the graph that it was lowered "
+            f"from, more than {bound:.1e}"
+        )
+    tolerance = TOLERANCE[precision]
+    if precision != "fp32" and math.isfinite(deviation):
+        tolerance = min(LOOSEST, max(tolerance, MARGIN * deviation))
+    in_order = inputs.permute(bundle.inputs[0].dim_order)
+    arrays = {"inputs": in_order, "pixels": pixels, "logits": logits}
+    files = write_golden(bundle.path, {k: np.asarray(v) for k, v in arrays.items()})
+    golden = {
+        "frames": len(pixels),
+        "computed_by": runner.name,
+        "tolerance": tolerance,
+        "measured_deviation": deviation if math.isfinite(deviation) else None,
+        "files": files,
+    }
+    return golden, failures
+
+
+def _affordable(
+    bundle: Bundle, checkpoint: Checkpoint, runner: Runner, clips: Dataset, request: Request
+) -> Dataset:
+    """As many held-out clips as fit the budget: the set that ``verify --clips N`` takes too."""
+    form = bundle.manifest["form"]
+    measurement = Measurement(checkpoint.model, runner, form, bundle.state_shapes)
+    fits = int(VERIFY_SECONDS / measurement.seconds_a_clip(clips))
+    count = min(len(clips), max(FEWEST_CLIPS, fits))
+    if count == len(clips):
+        return clips
+    return held_out(request.data, checkpoint.config, checkpoint.labels, count)
+
+
+def _accuracy(report: check.Report, request: Request, split: str) -> dict:
+    figures = report.to_dict()
+    kept = {key: figures[key] for key in report.comparison.to_dict()}
+    source = f"{request.data.kind} {request.data.data.name}" if request.data else "synthetic"
+    return {"data": f"{source}, {split} split"} | kept | {"max_drop": request.max_drop}

@@ -1,0 +1,1 @@
+"""What serves the live page: frames in over a WebSocket, answers out."""

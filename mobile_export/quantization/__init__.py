@@ -1,0 +1,1 @@
+"""Quantization: torchao's PT2E flow (``pt2e``), and a quantizer a runtime."""

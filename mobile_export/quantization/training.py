@@ -1,0 +1,175 @@
+"""What the int8 of an export rests on: calibration clips, perhaps training."""
+
+import functools
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from core.checkpoint import Checkpoint
+from core.data.source import Source
+from core.data.transforms import normalise
+from mobile_export.clips import training_clips
+from mobile_export.console import Steps, quiet
+
+if TYPE_CHECKING:
+    from mobile_export.quantization.pt2e import Learned, Scheme
+
+CALIBRATION_CLIPS = 64  # more than two a class of the bundled model, 16 frames each
+# Half of the synthetic training clips are hard: there the checkpoint is less sure of itself, and
+# rounding decides more often. With clips from a folder there is nothing to choose.
+DIFFICULTIES = ("default", "hard")
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What decides how a graph is quantized: its form, the way to int8, and the clips for it."""
+
+    form: str = "stream"
+    quantize: str = "qat"
+    qat_steps: int | None = None
+    qat_rate: float | None = None
+    data: Source | None = None  # None: synthetic clips
+
+
+@dataclass(frozen=True)
+class Training:
+    """What the ranges and weights of an int8 artifact come from.
+
+    ``learned`` gives the state of a prepared stream graph, ``steps`` is what it took to learn it.
+    """
+
+    calibration: list[Tensor] = field(default_factory=list)
+    calibration_clips: int = 0
+    learned: "Learned | None" = None
+    steps: int = 0
+
+    def to_dict(self) -> dict:
+        """What the manifest says about it."""
+        return {"calibration_clips": self.calibration_clips, "training_steps": self.steps}
+
+
+class _Turns(Dataset):
+    """Clips of several data sets in turn."""
+
+    def __init__(self, parts: list[Dataset]) -> None:
+        self.parts = parts
+
+    def __len__(self) -> int:
+        return len(self.parts) * min(len(part) for part in self.parts)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.parts[index % len(self.parts)][index // len(self.parts)]
+
+
+def training_of(checkpoint: Checkpoint, target: str, terms: Terms, step: Steps) -> Training:
+    """Calibration clips, and what quantization-aware training learned or has to learn first.
+
+    The bundled checkpoint's is in the package, unless training on other terms is asked for; a
+    model of one's own is trained here, and what it learned is kept under ``runs/qat``. A
+    bidirectional model, which has no stream form to train, is calibrated only. So is one whose std
+    differs by colour for Core ML, which folds it into weights that training does not know.
+    """
+    folds = target == "coreml" and len(set(checkpoint.config.std)) > 1
+    if terms.quantize == "ptq" or folds or not checkpoint.config.can_stream:
+        if folds and terms.quantize == "qat":
+            step("quantize", "without training: Core ML folds a std that differs by colour")
+        calibration = _calibration(checkpoint, terms, step)
+        return Training(calibration, len(calibration))
+    with quiet():  # what this imports has remarks to make
+        from mobile_export.quantization import learned
+
+    family = learned.FAMILY[target]
+    scheme = scheme_of(target)
+    own = terms.data is not None or terms.qat_steps or terms.qat_rate
+    path = None if own else learned.bundled(checkpoint.sha256, family)
+    calibration = []
+    if path is None or terms.form == "clip":
+        calibration = _calibration(checkpoint, terms, step)
+    if path is None:
+        path = _trained(checkpoint, scheme, terms, calibration, step)
+    settings = learned.settings_of(path)
+    step("quantize", f"with what {settings.steps} steps of quantization-aware training learned")
+    clips = len(calibration) or settings.calibration_clips
+    return Training(calibration, clips, functools.partial(learned.load, path), settings.steps)
+
+
+def scheme_of(target: str) -> "Scheme":
+    """How ``target`` quantizes."""
+    with quiet():
+        if target == "coreml":
+            from mobile_export.quantization.coreml import SCHEME
+
+            return SCHEME
+        from mobile_export.quantization import executorch
+
+        return {"xnnpack": executorch.XNNPACK, "vulkan": executorch.VULKAN}[target]
+
+
+def calibration_clips(checkpoint: Checkpoint, data: Source | None) -> list[Tensor]:
+    """Normalised training clips that every exporter of this checkpoint calibrates on."""
+    config = checkpoint.config
+    clips = training_clips(data, config, checkpoint.labels, CALIBRATION_CLIPS)
+    count = min(len(clips), CALIBRATION_CLIPS)
+    return [normalise(clips[i][0], config.mean, config.std) for i in range(count)]
+
+
+def _calibration(checkpoint: Checkpoint, terms: Terms, step: Steps) -> list[Tensor]:
+    clips = calibration_clips(checkpoint, terms.data)
+    step("quantize", f"calibrating on {len(clips)} training clips")
+    return clips
+
+
+def _trained(
+    checkpoint: Checkpoint,
+    scheme: "Scheme",
+    terms: Terms,
+    calibration: list[Tensor],
+    step: Steps,
+) -> Path:
+    """The file that this training wrote, now or before."""
+    from mobile_export.quantization import learned, qat
+
+    family = learned.FAMILY[scheme.target]
+    settings = qat.Settings(
+        checkpoint=checkpoint.sha256,
+        family=family,
+        data=_named(terms.data),
+        calibration_clips=len(calibration),
+        steps=terms.qat_steps or qat.STEPS,
+        rate=terms.qat_rate or qat.RATE,
+    )
+    key = hashlib.sha256(json.dumps(asdict(settings)).encode()).hexdigest()[:12]
+    path = learned.RUNS / f"{family}-{key}.safetensors"
+    if learned.settings_of(path) == settings:
+        return path
+    step("train", f"{settings.steps} steps of quantization-aware training, kept in {path}")
+    count = settings.steps * qat.BATCH // len(DIFFICULTIES) + 1
+    labels, config = checkpoint.labels, checkpoint.config
+    kinds = DIFFICULTIES if terms.data is None else DIFFICULTIES[:1]
+    clips = [training_clips(terms.data, config, labels, count, kind) for kind in kinds]
+    saved = path.with_suffix(".state")
+    state = qat.learn(checkpoint, scheme, settings, calibration, _Turns(clips), saved)
+    with quiet():
+        learned.save(path, state, _prepared(checkpoint, scheme), settings)
+    saved.unlink(missing_ok=True)
+    return path
+
+
+def _named(source: Source | None) -> str:
+    """The clips that training saw, in words: what it learned from others is not taken for it."""
+    if source is None:
+        return "synthetic"
+    seen = [text for text in (source.dataset, source.sampling) if text]
+    return " ".join([str(source.data.resolve()), *seen])
+
+
+def _prepared(checkpoint: Checkpoint, scheme: "Scheme"):
+    from mobile_export.graph import forms
+    from mobile_export.quantization.pt2e import prepare
+
+    return prepare(forms.deployed(checkpoint.model, scheme.target), "stream", scheme)
