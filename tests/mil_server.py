@@ -9,7 +9,7 @@ from typing import BinaryIO
 import numpy as np
 import torch
 
-from mobile_export.bundle import Bundle
+from mobile_export.bundle.reader import Bundle
 from mobile_export.runtime.mil import MilProgram
 
 TYPES = {"float16": "<f2", "float32": "<f4"}

@@ -19,13 +19,13 @@ import pytest
 import torch
 from pbxproj import XcodeProject
 
-from core.data.camera import render
-from core.data.scenes import stream_scene
+from core.data.rendered.capsules.camera import render
+from core.data.rendered.scenes import stream_scene
 from mobile_export import __main__ as export_cli
-from mobile_export.bundle import Bundle, load, validate
+from mobile_export.bundle.reader import Bundle, load, validate
+from mobile_export.bundle.runner import open_runner
 from mobile_export.latency import document
 from mobile_export.live.recognizer import Recognizer
-from mobile_export.verify import open_runner
 
 DEMO = Path(__file__).parents[1] / "ios_demo"
 NO_SWIFT = 4  # check/swift.sh's exit status
