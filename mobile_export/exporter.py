@@ -41,8 +41,9 @@ FEWEST_CLIPS = 16  # checked even when that takes longer
 GOLDEN_FRAMES = 8  # of a stream; a clip-form artifact needs its whole clip
 # What a device may deviate from the golden logits, relative to the largest of them. fp32: rounding
 # and another order of sums. fp16: ten bits of mantissa over some 50 layers; packages computed with
-# every result rounded to fp16 deviated by 1.4e-2 from fp32; w8a16 computes as fp16 does. int8: single values that fall on the
-# other side of a rounding step; 5 % of the logits' range between two builds of one graph.
+# every result rounded to fp16 deviated by 1.4e-2 from fp32; w8a16 computes as fp16 does. int8:
+# single values that fall on the other side of a rounding step; 5 % of the logits' range between two
+# builds of one graph.
 TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2, "w8a16": 2e-2, "int8": 5e-2}
 # Over the deviation measured on the golden clip, where that is larger: repeated draws of a
 # quantized graph's answer to rounding noise differed by a factor of two to three.

@@ -26,7 +26,10 @@ for step in $steps; do
         compile="swiftc -swift-version 6 -parse-as-library -I $SCRATCH/modules"
         module() {
           name=$1 && shift
-          $compile -module-name "$name" -emit-module -emit-module-path "$SCRATCH/modules/$name.swiftmodule" "$@"
+          made=$SCRATCH/modules/$name.swiftmodule
+          # What it is made of has not changed since.
+          if [ -e "$made" ] && [ -z "$(find "$@" -newer "$made")" ]; then return; fi
+          $compile -module-name "$name" -emit-module -emit-module-path "$made" "$@"
         }
         for name in AppleFoundation Darwin UIKit CoreVideo CoreMedia AVFoundation CoreML os SwiftUI; do
           module "$name" "check/Stubs/$name.swift"
