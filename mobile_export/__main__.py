@@ -10,13 +10,14 @@ checkpoint's on the same held-out clips.
 import argparse
 import importlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from core.errors import BAD_INPUT, GATE_FAILED, BadInput, one_line, run_main
 from core.files import write_json
 from core.options import Parser, add_data_options, positive, whole
 from mobile_export import combinations
-from mobile_export.bundle.demo_app import bundles_folder, put
+from mobile_export.bundle.demo_app import demo_app, put
 from mobile_export.console import Steps, check_json_path, points
 from mobile_export.errors import LoweringError
 from mobile_export.verify.check import MAX_DROP
@@ -34,6 +35,8 @@ examples:
       Jester, Something-Something V2 or EgoGesture as they are distributed
   python -m mobile_export --target xnnpack --into android_demo
       and where the Android app looks for it
+  python -m mobile_export --target coreml --into ios_demo
+      three bundles, int8, w8a16 and fp16, where the iOS app looks for them: it takes the fastest
   python -m mobile_export --list
       what each target can do
 
@@ -68,8 +71,8 @@ def make_parser() -> Parser:
     add(
         "--precision",
         choices=combinations.PRECISIONS,
-        default="int8",
-        help="default %(default)s",
+        help="w8a16: weights in int8, activations in fp16 (default int8; with --into ios_demo "
+        "int8, w8a16 and fp16)",
     )
     add(
         "--quantize",
@@ -88,7 +91,7 @@ def make_parser() -> Parser:
         "--into",
         type=Path,
         metavar="APP",
-        help="put the bundle into a demo app as well: android_demo",
+        help="put the bundle into a demo app as well: android_demo or ios_demo",
     )
     add(
         "--max-drop",
@@ -121,9 +124,15 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("--qat-steps and --qat-lr are for --quantize qat")
     if args.target is None:
         parser.error("--target is missing: give coreml, xnnpack, vulkan or all")
-    targets = _targets(args.target, args.form, args.precision)
+    precisions = [args.precision or combinations.PRECISIONS[0]]
+    targets = _targets(args.target, args.form, precisions[0])
     check_json_path(args.json)
-    folder = bundles_folder(args.into, targets) if args.into else None
+    folder = None
+    if args.into:
+        app = demo_app(args.into, targets)
+        folder = args.into / app.bundles
+        if not args.precision and args.form == "stream":
+            precisions = list(app.precisions)
     step = Steps()
     step("load", str(args.checkpoint or "the bundled checkpoint"))
     # Heavy imports come after everything that can be refused without them.
@@ -140,7 +149,7 @@ def main(argv: list[str] | None = None) -> int:
     source = given_source(args, checkpoint.info)
     request = Request(
         form=args.form,
-        precision=args.precision,
+        precision=precisions[0],
         quantize=args.quantize,
         qat_steps=args.qat_steps,
         qat_rate=args.qat_lr,
@@ -150,15 +159,16 @@ def main(argv: list[str] | None = None) -> int:
         clips=args.clips,
         allow_partial=args.allow_partial,
     )
-    for target in targets:
-        check_names(args.out, bundle_name(checkpoint.config, args.form, target, args.precision))
+    wanted = [(target, precision) for target in targets for precision in precisions]
+    for target, precision in wanted:
+        check_names(args.out, bundle_name(checkpoint.config, args.form, target, precision))
     status, results, told = 0, [], set()
-    for target in targets:
+    for target, precision in wanted:
         try:
-            result = export.export(checkpoint, target, request, step)
+            result = export.export(checkpoint, target, replace(request, precision=precision), step)
         except (BadInput, LoweringError) as error:
-            line = _line(error, f"{target} {args.form} {args.precision}")
-            if len(targets) == 1:
+            line = _line(error, f"{target} {args.form} {precision}")
+            if len(wanted) == 1:
                 raise BadInput(line) from None
             if line not in told:  # what is wrong with the clips is wrong for every target
                 sys.stderr.write(f"error: {line}\n")  # the other targets are still wanted

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # but rounding. The others are far above what trained models do (fp16 1e-2, int8 6e-2) and above
 # random weights (5e-2 and 0.4), which magnify rounding; logits of zero, or twice as large as they
 # should be, deviate by 1.
-PARITY = {"fp32": 1e-4, "fp16": 0.2, "int8": 0.75}
+PARITY = {"fp32": 1e-4, "fp16": 0.2, "w8a16": 0.2, "int8": 0.75}
 MAX_DROP = 1.0  # points; what quantization may cost
 CLIPS = 400  # held-out clips of a check when nothing else is asked for
 
