@@ -10,12 +10,17 @@ import os
 @MainActor @Observable final class LiveModel {
     /// What the screen shows.
     private(set) var state = UiState.starting(.opening)
+    /// Whether the system slows the device down to let it cool.
+    private(set) var isHot = false
 
     @ObservationIgnored private var facts = LiveFacts()
+    @ObservationIgnored private var started = false
+    @ObservationIgnored private var notices: [String] = []  // about how the app was started
     @ObservationIgnored private var loading = false
     @ObservationIgnored private var queued: BenchmarkRequest?  // asked for, not begun
     @ObservationIgnored private var cameraIsWanted = false
     @ObservationIgnored private var cameraWork: Task<Void, Never>?
+    @ObservationIgnored private var heat: (any NSObjectProtocol)?
     @ObservationIgnored private let pipeline: Pipeline
     @ObservationIgnored private let camera: CameraController
     @ObservationIgnored private let log = Logger(subsystem: "action.mobile.app", category: "live")
@@ -25,20 +30,24 @@ import os
         self.camera = camera
     }
 
-    /// Follows camera and pipeline as long as the screen is there.
-    func run() async {
+    /// Begins to follow camera and pipeline, once: a stream whose reader is cancelled, as a view's task is
+    /// when its window goes, never speaks again, so that these tasks belong to no view.
+    func start() {
+        guard !started else { return }
+        started = true
         do {
             queued = try BenchmarkRequest(arguments: ProcessInfo.processInfo.arguments)
         } catch {
-            facts.problem = oneLine(error)  // figures of something else would mislead a script
+            log.error("no report: \(oneLine(error), privacy: .public)")
+            notices.append(oneLine(error))  // figures of something else would mislead a script
         }
-        load(nil, again: false)
+        watchHeat()
         let pipeline = self.pipeline
         let camera = self.camera
-        async let frames: Void = pipeline.consume()
-        async let events: Void = follow(camera.events)
-        for await update in pipeline.updates { take(update) }
-        _ = await (frames, events)
+        Task { await pipeline.consume() }
+        Task { await follow(camera.events) }
+        Task { for await update in pipeline.updates { take(update) } }
+        load(nil, again: false)
     }
 
     /// The app is on the screen, or not any more: then a trial or a measurement ends, since the system slows
@@ -123,6 +132,7 @@ import os
         case .step(let step): facts.step = step
         case .chosen(let model):
             facts.model = model
+            facts.model?.notices += notices
             for notice in model.notices { log.notice("\(notice, privacy: .public)") }
         case .ready:
             loading = false
@@ -149,6 +159,21 @@ import os
             )
         }
         settle()
+    }
+
+    private func watchHeat() {
+        readHeat()
+        guard heat == nil else { return }
+        heat = NotificationCenter.default.addObserver(
+            forName: ProcessInfo.thermalStateDidChangeNotification, object: nil, queue: nil
+        ) { [weak self] _ in
+            Task { @MainActor in self?.readHeat() }
+        }
+    }
+
+    private func readHeat() {
+        let state = ProcessInfo.processInfo.thermalState
+        isHot = state == .serious || state == .critical
     }
 
     private func follow(_ events: AsyncStream<CameraController.Event>) async {

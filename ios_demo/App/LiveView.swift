@@ -16,7 +16,7 @@ struct LiveView: View {
             }
             Panel(model: model)
         }
-        .task { await model.run() }
+        .task { model.start() }
         .task(id: phase) {
             // A phone that is looked at and not touched would fall asleep.
             UIApplication.shared.isIdleTimerDisabled = phase == .active
@@ -46,6 +46,7 @@ private struct Panel: View {
                         Text(verbatim: notice).font(.footnote).foregroundStyle(.secondary)
                     }
                 }
+                if model.isHot { Text("hot").font(.footnote) }
                 Buttons(model: model)
                 if case .running(_, let figures, let history) = model.state {
                     if let figures {

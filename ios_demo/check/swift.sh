@@ -2,7 +2,7 @@
 # Runs a command where Swift 6 is, in this folder:   check/swift.sh COMMAND [ARGUMENT...]
 #
 # That is here if `swift` is on the PATH. Else it is a root of Debian 13 (trixie), which has swiftlang,
-# made once by debootstrap (a minute or two, 3.4 GB) in ${XDG_CACHE_HOME:-~/.cache}/action-mobile/swift;
+# made once by debootstrap (a minute or two, 2.6 GB) in ${XDG_CACHE_HOME:-~/.cache}/action-mobile/swift;
 # SWIFT_ROOT names another folder. Inside, the checkout lies read-only at /src. The command finds
 #   REPOSITORY  the checkout's root,
 #   SCRATCH     a folder for what it builds, kept between calls (outside of the checkout), and

@@ -20,6 +20,7 @@ public final class NSKeyValueObservation: NSObject {}  // iOS 11.0
 
 extension ProcessInfo {
     public enum ThermalState: Int, Sendable { case nominal, fair, serious, critical }  // iOS 11.0
+    public static let thermalStateDidChangeNotification = Notification.Name("heat")  // iOS 11.0
     public var thermalState: ThermalState { fatalError() }  // iOS 11.0
     public var isLowPowerModeEnabled: Bool { fatalError() }  // iOS 9.0
 }

@@ -6,7 +6,7 @@ import Foundation
 /// state going in and coming out.
 public struct Manifest: Sendable, Equatable {
     public let name: String
-    public let precision: String  // int8, fp16 or fp32
+    public let precision: String  // int8, w8a16, fp16 or fp32
     public let method: String?  // how it was quantized; nil: it was not
     public let backbone: String
     public let temporal: String

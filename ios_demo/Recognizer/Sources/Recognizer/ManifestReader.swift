@@ -50,7 +50,7 @@ func readManifest(_ data: Data) throws -> Manifest {
     _ = try root["lowering"].orNone("backend")
     return Manifest(
         name: try root["name"].fileName(),
-        precision: try root["precision"].one("int8", "fp16", "fp32"),
+        precision: try root["precision"].one("int8", "w8a16", "fp16", "fp32"),
         method: try root["quantization"].orNull(readMethod),
         backbone: try root["model"]["backbone"].text(),
         temporal: try root["model"]["temporal"].text(),

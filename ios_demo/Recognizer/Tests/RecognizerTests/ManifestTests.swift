@@ -25,6 +25,16 @@ struct ManifestTests {
         #expect(manifest.tools["coremltools"] == "9.0")
     }
 
+    @Test(arguments: ["int8", "w8a16", "fp16", "fp32"])
+    func everyPrecisionOfTheSchemaIsRead(_ precision: String) throws {
+        let changed = text.replacingOccurrences(
+            of: "\"precision\": \"int8\"", with: "\"precision\": \"\(precision)\"")
+        #expect(try Manifest.parse(Data(changed.utf8)).precision == precision)
+        let schema = try json(repository.appending(path: "mobile_export/bundle/manifest.schema.json"))
+        let known = schema["properties"]["precision"]["enum"].items.compactMap(\.text)
+        #expect(Set(known) == ["int8", "w8a16", "fp16", "fp32"])
+    }
+
     @Test(arguments: [
         ("\"schema\": 2", "\"schema\": 3", "schema 3"),
         ("\"form\": \"stream\"", "\"form\": \"clip\"", "export with --form stream"),
