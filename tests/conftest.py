@@ -6,7 +6,7 @@ a process (lowered programs). The longest come first, so that no worker is left 
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +41,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByGroup:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A thread of torch for each worker and what it starts; workers take this process's settings."""
+    """One thread of torch for each worker and what it starts, which take over this environment."""
     if config.getoption("numprocesses", None):
         os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -53,7 +53,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def once(tmp_path_factory) -> Callable[[str, Callable[[Path], object]], Path]:
-    """``once(name, make)``: a folder that ``make(folder)`` fills in one worker and all only read."""
+    """``once(name, make)`` is a folder that ``make(folder)`` fills in one worker and all read."""
     root = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         root = root.parent  # of all workers
@@ -88,15 +88,28 @@ def default_bundle(once):
 
 @pytest.fixture(scope="session")
 def rendered_recording(once) -> tuple[np.ndarray, list]:
-    """Four gestures between rests, uint8 (T, 3, 128, 128) at 30 frames a second; and its segments."""
+    """Four gestures at 30 frames a second, uint8 (T, 3, 128, 128), and their segments."""
     from core.data.rendered.capsules.camera import render
     from core.data.rendered.scenes import stream_scene
 
     scene, length = stream_scene("test", 0, 10_000_003, 1.0, gestures=4)
 
     def make(folder: Path) -> None:
-        np.save(
-            folder / "frames.npy", render(scene, np.arange(0, length, 1 / 30), 128, 1.0).numpy()
-        )
+        frames = render(scene, np.arange(0, length, 1 / 30), 128, 1.0)
+        np.save(folder / "frames.npy", frames.numpy())
 
     return np.load(once("recording", make) / "frames.npy"), scene.segments
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Callable]:
+    """``chromium(*flags)`` starts Debian's browser; its driver serves all pages of a file.
+
+    It ends with the file: while Playwright runs, ``asyncio.run`` refuses to in this process.
+    """
+    driver = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = shutil.which("chromium")
+    with driver.sync_playwright() as started:
+        yield lambda *flags: started.chromium.launch(
+            executable_path=path, args=["--no-sandbox", *flags]
+        )
