@@ -243,7 +243,14 @@ def _scratch(content):
 
 
 @pytest.mark.parametrize(
-    "damage", [lambda c: b"", lambda c: b"PK" + bytes(5000), _cut, _scratch], ids=str
+    "damage",
+    [lambda c: b"", lambda c: b"PK" + bytes(5000), _cut, _scratch],
+    ids=[
+        "empty",
+        "another format",
+        "cut",
+        "scratched",
+    ],  # alike on all workers, as addresses are not
 )
 def test_a_damaged_program_is_refused_in_one_line(damage, stream_fp32, tmp_path):
     path = tmp_path / "model.pte"
