@@ -5,14 +5,13 @@ import subprocess
 
 import pytest
 import torch
-from short_models import arm_command, clips_for, make_short, play, relative
+from short_models import arm_command, clips_for, make_short, play, relative, short_program
 
 from core.errors import BadInput
 from mobile_export.graph.forms import deployed, input_ports, output_ports
 from mobile_export.runtime.executorch import open_pte
 from mobile_export.runtime.native import build
 from mobile_export.runtime.native.process import Native
-from mobile_export.targets import xnnpack
 from mobile_export.verify import arm64
 
 EMULATOR = ("aarch64-linux-gnu-g++", "qemu-aarch64-static")
@@ -27,13 +26,9 @@ needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="needs g
 
 
 @pytest.fixture(scope="module", params=["fp32", "int8"])
-def stream(request, tmp_path_factory):
-    model = make_short()
-    out = tmp_path_factory.mktemp(request.param)
-    lowered = xnnpack.lower(
-        model, "stream", request.param, clips_for(model), out, labels=list("abcde")
-    )
-    return deployed(model, "xnnpack"), lowered.artifact
+def stream(request):
+    model, lowered = short_program(precision=request.param)
+    return model, lowered.artifact
 
 
 def native(command: list[str], model, artifact) -> Native:

@@ -157,5 +157,9 @@ def _arm64_package() -> Path:
         with zipfile.ZipFile(wheels[0]) as wheel:
             parts = ("executorch/lib/", "executorch/include/")
             wheel.extractall(unpacked, [n for n in wheel.namelist() if n.startswith(parts)])
-        os.replace(unpacked, final)
+        try:
+            os.replace(unpacked, final)
+        except OSError:
+            if not package.exists():  # else another process was quicker
+                raise
     return package
