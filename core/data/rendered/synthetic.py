@@ -171,16 +171,14 @@ class SyntheticStreams(torch.utils.data.Dataset):
 
 def draw_sheet(path: Path, difficulty: str, size: int = 112) -> None:
     """A contact sheet in two columns: eight frames of one clip of every class, named above."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib.figure import Figure
 
     clips = SyntheticClips(
         "val", len(LABELS), frames=16, size=size, frame_rate=10.0, difficulty=difficulty
     )
     rows = -(-len(LABELS) // 2)
-    figure, axes = pyplot.subplots(rows, 2, figsize=(15, 1.12 * rows), layout="constrained")
+    figure = Figure(figsize=(15, 1.12 * rows), layout="constrained")
+    axes = figure.subplots(rows, 2)
     for axis in axes.flat:
         axis.axis("off")
     for index, label in enumerate(tqdm(LABELS, desc="sheet", unit="class")):
@@ -188,7 +186,6 @@ def draw_sheet(path: Path, difficulty: str, size: int = 112) -> None:
         axis.imshow(torch.cat(list(clips[index][0][::2]), dim=-1).permute(1, 2, 0).numpy())
         axis.set_title(label, loc="left", fontsize=8, pad=2)
     figure.savefig(path, dpi=80)
-    pyplot.close(figure)
 
 
 def write_folder(
