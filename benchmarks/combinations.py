@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from core.errors import GATE_FAILED
+from core.markdown import markdown
 from mobile_export.combinations import supported
 
 MANY_CLIPS = 2700  # of XNNPACK int8, whose program runs fast enough
@@ -64,9 +65,7 @@ def measured(command: list[str]) -> tuple[int, float, int]:
 
 def table(rows: list[dict]) -> str:
     """Markdown."""
-    marks = ("---:" if name in NUMBERS else "---" for name in COLUMNS)
-    lines = [COLUMNS, marks, *(cells(row) for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return markdown(COLUMNS, map(cells, rows), NUMBERS)
 
 
 def cells(row: dict) -> list[str]:

@@ -8,17 +8,15 @@ checkpoint's on the same held-out clips.
 """
 
 import argparse
-import importlib
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from core.errors import BAD_INPUT, GATE_FAILED, BadInput, one_line, run_main
 from core.files import write_json
-from core.options import Parser, add_data_options, positive, whole
+from core.options import Parser, add_data_options, percent, positive, whole
 from mobile_export import combinations
 from mobile_export.bundle.demo_app import demo_app, put
-from mobile_export.console import Steps, check_json_path, points
+from mobile_export.console import Steps, check_json_path
 from mobile_export.errors import LoweringError
 from mobile_export.verify.check import MAX_DROP
 
@@ -95,7 +93,7 @@ def make_parser() -> Parser:
     )
     add(
         "--max-drop",
-        type=points,
+        type=percent,
         default=MAX_DROP,
         metavar="POINTS",
         help="top-1 accuracy that may be lost, in percentage points (default %(default)s)",
@@ -140,32 +138,33 @@ def main(argv: list[str] | None = None) -> int:
     from core.data.source import given_source
     from mobile_export.bundle.manifest import bundle_name
     from mobile_export.bundle.staging import check_names
-    from mobile_export.exporter import Request
+    from mobile_export.exporter import GateFailed, export
 
-    export = importlib.import_module("mobile_export.exporter")
     checkpoint = load(args.checkpoint or bundled_path())
     if args.form == "stream" and checkpoint.config.why_no_stream:
         raise BadInput(f"{checkpoint.config.why_no_stream}, or use --form clip")
-    source = given_source(args, checkpoint.info)
-    request = Request(
-        form=args.form,
-        precision=precisions[0],
-        quantize=args.quantize,
-        qat_steps=args.qat_steps,
-        qat_rate=args.qat_lr,
-        data=source,
-        out=args.out,
-        max_drop=args.max_drop,
-        clips=args.clips,
-        allow_partial=args.allow_partial,
-    )
+    options = {
+        "checkpoint": checkpoint,
+        "form": args.form,
+        "quantize": args.quantize,
+        "qat_steps": args.qat_steps,
+        "qat_rate": args.qat_lr,
+        "data": given_source(args, checkpoint.info),
+        "out": args.out,
+        "max_drop": args.max_drop,
+        "clips": args.clips,
+        "allow_partial": args.allow_partial,
+        "reporter": step,
+    }
     wanted = [(target, precision) for target in targets for precision in precisions]
     for target, precision in wanted:
         check_names(args.out, bundle_name(checkpoint.config, args.form, target, precision))
     status, results, told = 0, [], set()
     for target, precision in wanted:
         try:
-            result = export.export(checkpoint, target, replace(request, precision=precision), step)
+            result = export(target, precision=precision, **options)
+        except GateFailed as failed:
+            result, status = failed.result, GATE_FAILED
         except (BadInput, LoweringError) as error:
             line = _line(error, f"{target} {args.form} {precision}")
             if len(wanted) == 1:
@@ -175,11 +174,10 @@ def main(argv: list[str] | None = None) -> int:
             told.add(line)
             status = max(status, BAD_INPUT)
             continue
-        results.append(result)
-        if result["failures"]:
-            status = GATE_FAILED
-        elif folder:
-            step("into", str(put(Path(result["path"]), folder)))
+        print(result.report.table())
+        results.append(result.to_dict())
+        if folder and not result.report.failures:
+            step("into", str(put(result.path, folder)))
     if args.json:
         write_json("--json", args.json, results)
     return status

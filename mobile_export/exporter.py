@@ -1,29 +1,35 @@
-"""One export from a checkpoint to a verified bundle: quantize, lower, execute, verify, write."""
+"""One export from a checkpoint to a verified bundle: quantize, lower, execute, verify, write.
+
+``export`` is the API's function, which the command line calls too.
+"""
 
 import copy
 import importlib
 import math
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from core.checkpoint import Checkpoint
+from core.checkpoint import Checkpoint, bundled_path, load
+from core.data.source import Source, as_trained, source_at
 from core.data.transforms import normalise
 from core.errors import BadInput
 from core.labels import IGNORE
+from core.options import check_choice, check_number, check_path, check_whole
+from mobile_export import combinations
 from mobile_export.bundle.golden import write_golden
 from mobile_export.bundle.manifest import bundle_name, file_entry, make_manifest, write_manifest
 from mobile_export.bundle.reader import Bundle
 from mobile_export.bundle.runner import open_runner
 from mobile_export.bundle.staging import publish, reject, staging
 from mobile_export.clips import count_unopened, held_out
-from mobile_export.console import Steps, quiet
+from mobile_export.console import Reporter, quiet, reporting
 from mobile_export.graph.forms import deployed, example_inputs
 from mobile_export.quantization.training import Terms, Training, training_of
 from mobile_export.runtime import Runner
@@ -32,9 +38,6 @@ from mobile_export.runtime.proxy import FOLDER, save_proxy
 from mobile_export.targets import Lowered, LoweringError
 from mobile_export.verify import check
 from mobile_export.verify.accuracy import Measurement
-
-if TYPE_CHECKING:
-    pass
 
 VERIFY_SECONDS = 60.0  # budget of the exporter's own check
 FEWEST_CLIPS = 16  # checked even when that takes longer
@@ -61,13 +64,39 @@ APART_AT_MOST = 0.75
 
 @dataclass(frozen=True)
 class Request(Terms):
-    """What the command line asks for, whatever the target."""
+    """What is asked for, whatever the target. Raises ``BadInput`` for a value that there is not."""
 
     precision: str = "int8"
     out: Path = Path("artifacts")
     max_drop: float = check.MAX_DROP
     clips: int | None = None
     allow_partial: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("precision", self.precision, combinations.PRECISIONS)
+        check_number("max_drop", self.max_drop, most=100)
+        check_whole("clips", self.clips, 1)
+
+
+@dataclass(frozen=True)
+class Result:
+    """An export: the bundle's folder, and the figures of its check."""
+
+    path: Path
+    report: check.Report
+
+    def to_dict(self) -> dict:
+        """JSON-ready."""
+        return self.report.to_dict() | {"path": str(self.path)}
+
+
+class GateFailed(RuntimeError):
+    """The artifact failed its check; ``result`` has the figures and where it was kept."""
+
+    def __init__(self, result: Result) -> None:
+        super().__init__(f"{result.path}: {'; '.join(result.report.failures)}")
+        self.result = result
 
 
 class _Converted:
@@ -82,13 +111,68 @@ class _Converted:
         return list(self.module(*inputs))
 
 
-def export(checkpoint: Checkpoint, target: str, request: Request, step: Steps) -> dict:
-    """Make one bundle under ``request.out``; prints a line a step and the table of the check.
+def export(
+    target: str,
+    *,
+    checkpoint: Checkpoint | str | os.PathLike | None = None,
+    form: str = "stream",
+    precision: str = "int8",
+    quantize: str = "qat",
+    qat_steps: int | None = None,
+    qat_rate: float | None = None,
+    data: Source | str | os.PathLike | None = None,
+    out: str | os.PathLike = "artifacts",
+    max_drop: float = check.MAX_DROP,
+    clips: int | None = None,
+    allow_partial: bool = False,
+    reporter: Reporter | None = None,
+) -> Result:
+    """Export a model for ``target`` (coreml, xnnpack or vulkan) as a verified bundle in ``out``.
 
-    Returns the figures of the check with the bundle's ``path``; a bundle that failed has
-    ``failures`` and lies under ``<name>.rejected``. Raises ``BadInput`` and ``LoweringError``, and
-    then leaves nothing behind.
+    ``checkpoint`` is a file, a loaded one, or None for the one in the package. ``form`` is stream
+    (a frame at a time) or clip, ``precision`` int8, fp16 or fp32; int8 is trained (``quantize``
+    qat, ``qat_steps`` of 4 clips at Adam's ``qat_rate``) or calibrated only (ptq). ``data`` is a
+    folder of clips to calibrate and check on, None for rendered ones. ``max_drop`` is the top-1
+    accuracy, in percentage points, that may be lost on the held-out ``clips``: None for as many as
+    fit a minute. ``allow_partial`` accepts operators outside the delegate.
+
+    Nothing is printed; ``reporter(step, text)`` is told of every step, and
+    ``mobile_export.console.Steps()`` prints them. Raises ``BadInput`` for what cannot be used and
+    ``LoweringError`` where the target does not take the model, and then nothing is left behind;
+    ``GateFailed`` for an artifact that failed its check, which is kept as ``<name>.rejected``.
     """
+    check_choice("target", target, combinations.TARGETS)
+    source = source_at(data)
+    request = Request(
+        form=form,
+        precision=precision,
+        quantize=quantize,
+        qat_steps=qat_steps,
+        qat_rate=qat_rate,
+        data=source,
+        out=check_path("out", out),
+        max_drop=max_drop,
+        clips=clips,
+        allow_partial=allow_partial,
+    )
+    refused = combinations.refusal(target, form, precision)
+    if refused:
+        raise BadInput(refused)
+    with reporting(reporter) as step:
+        if not isinstance(checkpoint, Checkpoint):
+            checkpoint = load(bundled_path() if checkpoint is None else checkpoint)
+        if form == "stream" and checkpoint.config.why_no_stream:
+            raise BadInput(f"{checkpoint.config.why_no_stream}, or use the clip form")
+        if source is not None:
+            request = replace(request, data=as_trained(source, checkpoint.info))
+        result = _export(checkpoint, target, request, step)
+    if result.report.failures:
+        raise GateFailed(result)
+    return result
+
+
+def _export(checkpoint: Checkpoint, target: str, request: Request, step: Reporter) -> Result:
+    """Make one bundle under ``request.out``; one that failed lies under ``<name>.rejected``."""
     config, form, precision = checkpoint.config, request.form, request.precision
     name = bundle_name(config, form, target, precision)
     with staging(request.out, name) as folder:
@@ -135,8 +219,7 @@ def export(checkpoint: Checkpoint, target: str, request: Request, step: Steps) -
         else:
             publish(folder, final)
             step("write", str(final))
-    print(report.table())
-    return report.to_dict() | {"path": str(final)}
+    return Result(final, report)
 
 
 def _lower(

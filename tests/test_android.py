@@ -62,14 +62,14 @@ def fixtures(mvn: str, default_bundle: Bundle, rendered_recording, tmp_path: Pat
     pictures, times = write_recording(tmp_path / "recording.i420", rendered_recording[0])
     recognizer = Recognizer(default_bundle, open_runner(default_bundle))
     calls = []
-    inner = recognizer._call
+    inner = recognizer.stream._call
 
     def remember(inputs: list) -> list:
         outputs = inner(inputs)
         calls.append((inputs[0].clone(), outputs[0].clone()))
         return outputs
 
-    recognizer._call = remember
+    recognizer.stream._call = remember
     events = []
     for nanoseconds, picture in zip(times, pictures, strict=True):
         moment = recognizer.frame(nanoseconds / 1e9, lambda p=picture: p)

@@ -97,8 +97,8 @@ def test_the_live_path_is_the_clip_path(default_bundle: Bundle) -> None:
     recognizer = Recognizer(default_bundle, open_runner(default_bundle))
     pixels, expected = default_bundle.golden("pixels"), default_bundle.golden("logits")
     seen = []
-    inner = recognizer._call
-    recognizer._call = lambda inputs: seen.append(inner(inputs)) or seen[-1]
+    inner = recognizer.stream._call
+    recognizer.stream._call = lambda inputs: seen.append(inner(inputs)) or seen[-1]
     for t, frame in enumerate(pixels):
         recognizer.frame(t / 10, lambda f=frame: np.ascontiguousarray(f.transpose(1, 2, 0)))
     logits = torch.cat([outputs[0] for outputs in seen]).numpy()

@@ -6,6 +6,7 @@
 
 import json
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import torch
 from core.checkpoint import file_sha256
 from core.errors import BadInput
 from core.model import ModelConfig
+from core.options import check_path
 from mobile_export.bundle.schemas import violation
 from mobile_export.graph.forms import Port
 
@@ -83,11 +85,12 @@ def validate(manifest: dict, where: Path) -> None:
         raise BadInput(f"{where} is not a valid manifest ({broken})")
 
 
-def load(path: Path) -> Bundle:
+def load(path: str | os.PathLike[str]) -> Bundle:
     """Read a bundle and check every file against its hash.
 
     Raises ``BadInput`` when the folder, its manifest or a file is missing, damaged or changed.
     """
+    path = check_path("bundle", path)
     try:
         return _load(path)
     except OSError as error:

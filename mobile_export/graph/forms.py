@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 
 from core.model import VideoClassifier
+from core.options import check_choice
+from mobile_export.combinations import FORMS
 from mobile_export.graph.fold import folded
 from mobile_export.graph.fused import fused
 from mobile_export.graph.pools import without_average_pools
@@ -83,7 +85,8 @@ class ClipForm(nn.Module):
 
 
 def graph_of(model: VideoClassifier, form: str) -> nn.Module:
-    """The module to export, in evaluation mode."""
+    """The module to export, in evaluation mode; ``BadInput`` for a form that there is not."""
+    check_choice("form", form, FORMS)
     return (StreamForm if form == "stream" else ClipForm)(model).eval()
 
 

@@ -22,13 +22,13 @@ from torch.fx import GraphModule
 from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.utils.data import DataLoader, Dataset
 from torchao.quantization.pt2e import disable_observer, enable_fake_quant
-from tqdm import tqdm
 
 from core.checkpoint import Checkpoint
 from core.data.transforms import normalise
 from core.errors import BadInput
 from core.files import write_bytes
 from core.labels import IGNORE
+from mobile_export.console import progress
 from mobile_export.graph import forms
 from mobile_export.quantization.pt2e import Scheme, calibrate, prepare
 
@@ -83,7 +83,7 @@ def learn(
     student.apply(disable_observer)
     student.apply(enable_fake_quant)
     batches = _batches(clips, done * BATCH)
-    with tqdm(total=settings.steps, initial=done, unit="step", leave=False, disable=None) as bar:
+    with progress(settings.steps, "step", initial=done) as bar:
         for index in range(done, settings.steps):
             frames = normalise(next(batches), config.mean, config.std)
             loss = _step(student, teacher, model, frames)

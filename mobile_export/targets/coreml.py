@@ -13,13 +13,10 @@ user-defined metadata.
 
 import contextlib
 import copy
-import io
 import json
-import logging
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +27,7 @@ from torch import Tensor, nn
 
 from core.errors import BadInput
 from core.model import ModelConfig, VideoClassifier
+from mobile_export.console import quiet
 from mobile_export.graph.forms import deployed, example_inputs, graph_of, input_ports, output_ports
 from mobile_export.targets import Lowered, LoweringError
 
@@ -163,7 +161,7 @@ def _convert(graph: nn.Module, model: VideoClassifier, form: str, precision: str
     outputs = [
         ct.TensorType(name=p.name, dtype=number) for p in output_ports(model, form, "coreml")
     ]
-    with _quiet():
+    with quiet():
         return ct.convert(
             exported,
             inputs=inputs,
@@ -206,17 +204,9 @@ def _compressed(package):
 
 def _coremltools():
     """coremltools, without its remarks on import (macOS libraries, untested versions)."""
-    logging.getLogger("coremltools").setLevel(logging.ERROR)
-    with _quiet():
+    with quiet():
         import coremltools
     return coremltools
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the converter's progress bars off the screen; exceptions carry their own text."""
-    with contextlib.redirect_stderr(io.StringIO()):
-        yield
 
 
 def _describe(package, config: ModelConfig, form: str, precision: str, labels: list[str]) -> None:

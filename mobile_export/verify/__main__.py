@@ -18,19 +18,12 @@ from the checkpoint's than the precision explains (fp32: 1e-4 of the largest).
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from core.errors import GATE_FAILED, run_main
 from core.files import write_json
-from core.options import Parser, add_data_options, whole
-from mobile_export.clips import count_unopened, held_out
-from mobile_export.console import Steps, check_json_path, points, quiet
-from mobile_export.verify.check import CLIPS, MAX_DROP, check
-
-if TYPE_CHECKING:
-    pass
-
-DIFFICULTIES = ("easy", "default", "hard")
+from core.options import Parser, add_data_options, percent, whole
+from mobile_export.console import Steps, check_json_path, quiet
+from mobile_export.verify.check import CLIPS, DIFFICULTIES, MAX_DROP, check
 
 
 def make_parser() -> Parser:
@@ -46,7 +39,7 @@ def make_parser() -> Parser:
     add_data_options(parser)
     add("--checkpoint", type=Path, metavar="FILE", help="when it is not the bundled one")
     add("--difficulty", choices=DIFFICULTIES, default="default", help="of the synthetic clips")
-    add("--max-drop", type=points, default=MAX_DROP, metavar="POINTS", help="default %(default)s")
+    add("--max-drop", type=percent, default=MAX_DROP, metavar="POINTS", help="default %(default)s")
     add(
         "--arm64", action="store_true",
         help="also run an XNNPACK bundle through Arm's kernels, on emulated cores",
@@ -62,18 +55,12 @@ def main(argv: list[str] | None = None) -> int:
     step = Steps()
     step("load", f"{args.bundle}, its hashes and its checkpoint")
     from core.data.source import given_source
-    from mobile_export.bundle.origin import find_checkpoint, require_same
-    from mobile_export.bundle.reader import load
     from mobile_export.bundle.runner import open_runner
+    from mobile_export.verify.verifier import gather
 
-    bundle = load(args.bundle)
-    checkpoint = find_checkpoint(bundle, args.checkpoint)
-    require_same(bundle, checkpoint)
-    count = args.clips or (None if args.data else CLIPS)
-    labels = bundle.manifest["labels"]
-    source = given_source(args, checkpoint.info)
-    dataset = held_out(source, bundle.config, labels, count, args.difficulty)
-    unopened = count_unopened(dataset)
+    source = given_source(args, {})
+    found = gather(args.bundle, args.checkpoint, source, args.clips, args.difficulty)
+    bundle, checkpoint, dataset = found.bundle, found.checkpoint, found.clips
     with quiet():
         runner = open_runner(bundle)
     cores = []
@@ -83,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
         step("arm64", f"{len(dataset)} held-out clips on emulated {' and '.join(arm64.CORES)}")
         cores = arm64.check_cores(bundle, dataset)
     step("verify", f"golden clip and {len(dataset)} held-out clips, {runner.name}")
-    report = check(bundle, checkpoint, runner, dataset, args.max_drop, unopened)
+    report = check(bundle, checkpoint, runner, dataset, args.max_drop, found.unopened)
     for core in cores:
         report.failures.extend(core.failures(bundle.manifest["precision"]))
     step("done", "passed" if not report.failures else "; ".join(report.failures))

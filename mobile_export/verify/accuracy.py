@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
 
 from core.data.transforms import normalise
 from core.errors import BadInput
 from core.labels import IGNORE
 from core.model import VideoClassifier
+from mobile_export.console import progress
 from mobile_export.runtime import Runner
 from mobile_export.runtime.inference import check_pixels, relative_deviation, run_form
 
@@ -155,7 +155,7 @@ class Measurement:
         """
         eager, artifact, truth = [], [], []
         broken = unopened
-        with tqdm(total=len(dataset), unit="clip", leave=False, disable=None) as bar:
+        with progress(len(dataset), "clip") as bar:
             # One worker renders or decodes ahead; a batch or less is not worth a process.
             workers = 1 if len(dataset) > BATCH else 0
             for pixels, labels in DataLoader(dataset, BATCH, num_workers=workers):

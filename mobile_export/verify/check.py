@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # should be, deviate by 1.
 PARITY = {"fp32": 1e-4, "fp16": 0.2, "w8a16": 0.2, "int8": 0.75}
 MAX_DROP = 1.0  # points; what quantization may cost
+DIFFICULTIES = ("easy", "default", "hard")  # of rendered clips
 CLIPS = 400  # held-out clips of a check when nothing else is asked for
 
 

@@ -169,13 +169,11 @@ def draw_sheet(path: Path, clips: torch.utils.data.Dataset) -> None:
 
     ``clips`` has one clip of 16 frames a class, in order.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib.figure import Figure
 
     rows = -(-len(LABELS) // 2)
-    figure, axes = pyplot.subplots(rows, 2, figsize=(15, 1.12 * rows), layout="constrained")
+    figure = Figure(figsize=(15, 1.12 * rows), layout="constrained")
+    axes = figure.subplots(rows, 2)
     for axis in axes.flat:
         axis.axis("off")
     for index, label in enumerate(tqdm(LABELS, desc="sheet", unit="class")):
@@ -183,7 +181,6 @@ def draw_sheet(path: Path, clips: torch.utils.data.Dataset) -> None:
         axis.imshow(torch.cat(list(clips[index][0][::2]), dim=-1).permute(1, 2, 0).numpy())
         axis.set_title(label, loc="left", fontsize=8, pad=2)
     figure.savefig(path, dpi=80)
-    pyplot.close(figure)
 
 
 def write_folder(root: Path, clips: torch.utils.data.Dataset, rename: dict[str, str]) -> None:
