@@ -1,4 +1,4 @@
-"""Export and check every supported combination of one checkpoint; print the README's table.
+"""Export and check every supported combination of one checkpoint; print docs/targets.md's table.
 
     python benchmarks/combinations.py --clips 500 --out artifacts --json combinations.json
 

@@ -1,4 +1,4 @@
-"""The benchmark behind the README's table: what it says of failed exports, and what it measures."""
+"""The benchmark behind docs/targets.md: what it says of failed exports, and what it measures."""
 
 import importlib.util
 import subprocess

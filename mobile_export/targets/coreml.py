@@ -198,7 +198,7 @@ def _compressed(package):
         granularity="per_channel",
         weight_threshold=FEWEST_WEIGHTS,
     )
-    with _quiet():
+    with quiet():
         return cto.linear_quantize_weights(package, cto.OptimizationConfig(global_config=how))
 
 
