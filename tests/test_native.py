@@ -2,6 +2,8 @@
 
 import shutil
 import subprocess
+import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -84,6 +86,24 @@ def test_a_wheel_that_cannot_be_had_is_named_in_one_line(monkeypatch, tmp_path):
         build.arm64_command(arm64.CORES[0])
     assert "\n" not in str(error.value)
     assert not list(tmp_path.rglob("*.whl"))
+
+
+def test_a_wheel_that_another_process_unpacked_meanwhile_is_used(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    other = build.cache() / "aarch64" / "executorch" / "lib" / "theirs"
+
+    def download(command, **_):
+        folder = Path(command[command.index("--dest") + 1])
+        with zipfile.ZipFile(folder / "executorch.whl", "w") as wheel:
+            wheel.writestr("executorch/lib/ours", "")
+        other.parent.mkdir(parents=True)
+        other.touch()
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(build.subprocess, "run", download)
+    assert build._arm64_package() == other.parents[1]
+    assert [p.name for p in other.parent.iterdir()] == ["theirs"]
+    assert [p.name for p in build.cache().iterdir()] == ["aarch64"]
 
 
 @needs_compiler
