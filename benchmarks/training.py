@@ -42,7 +42,7 @@ FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_
 
 
 class Noise(Dataset):
-    """Clips of noise in memory, as ``training.batches`` gives them: the loader costs next to nothing.
+    """Clips of noise in memory, as ``training.batches`` gives them: the loader costs nothing.
 
     What reading costs, ``python -m core.data`` measures.
     """

@@ -1,13 +1,13 @@
 """A report as Markdown."""
 
+from core.markdown import markdown
+
 STAGES = {
     "preprocess": "pre-processing",
     "execute": "execution",
     "postprocess": "post-processing",
     "end_to_end": "end to end",
 }
-
-from core.markdown import markdown
 
 FIGURES = ("min", "mean", "p50", "p90", "p99", "std")
 OPERATORS = 8  # kinds that are printed; the JSON has all
