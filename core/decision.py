@@ -6,14 +6,15 @@ arithmetic on numbers in here, so that an app can follow it line by line.
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from core.labels import NO_GESTURE, OTHER
 
 NONE_LABELS = (NO_GESTURE, OTHER)  # of any model that has them
 # What every bundle is given. Chosen on an hour of validation streams: docs/live.md.
-NUMBERS = {"window": 8, "threshold": 0.8, "agree": 4, "release": 3}
+NUMBERS: dict[str, Any] = {"window": 8, "threshold": 0.8, "agree": 4, "release": 3}
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Rule:
         return cls(tuple(labels), frozenset(NONE_LABELS), **NUMBERS)
 
     @classmethod
-    def from_manifest(cls, manifest: dict) -> "Rule":
+    def from_manifest(cls, manifest: Mapping[str, Any]) -> "Rule":
         """The rule of a bundle."""
         rule = manifest["decision"]
         return cls(

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 from core.errors import BadInput
 
 if TYPE_CHECKING:
-    from torch.utils.data import Dataset
-
+    from core.data.clips import Clips
     from core.data.source import Source
     from core.model import ModelConfig
 
@@ -18,12 +17,12 @@ def held_out(
     labels: list[str],
     count: int | None,
     difficulty: str = "default",
-) -> "Dataset":
+) -> "Clips":
     """Test clips with exactly ``labels``: synthetic ones, or those of a folder or data set."""
     return _clips(data, "test", config, labels, count, difficulty)
 
 
-def count_unopened(dataset: "Dataset") -> int:
+def count_unopened(dataset: "Clips") -> int:
     """Clips of a folder that could not be opened and were left out.
 
     To be asked before any clip is read: the list grows by those whose damage lies further on.
@@ -37,7 +36,7 @@ def training_clips(
     labels: list[str],
     count: int,
     difficulty: str = "default",
-) -> "Dataset":
+) -> "Clips":
     """Training clips, for calibration and quantization-aware training."""
     return _clips(data, "train", config, labels, count, difficulty)
 
@@ -49,10 +48,10 @@ def _clips(
     labels: list[str],
     count: int | None,
     difficulty: str,
-) -> "Dataset":
+) -> "Clips":
     from core.data import open_clips
 
-    if data is not None and not _is_folder(data.data):
+    if data is not None and not _is_folder(data.folder):
         raise BadInput(
             f"--data {data.data} is not a folder: give one with a sub-folder for each class, or a "
             "data set's"

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
 from core.checkpoint import Checkpoint, bundled_path, load
+from core.data.clips import Clips
 from core.data.source import Source, as_trained, source_at
 from core.data.transforms import normalise
 from core.errors import BadInput
@@ -258,7 +258,7 @@ def _started(bundle: Bundle) -> Runner:
     return runner
 
 
-def _first_readable(clips: Dataset) -> Tensor:
+def _first_readable(clips: Clips) -> Tensor:
     """Frames of the first clip that is no black stand-in for one that cannot be read."""
     for index in range(len(clips)):
         pixels, label = clips[index]
@@ -322,8 +322,8 @@ def _golden(
 
 
 def _affordable(
-    bundle: Bundle, checkpoint: Checkpoint, runner: Runner, clips: Dataset, request: Request
-) -> Dataset:
+    bundle: Bundle, checkpoint: Checkpoint, runner: Runner, clips: Clips, request: Request
+) -> Clips:
     """As many held-out clips as fit the budget: the set that ``verify --clips N`` takes too."""
     form = bundle.manifest["form"]
     measurement = Measurement(checkpoint.model, runner, form, bundle.state_shapes)
@@ -337,5 +337,5 @@ def _affordable(
 def _accuracy(report: check.Report, request: Request, split: str) -> dict:
     figures = report.to_dict()
     kept = {key: figures[key] for key in report.comparison.to_dict()}
-    source = f"{request.data.kind} {request.data.data.name}" if request.data else "synthetic"
+    source = f"{request.data.kind} {request.data.folder.name}" if request.data else "synthetic"
     return {"data": f"{source}, {split} split"} | kept | {"max_drop": request.max_drop}

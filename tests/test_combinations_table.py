@@ -11,6 +11,7 @@ from core.errors import GATE_FAILED
 
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "benchmarks" / "combinations.py"
+sys.path.insert(0, str(FILE.parent))
 SPEC = importlib.util.spec_from_file_location("benchmark_of_combinations", FILE)
 benchmark = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(benchmark)

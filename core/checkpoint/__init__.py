@@ -92,7 +92,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
             header = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        if getattr(error, "strerror", None):  # the system's own: a name too long, no permission
+        if isinstance(error, OSError) and error.strerror:  # a name too long, no permission
             raise BadInput(f"checkpoint {path} cannot be read ({error.strerror})") from None
         reason = str(error).splitlines()[0]
         raise BadInput(

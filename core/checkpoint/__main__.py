@@ -17,6 +17,7 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -137,7 +138,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         ("snap-taps", run_snap_taps, "a checkpoint with a learned shift"),
     ):
         command = commands.add_parser(name, help=f"from {text}")
-        optional = {"nargs": "?"} if name == "import" else {}
+        optional: dict[str, Any] = {"nargs": "?"} if name == "import" else {}
         command.add_argument("file", type=Path, help=text, **optional)
         command.add_argument("--out", type=Path, required=True, help="the .safetensors to write")
         command.set_defaults(run=run)

@@ -1,9 +1,9 @@
 """Clips for training, evaluation and export: synthetic by default, a folder when one is given."""
 
 from pathlib import Path
+from typing import Any
 
-from torch.utils.data import Dataset
-
+from core.data.clips import Clips
 from core.data.source import Source
 from core.errors import BadInput
 from core.model import ModelConfig
@@ -25,7 +25,7 @@ def open_clips(
     views: tuple[int, int] = (1, 1),
     people: bool = False,
     backgrounds: Path | None = None,
-) -> Dataset:
+) -> Clips:
     """Clips of a split in the size and frame rate of ``config``.
 
     Items are ``(uint8 (T, 3, S, S) RGB, class index)``, ``.labels`` names the classes and
@@ -38,21 +38,25 @@ def open_clips(
     """
     if count is not None and count < 1:
         raise BadInput(f"{count} clips: ask for at least one")
-    shape = {"frames": config.frames, "size": config.size, "frame_rate": config.frame_rate}
+    shape: dict[str, Any] = {
+        "frames": config.frames,
+        "size": config.size,
+        "frame_rate": config.frame_rate,
+    }
     source = _source(data)
     if source is not None:
         from core.data.layouts import open_records
         from core.data.subset import first
 
         if not source.is_plain or views != (1, 1):
-            clips = open_records(
+            records = open_records(
                 source, split, config, labels=labels, seed=seed, replace=replace, views=views
             )
-            return first(clips, count)
+            return first(records, count)
         from core.data.folder import FolderClips
 
         clips = FolderClips(
-            source.data, split, labels=labels, seed=seed, replace=replace,
+            source.folder, split, labels=labels, seed=seed, replace=replace,
             max_broken=source.max_broken, **shape,
         )  # fmt: skip
         clips.check()
@@ -61,17 +65,17 @@ def open_clips(
     if people:
         from core.data.rendered.people.clips import PeopleClips
 
-        clips = PeopleClips(split, count, seed=seed, backgrounds=backgrounds, **shape)
+        rendered: Clips = PeopleClips(split, count, seed=seed, backgrounds=backgrounds, **shape)
     else:
         from core.data.rendered.synthetic import SyntheticClips
 
-        clips = SyntheticClips(split, count, difficulty=difficulty, seed=seed, **shape)
-    if labels is not None and list(labels) != clips.labels:
+        rendered = SyntheticClips(split, count, difficulty=difficulty, seed=seed, **shape)
+    if labels is not None and list(labels) != rendered.labels:
         raise BadInput(
             f"the model has {len(labels)} classes of its own ({labels[0]} ...), and the synthetic "
             "gestures are the 27 of Jester: give its clips with --data DIR"
         )
-    return clips
+    return rendered
 
 
 def _source(data: Path | Source | None) -> Source | None:
@@ -91,7 +95,7 @@ def open_windows(
     protocol: bool = False,
     people: bool = False,
     backgrounds: Path | None = None,
-) -> Dataset:
+) -> Clips:
     """Training windows: random cuts of a folder's clips, or of synthetic windows on disk.
 
     ``protocol`` asks for the papers' training view of a plain folder too.
@@ -105,7 +109,7 @@ def open_windows(
         from core.data.folder import FolderClips
 
         clips = FolderClips(
-            source.data, "train", frames=config.frames, size=config.size,
+            source.folder, "train", frames=config.frames, size=config.size,
             frame_rate=config.frame_rate, seed=seed, train=True, max_broken=source.max_broken,
         )  # fmt: skip
         clips.check()  # before the loader's workers, who each would find out for themselves

@@ -19,7 +19,7 @@ from core.errors import BadInput
 
 FRAME_RATE = 30.0
 CLASSES = 83
-SUBJECTS = {
+SUBJECTS: dict[str, tuple[int, ...]] = {
     "val": (1, 7, 12, 13, 24, 29, 33, 34, 35, 37),
     "test": (2, 9, 11, 14, 18, 19, 28, 31, 41, 47),
 }

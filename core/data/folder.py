@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from core.data.clips import Clips
 from core.data.sampling import window
 from core.data.source import MAX_BROKEN
 from core.data.video import (
@@ -69,7 +69,7 @@ def split_of(clips: list[str]) -> dict[str, str]:
     return split
 
 
-class FolderClips(Dataset):
+class FolderClips(Clips):
     """Clips of a folder as ``(uint8 (frames, 3, size, size) RGB, class index)``.
 
     ``labels`` are the sorted names of the class folders, or the given ones, which must then be the

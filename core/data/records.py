@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset
 
+from core.data.clips import Clips
 from core.data.crops import View, cut
 from core.data.sampling import choose
 from core.data.source import MAX_BROKEN
@@ -57,7 +57,7 @@ def frame_path(folder: Path, number: int) -> Path:
     return folder / f"{number:06d}.jpg"
 
 
-class RecordClips(Dataset):
+class RecordClips(Clips):
     """Clips as ``(uint8 (frames, 3, S, S) RGB, class index)``, or all test views of each.
 
     With ``clips`` x ``view.crops`` above 1 an item's frames are (views, T, 3, S, S). With
@@ -197,6 +197,7 @@ class _Folder:
             if not self._files:
                 raise Unreadable("no frame images in it (.jpg, .jpeg, .png)")
         else:
+            assert record.last is not None, "listed with the first"
             numbers = range(record.first, record.last + 1)
             self._files = [frame_path(record.path, number) for number in numbers]
         self.times = [i / record.rate for i in range(len(self._files))]

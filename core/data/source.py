@@ -32,7 +32,13 @@ class Source:
     @property
     def kind(self) -> str:
         """The data set's name, found out where it was not given."""
-        return self.dataset or detect(self.data)
+        return self.dataset or detect(self.folder)
+
+    @property
+    def folder(self) -> Path:
+        """The folder; only for clips that are not rendered."""
+        assert self.data is not None, "rendered gestures have no folder"
+        return self.data
 
     @property
     def is_plain(self) -> bool:

@@ -15,15 +15,17 @@ import argparse
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from core import checkpoint
 from core.checkpoint import Checkpoint
 from core.data import open_clips
+from core.data.clips import Clips
 from core.data.rendered.scenes import DIFFICULTY
 from core.data.rendered.synthetic import SyntheticClips, SyntheticStreams
 from core.data.source import Source, as_trained, source_of
@@ -47,7 +49,7 @@ def pass_size(device: torch.device) -> int:
     return 16 if device.type == "cuda" else 1
 
 
-def clip_logits(model: VideoClassifier, clips: Dataset, workers: int, name: str):
+def clip_logits(model: VideoClassifier, clips: Clips, workers: int, name: str):
     """Mean logits over each clip's frames and the clips' labels: (n, classes), (n,).
 
     For clips of several views (V, T, 3, S, S) the logarithm of the views' mean probabilities. A
@@ -77,6 +79,7 @@ def clip_logits(model: VideoClassifier, clips: Dataset, workers: int, name: str)
 def stream_report(loaded: Checkpoint, args: argparse.Namespace, source: Source) -> dict:
     """The streaming protocol over rendered, EgoGesture's or one's own recordings."""
     score, rule = StreamScore(loaded.config.frame_rate), Rule.of(loaded.labels)
+    recordings: Any
     if args.stream:
         from core.data.streams import file_stream
 
@@ -142,7 +145,7 @@ def evaluate(loaded: Checkpoint, args: argparse.Namespace) -> dict:
     model = loaded.model
     device = "cuda" if torch.cuda.is_available() else "cpu"
     # Channels-last doubles the frames a second of one core.
-    model = model.to(device, memory_format=torch.channels_last)
+    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs leave this form out
     head = {"checkpoint_sha256": loaded.sha256, "config": loaded.config.to_dict()}
     if args.stream:
         return head | {"stream": stream_report(loaded, args, source)}

@@ -62,7 +62,7 @@ def plot(
     top.axis("off")
     for name in grey:
         bottom.plot(times, chances[:, labels.index(name)], color="0.75", linewidth=1, label=name)
-    for number in np.flatnonzero(chances.max(0) >= SHOWN):
+    for number in np.flatnonzero(chances.max(0) >= SHOWN).tolist():
         if labels[number] not in grey:
             bottom.plot(times, chances[:, number], linewidth=2, label=labels[number])
     for span in spans:
@@ -97,7 +97,7 @@ def draw(loaded: Checkpoint, index: int, seconds: float, path: Path) -> None:
     picked = frames[np.linspace(0, count - 1, PICTURES).astype(int)]
     parts = zip(*(t.tolist() for t in (starts, ends, labels)), strict=True)
     spans = [Span(LABELS[label], first / rate, last / rate) for first, last, label in parts]
-    pictures = picked.permute(0, 2, 3, 1).numpy()
+    pictures = list(picked.permute(0, 2, 3, 1).numpy())
     times = np.arange(count) / rate
     plot("--out", path, times, chances, LABELS, (NO_GESTURE, OTHER), pictures, spans)
 

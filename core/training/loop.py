@@ -79,10 +79,10 @@ def start_run(
         fresh = start_from(model, args.start, labels)
         if world.leads:
             print(f"started from {args.start}; {len(fresh)} tensors are new: {_families(fresh)}")
-    trainee = Trainee(model, poses).to(device, memory_format=torch.channels_last)
+    trainee = Trainee(model, poses).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs leave this form out
     if device.type == "cpu":
         replace_strided_depthwise(trainee)
-    average = VideoClassifier(config).to(device, memory_format=torch.channels_last)
+    average = VideoClassifier(config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs leave this form out
     average.load_state_dict(model.state_dict())
     settings = {k: v for k, v in vars(args).items() if k not in NOT_SETTINGS}
     run = Run(
@@ -96,7 +96,7 @@ def start_run(
             print(f"resumed {args.out} at step {run.step} of {args.steps}")
     run.net = distributed.parallel(trainee, device)
     if args.compile:
-        run.net = torch.compile(run.net)
+        run.net = torch.compile(run.net)  # type: ignore[assignment]  # called as the module is
     # Without a state as well: a run that starts over in its folder starts its log over.
     if world.leads:
         trim_log(args.out / LOG, run.step)

@@ -4,13 +4,14 @@ import argparse
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch.utils.data import Dataset
 
 from core import checkpoint
 from core.data import open_clips, open_windows
 from core.data.augment import flip_map, mirror_map
+from core.data.clips import Clips
 from core.data.sampling import default_kind
 from core.data.source import PUBLISHED, Source, source_of
 from core.errors import BadInput
@@ -41,7 +42,7 @@ def model_config(args: argparse.Namespace) -> ModelConfig:
     Image weights give their backbone and colours alone: the rest is the recipe's.
     """
     recipe = RECIPES[recipe_name(args)]
-    own = {"size": recipe.size, "frames": recipe.frames, "causal": recipe.causal}
+    own: dict[str, Any] = {"size": recipe.size, "frames": recipe.frames, "causal": recipe.causal}
     base = ModelConfig(**own)
     if args.start:
         start = checkpoint.load(args.start)
@@ -86,7 +87,7 @@ def settle(args: argparse.Namespace, recipe: Recipe, count: int) -> None:
 
 def open_data(
     args: argparse.Namespace, config: ModelConfig, recipe: Recipe, world: World
-) -> tuple[Dataset, Dataset]:
+) -> tuple[Clips, Clips]:
     """Training windows and held-out clips. The first process of a machine opens them first.
 
     Raises ``BadInput`` as ``open_windows`` and ``open_clips`` do.

@@ -218,7 +218,7 @@ class WideAction(FusedAction):
         motion = motion if self.causal else last_still(motion, frames)
         return F.relu(self.window(window[:, :r])), motion
 
-    def _gates(self, hidden: tuple[Tensor, Tensor]) -> Tensor:
+    def _gates(self, hidden: tuple[Tensor, Tensor]) -> Tensor:  # type: ignore[override]  # what _hidden gives here
         of_ce, motion = hidden
         gates = torch.sigmoid(self.expand_ce(of_ce)) + torch.sigmoid(self.expand_me(motion))
         return gates + self.three

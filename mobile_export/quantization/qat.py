@@ -20,10 +20,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.fx import GraphModule
 from torch.optim.lr_scheduler import CosineAnnealingLR
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from torchao.quantization.pt2e import disable_observer, enable_fake_quant
 
 from core.checkpoint import Checkpoint
+from core.data.clips import Clips
 from core.data.transforms import normalise
 from core.errors import BadInput
 from core.files import write_bytes
@@ -59,7 +60,7 @@ def learn(
     scheme: Scheme,
     settings: Settings,
     calibration: list[Tensor],
-    clips: Dataset,
+    clips: Clips,
     saved: Path,
 ) -> dict[str, Tensor]:
     """Train, with a progress bar, and return the state of the prepared stream graph.
@@ -109,7 +110,7 @@ def _calibrate(
     student.load_state_dict(single.state_dict())
 
 
-def _batches(clips: Dataset, skip: int) -> Iterator[Tensor]:
+def _batches(clips: Clips, skip: int) -> Iterator[Tensor]:
     """Frames (BATCH, T, 3, S, S) without end, in the order of the data set from ``skip`` on."""
     order = _Endless(len(clips), skip)
     held: list[Tensor] = []

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from core.checkpoint import Checkpoint
+from core.data.clips import Clips
 from core.data.source import Source
 from core.data.transforms import normalise
 from core.errors import BadInput
@@ -68,10 +68,10 @@ class Training:
         return {"calibration_clips": self.calibration_clips, "training_steps": self.steps}
 
 
-class _Turns(Dataset):
+class _Turns(Clips):
     """Clips of several data sets in turn."""
 
-    def __init__(self, parts: list[Dataset]) -> None:
+    def __init__(self, parts: list[Clips]) -> None:
         self.parts = parts
 
     def __len__(self) -> int:
@@ -108,6 +108,7 @@ def training_of(checkpoint: Checkpoint, target: str, terms: Terms, step: Reporte
     if path is None:
         path = _trained(checkpoint, scheme, terms, calibration, step)
     settings = learned.settings_of(path)
+    assert settings is not None, "it was found by its settings"
     step("quantize", f"with what {settings.steps} steps of quantization-aware training learned")
     clips = len(calibration) or settings.calibration_clips
     return Training(calibration, clips, functools.partial(learned.load, path), settings.steps)
@@ -180,7 +181,7 @@ def _named(source: Source | None) -> str:
     if source is None:
         return "synthetic"
     seen = [text for text in (source.dataset, source.sampling) if text]
-    return " ".join([str(source.data.resolve()), *seen])
+    return " ".join([str(source.folder.resolve()), *seen])
 
 
 def _prepared(checkpoint: Checkpoint, scheme: "Scheme"):

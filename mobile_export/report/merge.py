@@ -12,7 +12,7 @@ def merge(reports: list[dict]) -> dict:
     order of the command line. ``differs`` marks rows whose artifact shares its bundle's name with
     another one.
     """
-    hashes = {}
+    hashes: dict = {}
     for report in reports:
         artifact = report["artifact"]
         hashes.setdefault(artifact["bundle"], set()).add(artifact["sha256"])

@@ -73,7 +73,7 @@ def lower_whole(
 
 def delegation(graph: torch.fx.Graph) -> tuple[int, Counter[str]]:
     """Number of delegate calls in a lowered graph, and the operators outside them by name."""
-    calls, outside = 0, Counter()
+    calls, outside = 0, Counter[str]()
     for node in graph.nodes:
         if node.op != "call_function" or node.target is operator.getitem:
             continue

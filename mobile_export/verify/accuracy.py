@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
+from core.data.clips import Clips
 from core.data.transforms import normalise
 from core.errors import BadInput
 from core.labels import IGNORE
@@ -135,7 +136,7 @@ class Measurement:
         with torch.inference_mode():
             return eager, run_form(self.runner, self.form, clips, self.state_shapes, config)
 
-    def seconds_a_clip(self, dataset: Dataset) -> float:
+    def seconds_a_clip(self, dataset: Clips) -> float:
         """Time a first batch, rendering included, to see how many clips a budget allows."""
         count = min(BATCH, len(dataset))
         start = time.perf_counter()
@@ -147,7 +148,7 @@ class Measurement:
         join = max if (os.cpu_count() or 1) > 1 else lambda a, b: a + b
         return join(rendered - start, measured - rendered) / count
 
-    def run(self, dataset: Dataset, unopened: int = 0) -> Comparison:
+    def run(self, dataset: Clips, unopened: int = 0) -> Comparison:
         """Compare on every clip of ``dataset`` that can be read, with a bar on a terminal.
 
         ``unopened`` clips were broken from the start and are not in ``dataset``. Raises

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
+from core.data.clips import Clips
 from core.data.transforms import normalise
 from core.errors import BadInput
 from core.labels import IGNORE
@@ -47,9 +47,7 @@ class CoreReport:
         return found
 
 
-def check_cores(
-    bundle: Bundle, dataset: Dataset, cores: tuple[str, ...] = CORES
-) -> list[CoreReport]:
+def check_cores(bundle: Bundle, dataset: Clips, cores: tuple[str, ...] = CORES) -> list[CoreReport]:
     """Run every readable clip of ``dataset`` here and on each of ``cores``.
 
     Raises ``BadInput`` for a bundle of another target, and where the runner cannot be built.

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from torch.utils.data import Dataset
-
     from core.checkpoint import Checkpoint
+    from core.data.clips import Clips
     from mobile_export.bundle.reader import Bundle
     from mobile_export.runtime import Runner
     from mobile_export.verify.accuracy import Comparison
@@ -91,7 +90,7 @@ def check(
     bundle: "Bundle",
     checkpoint: "Checkpoint",
     runner: "Runner",
-    dataset: "Dataset",
+    dataset: "Clips",
     max_drop: float,
     unopened: int = 0,
 ) -> Report:

@@ -4,9 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch.utils.data import Dataset
-
 from core.checkpoint import Checkpoint
+from core.data.clips import Clips
 from core.data.source import Source, as_trained, source_at
 from core.options import check_choice, check_number, check_path, check_whole
 from mobile_export.bundle.origin import find_checkpoint, require_same
@@ -23,7 +22,7 @@ class Evidence:
 
     bundle: Bundle
     checkpoint: Checkpoint
-    clips: Dataset
+    clips: Clips
     unopened: int  # clips that were broken from the start, beside these
 
 

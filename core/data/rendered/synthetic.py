@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from core.data.clips import Clips
 from core.data.rendered.capsules.camera import NOISE_SIDE, render
 from core.data.rendered.scenes import (
     DIFFICULTY,
@@ -83,7 +84,7 @@ def training_window(
     )
 
 
-class SyntheticClips(torch.utils.data.Dataset):
+class SyntheticClips(Clips):
     """Held-out clips: one gesture in the middle, beginning and end cut symmetrically.
 
     An item is ``(uint8 (T, 3, S, S), class index)``; class ``i % 27`` of clip ``i``, so that every

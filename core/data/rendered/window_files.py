@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from core.data.clips import Clips
 from core.data.rendered.scenes import POSE_TARGETS
 from core.data.rendered.synthetic import check_size, training_window
 from core.data.rendered.window import WINDOW, Window
@@ -29,7 +29,7 @@ PEOPLE_VERSION = 1  # of how people are drawn and move: windows of another one a
 COVERED = 0.8  # part of a gesture, or of the window, that must be seen to carry the clip label
 
 
-class SyntheticWindows(Dataset):
+class SyntheticWindows(Clips):
     """Random cuts of ``frames`` frames out of rendered windows of ``WINDOW`` frames.
 
     An item is asked for by ``(index, seed)`` and is ``(uint8 (T, 3, S, S), frame labels (T,), clip
@@ -193,6 +193,6 @@ def _create(folder: Path, settings: dict) -> None:
 def _open(folder: Path, mode: str) -> dict[str, np.memmap]:
     settings = json.loads((folder / "settings.json").read_text())
     return {
-        name: np.memmap(folder / f"{name}.bin", kind, mode, shape=shape)
+        name: np.memmap(folder / f"{name}.bin", kind, mode, shape=shape)  # type: ignore[call-overload]  # mode is a str
         for name, (kind, shape) in _layout(settings).items()
     }
