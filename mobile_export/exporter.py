@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 
 from core.checkpoint import Checkpoint
 from core.data.transforms import normalise
+from core.decision import idle_labels, told_idle
 from core.errors import BadInput
 from core.labels import IGNORE
 from mobile_export.bundle.golden import write_golden
@@ -90,6 +91,7 @@ def export(checkpoint: Checkpoint, target: str, request: Request, step: Steps) -
     """
     config, form, precision = checkpoint.config, request.form, request.precision
     name = bundle_name(config, form, target, precision)
+    print(told_idle(idle_labels(checkpoint.labels, checkpoint.info)))
     with staging(request.out, name) as folder:
         # Data that does not fit is found before the minutes of lowering.
         held = held_out(request.data, config, checkpoint.labels, request.clips or check.CLIPS)

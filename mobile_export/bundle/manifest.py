@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 from core.checkpoint import Checkpoint, file_sha256
-from core.decision import NONE_LABELS, NUMBERS
+from core.decision import NUMBERS, idle_labels
 from core.model import ModelConfig
 from mobile_export.bundle.reader import MANIFEST, Bundle, validate
 from mobile_export.graph.forms import Port, deployed, input_ports, output_ports
@@ -63,8 +63,7 @@ def make_manifest(
         **interface(checkpoint, target, form, details),
         "quantization": quantization,
         "lowering": details,
-        "decision": DECISION
-        | {"none_labels": [name for name in NONE_LABELS if name in checkpoint.labels]},
+        "decision": DECISION | {"none_labels": idle_labels(checkpoint.labels, checkpoint.info)},
         "tools": tool_versions(),
     }
 
