@@ -1,6 +1,7 @@
 """A bundle finds its way into a demo app, or nothing changes there."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from clips import refusal
@@ -58,11 +59,12 @@ def test_an_iphone_gets_three_to_choose_from(tmp_path: Path, monkeypatch) -> Non
     (demo / IOS.known_by).write_text("// !$*UTF8*$!")
     asked = []
 
-    def export(_checkpoint, target: str, request, _step) -> dict:
-        asked.append((target, request.precision))
-        folder = tmp_path / "out" / request.precision
+    def export(target: str, *, precision: str, **_options) -> SimpleNamespace:
+        asked.append((target, precision))
+        folder = tmp_path / "out" / precision
         folder.mkdir(parents=True)
-        return {"failures": [], "path": str(folder)}
+        report = SimpleNamespace(failures=[], table=lambda: "")
+        return SimpleNamespace(path=folder, report=report, to_dict=dict)
 
     monkeypatch.setattr("mobile_export.exporter.export", export)
     argv = ["--target", "coreml", "--checkpoint", str(make_checkpoint(tmp_path))]
