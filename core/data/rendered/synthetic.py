@@ -11,6 +11,7 @@ varies, ``gestures`` for how the hand moves, ``hand`` and ``capsules`` for how i
 import argparse
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -165,7 +166,7 @@ class SyntheticStreams(torch.utils.data.Dataset):
         return frames, starts, ends, torch.tensor([LABELS.index(p.label) for p in gestures])
 
 
-def draw_sheet(path: Path, clips: torch.utils.data.Dataset) -> None:
+def draw_sheet(path: Path, clips: Clips) -> None:
     """A contact sheet in two columns: eight frames of one clip of every class, named above.
 
     ``clips`` has one clip of 16 frames a class, in order.
@@ -184,7 +185,7 @@ def draw_sheet(path: Path, clips: torch.utils.data.Dataset) -> None:
     figure.savefig(path, dpi=80)
 
 
-def write_folder(root: Path, clips: torch.utils.data.Dataset, rename: dict[str, str]) -> None:
+def write_folder(root: Path, clips: Clips, rename: dict[str, str]) -> None:
     """Write clips as videos in the layout of the plain-folder loader: ``root/<class>/<n>.mp4``.
 
     ``rename`` maps class names to other folder names.
@@ -198,7 +199,7 @@ def write_folder(root: Path, clips: torch.utils.data.Dataset, rename: dict[str, 
         write_clip(folder / f"{index:05d}.mp4", frames, RATE)
 
 
-def _clips(args: argparse.Namespace, split: str, count: int, **shape: object):
+def _clips(args: argparse.Namespace, split: str, count: int, **shape: Any) -> Clips:
     """Clips of the renderer that the command line asks for."""
     if args.people:
         from core.data.rendered.people.clips import PeopleClips

@@ -11,6 +11,7 @@ import math
 import multiprocessing
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -72,7 +73,7 @@ def covered(start: float, end: float, first: int, frames: int) -> bool:
 
 def capsule_windows(
     count: int, size: int, variation: float, frame_rate: float, seed: int
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Settings of ``render_windows`` for capsules."""
     check_size(size)
     return {
@@ -83,7 +84,7 @@ def capsule_windows(
 
 def people_windows(
     count: int, size: int, frame_rate: float, seed: int, backgrounds: Path | None
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Settings of ``render_windows`` for people; see ``people.studio`` for ``backgrounds``."""
     return {
         "renderer": "people", "count": count, "size": size, "frame_rate": frame_rate, "seed": seed,
@@ -92,7 +93,7 @@ def people_windows(
     }  # fmt: skip
 
 
-def render_windows(folder: Path, settings: dict[str, object], workers: int) -> Path:
+def render_windows(folder: Path, settings: dict[str, Any], workers: int) -> Path:
     """Render what ``settings`` ask for into ``folder`` unless it is there; gives the folder.
 
     Windows of another version of the renderer are made anew. Raises ``BadInput`` when the folder

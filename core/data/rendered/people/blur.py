@@ -6,7 +6,7 @@ for what passed over it. Coverage is smeared like premultiplied colour, so a mov
 smears over any background.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -119,7 +119,8 @@ class Pass:
         self, context: "moderngl.Context", shader: str, textures: "dict[str, moderngl.Texture]",
         into: "moderngl.Framebuffer",
     ) -> None:  # fmt: skip
-        self.program = context.program(vertex_shader=SCREEN, fragment_shader=shader)
+        make: Any = context.program  # its members are of four kinds, which stubs cannot tell
+        self.program = make(vertex_shader=SCREEN, fragment_shader=shader)
         self.array, self.into = context.vertex_array(self.program, []), into
         self.textures = [texture for name, texture in textures.items() if name in self.program]
         for unit, name in enumerate(name for name in textures if name in self.program):
@@ -142,7 +143,7 @@ class Pass:
         for tile, (x, y, width, height) in enumerate(boxes):
             self.into.scissor = (tile * self.into.height + x, y, width, height)
             self.array.render(self.array.ctx.TRIANGLES, vertices=3)
-        self.into.scissor = None
+        self.into.scissor = None  # type: ignore[assignment]  # None: all of it
 
 
 class Blur:

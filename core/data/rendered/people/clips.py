@@ -2,12 +2,14 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from core.data.clips import Clips
 from core.data.rendered.people.scenes import HOLD, clip_scene, frame_labels, stream_scene
 from core.data.rendered.people.studio import studio
 from core.data.rendered.scenes import scene_seed
@@ -43,7 +45,7 @@ def _around(start: float, end: float, frames: int, frame_rate: float) -> np.ndar
     return (start + end) / 2 + (np.arange(frames) - (frames - 1) / 2) / frame_rate
 
 
-class PeopleClips(Dataset):
+class PeopleClips(Clips):
     """Held-out clips of people: one gesture in the middle of each.
 
     An item is ``(uint8 (T, 3, S, S), class index)``; class ``i % 27`` of clip ``i``, so that every
@@ -75,7 +77,7 @@ class PeopleClips(Dataset):
         return frames, LABELS.index(label)
 
 
-class PeopleStreams(Dataset):
+class PeopleStreams(Dataset[Any]):
     """Continuous recordings of ten gestures with pauses and other motion between them.
 
     An item is ``(uint8 (T, 3, S, S), first frame, last frame and class of each gesture (G,))``.

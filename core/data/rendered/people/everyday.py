@@ -80,14 +80,14 @@ def errands(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A hand that goes from one place to another: palms (T, 3), frames (T, 3, 3), shapes (T, 8)."""
     clock = times[0] - rng.uniform(0, 1.0)
-    knots, stops = [clock], [rng.integers(len(ERRANDS))]
+    starts, chosen = [clock], [int(rng.integers(len(ERRANDS)))]
     while clock < times[-1]:
         clock += rng.uniform(0.4, 1.8)
         stay = rng.random() < 0.4
-        knots.append(clock)
-        stops.append(stops[-1] if stay else rng.integers(len(ERRANDS)))
+        starts.append(clock)
+        chosen.append(chosen[-1] if stay else int(rng.integers(len(ERRANDS))))
+    knots, stops = np.array(starts), np.array(chosen)
     index = np.clip(np.searchsorted(knots, times, "right") - 1, 0, len(knots) - 2)
-    knots, stops = np.array(knots), np.array(stops)
     x = (times - knots[index]) / (knots[index + 1] - knots[index])
     x = np.clip(x * 1.6, 0, 1)
     x = x**3 * (10 - 15 * x + 6 * x * x)

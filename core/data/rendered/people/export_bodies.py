@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
+import yaml  # type: ignore[import-untyped]  # the script alone needs it
 from PIL import Image
 
 from core.data.rendered.people.body import STEP
@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    import anny
+    import anny  # type: ignore[import-not-found]  # the script alone needs it
 
     began = time.perf_counter()
     model = anny.create_fullbody_model(all_phenotypes=True)
@@ -127,8 +127,7 @@ def main() -> None:
     coarse = {f"triangles_{n}": decimate(mean, triangles, importance, n) for n in (5000, 9000)}
     parents = np.array(model.bone_parents)
     middle, steps = packed(vertices[:, kept])
-    np.savez_compressed(
-        args.file,
+    arrays = dict(
         vertices_mean=middle, vertices_steps=steps,
         heads=heads.astype(np.float32), tails=tails.astype(np.float32),
         triangles=triangles.astype(np.int32), weights=weights.astype(np.float32),
@@ -136,6 +135,7 @@ def main() -> None:
         **masks, **coarse,
         **{f"phenotype_{name}": value.numpy() for name, value in chosen.items()},
     )  # fmt: skip
+    np.savez_compressed(args.file, **arrays)
     print(vertices.shape, "kept", kept.sum(), "triangles", len(triangles))
 
 

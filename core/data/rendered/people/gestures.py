@@ -120,6 +120,8 @@ def gesture_track(label: str, rng: np.random.Generator) -> Track:
     u = rng.uniform
     style = rng.choice(list(STYLES), p=[0.25, 0.5, 0.25])
     (near, far), (least, most) = STYLES[style]
+    bases: tuple[tuple, ...]
+    chances: tuple[float, ...]
     scale, pivot = u(near, far) * u(0.75, 1.3), np.radians(u(least, most))
     if label in ("Swiping Left", "Swiping Right"):
         # Either way by the same motions, but people lead with the palm or with the back.
@@ -284,8 +286,9 @@ def _beats(label: str, rng: np.random.Generator) -> Track:
     base = _varied(_choose(rng, (PALM_OUT, CHOP, FLAT_AHEAD, SHAKE), (6, 2, 1.5, 1)), rng, 10)
     held = hand(_choose(rng, (OPEN, FLAT, RELAXED), (3, 2, 2)), base)
     swing, sway = np.radians(u(12, 35)), u(0.0, 0.06)
-    axis = _choose(rng, (Z, unit(np.array(base[0])), X), (6, 2.5, 1.5))
-    move = X if axis is not X else Y
+    axes = (Z, unit(np.array(base[0])), X)
+    which = rng.choice(3, p=[0.6, 0.25, 0.15])
+    axis, move = axes[which], Y if which == 2 else X
 
     def shake(s: np.ndarray) -> np.ndarray:
         wave = np.sin(start + 2 * np.pi * beats * s)
@@ -311,12 +314,12 @@ def _wander(rng: np.random.Generator) -> Track:
         )  # fmt: skip
 
     first = goal()
-    goals = [first]
+    path = [first]
     for _ in range(stops):
         following = goal()
         keep = rng.uniform(0, 0.8)  # people do not change everything at once
-        goals.append(goals[-1] * keep + following * (1 - keep))
-    goals = np.array(goals)
+        path.append(path[-1] * keep + following * (1 - keep))
+    goals = np.array(path)
     second = goals * np.where(np.arange(ONE) < 3, rng.uniform(-1, 1.2), 1.0)
     flags = np.array([float(rng.random() < 0.4), 0.0])
     pause = rng.uniform(0.2, 0.8)

@@ -7,7 +7,7 @@ costs llvmpipe's vertex shader more than everything else there.
 """
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -70,7 +70,8 @@ def _context() -> "moderngl.Context":
             '"action-mobile[render]"'
         ) from None
     try:
-        return moderngl.create_context(standalone=True, backend="egl")
+        make: Any = moderngl.create_context  # its stubs take a backend for a dict
+        return make(standalone=True, backend="egl")
     except Exception as error:  # what the system's loader and its drivers raise
         reason = (str(error).splitlines() or ["no reason given"])[0]
         raise BadInput(
@@ -95,8 +96,9 @@ class Painter:
         self.map = gl.depth_texture((SHADOW * TILES, SHADOW))
         self.shadow = gl.framebuffer(depth_attachment=self.map)
         self.blur = Blur(gl, size, TILES)
-        self.surface = gl.program(vertex_shader=VERTEX, fragment_shader=SURFACE)
-        self.caster = gl.program(vertex_shader=SHADOW_VERTEX, fragment_shader=SHADOW_FRAGMENT)
+        program: Any = gl.program  # its members are of four kinds, which stubs cannot tell
+        self.surface = program(vertex_shader=VERTEX, fragment_shader=SURFACE)
+        self.caster = program(vertex_shader=SHADOW_VERTEX, fragment_shader=SHADOW_FRAGMENT)
         names = ("depths", "normals", "colours", "canons", "moves", "shadow")
         self.textures = dict(zip(names, (depth, *surface, self.map), strict=True))
         for texture in (depth, self.map):
@@ -185,7 +187,7 @@ class Painter:
             vertices.write(values)
             target.viewport = target.scissor = (tile * side, 0, side, side)
             array.render()
-        target.scissor = None
+        target.scissor = None  # type: ignore[assignment]  # None: all of it
 
 
 def skinned(mesh: Mesh, matrices: np.ndarray, changes: np.ndarray) -> np.ndarray:

@@ -55,8 +55,8 @@ def read_photograph(path: Path) -> np.ndarray:
     """A photograph as linear RGB (H, W, 3), the larger side at most 512 pixels."""
     from PIL import Image
 
-    with Image.open(path) as picture:
-        picture = picture.convert("RGB")
+    with Image.open(path) as file:
+        picture = file.convert("RGB")
         picture.thumbnail((512, 512))
         return (np.asarray(picture, np.float32) / 255) ** 2.2
 
@@ -68,7 +68,7 @@ def read_exr(path: Path) -> np.ndarray:
     with av.open(str(path)) as container:
         picture = next(container.decode(video=0))
     planes = [
-        np.frombuffer(plane, np.float16).reshape(picture.height, -1)[:, : picture.width]
+        np.frombuffer(bytes(plane), np.float16).reshape(picture.height, -1)[:, : picture.width]
         for plane in picture.planes
     ]
     green, blue, red = planes[:3]

@@ -96,7 +96,7 @@ def headphones(body: Body, rng: np.random.Generator) -> Mesh:
         [0.092 * np.cos(angle), 0.155 * np.sin(angle), np.zeros_like(angle)], -1
     )
     radius = u(0.028, 0.042)
-    paths = [(band, u(0.006, 0.012))]
+    paths: list[tuple] = [(band, u(0.006, 0.012))]
     for sign in (-1, 1):
         ends = [[sign * x, 0, 0] for x in (0.070, 0.072, 0.098, 0.100)]
         widths = np.array([0.6, 1.0, 1.0, 0.5]) * radius
@@ -106,7 +106,7 @@ def headphones(body: Body, rng: np.random.Generator) -> Mesh:
 
 def tubes(paths: list, bone: str, colour: np.ndarray, sides: int = 6) -> Mesh:
     """Tubes along ``(path (P, 3), radius)``, the radius one number or one a point."""
-    position, normal, triangles, start = [], [], [], 0
+    positions, normal, triangles, start = [], [], [], 0
     turn = np.arange(sides) / sides * 2 * np.pi
     for path, radius in paths:
         along = unit(np.gradient(path, axis=0))
@@ -114,14 +114,14 @@ def tubes(paths: list, bone: str, colour: np.ndarray, sides: int = 6) -> Mesh:
         other = np.cross(along, side)
         out = np.cos(turn)[:, None, None] * side + np.sin(turn)[:, None, None] * other
         radius = np.broadcast_to(radius, len(path))[None, :, None]
-        position.append((path + out * radius).transpose(1, 0, 2).reshape(-1, 3))
+        positions.append((path + out * radius).transpose(1, 0, 2).reshape(-1, 3))
         normal.append(out.transpose(1, 0, 2).reshape(-1, 3))
         for step in range(len(path) - 1):
             a = start + sides * step + np.arange(sides)
             b = start + sides * step + (np.arange(sides) + 1) % sides
             triangles += [np.stack([a, b, a + sides], 1), np.stack([b, b + sides, a + sides], 1)]
         start += sides * len(path)
-    position = np.concatenate(position)
+    position = np.concatenate(positions)
     count = len(position)
     bones, weights = np.zeros((count, 4)), np.tile([1.0, 0, 0, 0], (count, 1))
     bones[:, 0] = ACTIVE.index(bone)
