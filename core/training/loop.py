@@ -75,8 +75,12 @@ def start_run(
     """A new run, or the one that ``--out`` holds; ``poses`` is the number of pose targets."""
     recipe = RECIPES[recipe_name(args)]
     model = VideoClassifier(config)
+    trunk = []
     if args.start:
         fresh = start_from(model, args.start, labels)
+        trunk = [
+            p for name, p in model.backbone.named_parameters(prefix="backbone") if name not in fresh
+        ]
         if world.leads:
             print(f"started from {args.start}; {len(fresh)} tensors are new: {_families(fresh)}")
     trainee = Trainee(model, poses).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs leave this form out
@@ -86,8 +90,9 @@ def start_run(
     average.load_state_dict(model.state_dict())
     settings = {k: v for k, v in vars(args).items() if k not in NOT_SETTINGS}
     run = Run(
-        trainee, average, make_optimizer(trainee, recipe, args.lr, args.weight_decay), labels,
-        json.loads(json.dumps(settings, default=str)), recipe, trainee,
+        trainee, average,
+        make_optimizer(trainee, recipe, args.lr, args.weight_decay, trunk, args.early_rate or 1.0),
+        labels, json.loads(json.dumps(settings, default=str)), recipe, trainee,
         "fp32" if args.fp32 else args.precision or "bf16", mirrored(args, labels), world,
     )  # fmt: skip
     if (args.out / STATE).exists():

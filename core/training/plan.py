@@ -173,6 +173,11 @@ def parse(argv: list[str] | None, description: str) -> argparse.Namespace:
     add("--batch", type=whole(1), help="clips a step, of all processes; default 16, recipes 64")
     add("--accumulate", type=whole(1), default=1, help="cut a step's clips into so many passes")
     add("--lr", type=positive, help="peak learning rate, default of the recipe")
+    add(
+        "--early-rate", type=positive, metavar="PART",
+        help="learning rate of the first layer that --from gave, as a part of --lr; it grows "
+        "towards the last; default 1",
+    )  # fmt: skip
     add("--weight-decay", type=number, help="default of the recipe")
     add("--flip", type=Path, metavar="JSON", help="mirror clips; the file swaps classes by name")
     add("--seed", type=whole(0, MOST_SEED), default=0)
