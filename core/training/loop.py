@@ -36,6 +36,7 @@ from core.options import check_folder
 from core.temporal import realigned
 from core.training import distributed
 from core.training.batches import Keys, held_out
+from core.training.curves import Curves, summary_writer
 from core.training.distributed import World
 from core.training.failures import explained, save_last
 from core.training.plan import mirrored, model_config, open_data, recipe_name, settle
@@ -48,7 +49,7 @@ from core.training.trainer import Run, train_step, validate
 STATE, BEST, LOG = "state.pt", "best.safetensors", "log.jsonl"
 SAVE_SECONDS = 120.0
 # What a run may be resumed with another value of.
-NOT_SETTINGS = ("out", "cpu", "workers", "stop", "accumulate", "compile")
+NOT_SETTINGS = ("out", "cpu", "workers", "stop", "accumulate", "compile", "tensorboard")
 
 
 def start_from(model: VideoClassifier, path: Path, labels: list[str]) -> list[str]:
@@ -105,6 +106,8 @@ def start_run(
     # Without a state as well: a run that starts over in its folder starts its log over.
     if world.leads:
         trim_log(args.out / LOG, run.step)
+        if args.tensorboard:
+            run.curves = Curves(args.tensorboard, run.step)
     distributed.wait()
     return run
 
@@ -134,6 +137,9 @@ def train(args: argparse.Namespace) -> Path:
     """Run the training that ``args`` describes; gives the path of the best checkpoint."""
     torch.manual_seed(args.seed)
     check_folder("--out", args.out)
+    if args.tensorboard:
+        check_folder("--tensorboard", args.tensorboard)
+        summary_writer()
     config = model_config(args)
     recipe = RECIPES[recipe_name(args)]
     world, device = distributed.start(args.cpu)
@@ -251,6 +257,8 @@ def _check(
     with (out / LOG).open("a") as log:
         log.write(json.dumps(record) + "\n")
     tqdm.write(json.dumps(record))
+    if run.curves:
+        run.curves.add(record)
     if better:
         info = {"settings": run.settings, "step": run.step, "validation_top1": accuracy}
         checkpoint.save(out / BEST, run.average, run.labels, info)

@@ -191,6 +191,10 @@ def parse(argv: list[str] | None, description: str) -> argparse.Namespace:
     add("--stop", type=whole(1), help="stop after this step, to be resumed later")
     add("--precision", choices=list(PRECISIONS), help="of autocast, default bf16")
     add("--fp32", action="store_true", help="the same as --precision fp32")
+    add(
+        "--tensorboard", type=Path, metavar="DIR",
+        help="write curves for TensorBoard too, beside log.jsonl; needs the extra 'curves'",
+    )  # fmt: skip
     add("--compile", action="store_true", help="torch.compile the model")
     add("--cpu", action="store_true", help="do not use a GPU")
     return parser.parse_args(argv)
