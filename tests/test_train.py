@@ -62,6 +62,14 @@ def test_trains_on_synthetic_gestures_and_evaluates(tmp_path):
     assert len(found["pairs"]) == 10
 
 
+def test_models_of_two_sizes_train_on_the_same_windows(tmp_path):
+    for size in ("32", "48"):
+        argv = [*TINY, "--out", str(tmp_path / size), "--size", size, "--window-size", "48"]
+        assert run([*argv, "--stop", "1"]) == 0
+    (folder,) = (tmp_path / "runs" / "windows").iterdir()
+    assert json.loads((folder / "settings.json").read_text())["size"] == 48
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -82,6 +90,9 @@ def test_refused_before_anything_is_rendered_or_made(tmp_path):
         run([*TINY, "--out", str(tmp_path / "run"), "--frames", "25"])
     with pytest.raises(BadInput, match="does not exist"):
         run([*TINY, "--out", str(tmp_path / "run"), "--from", str(tmp_path / "no.safetensors")])
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(BadInput, match="--window-size 32 is less than the model's 64"):
+        run([*TINY, "--out", str(tmp_path / "run"), "--size", "64", "--window-size", "32"])
     assert not list(tmp_path.iterdir())
     file = tmp_path / "file"
     file.write_text("kept")

@@ -105,7 +105,7 @@ def open_data(
         distributed.wait()
     windows = open_windows(
         source if args.data else None, config, args.clips, args.difficulty, args.seed,
-        args.workers, protocol, args.people, args.backgrounds,
+        args.workers, protocol, args.people, args.backgrounds, args.window_size,
     )  # fmt: skip
     if args.data:
         windows = LabelledWindows(windows, each_frame=config.causal or not protocol)
@@ -165,6 +165,11 @@ def parse(argv: list[str] | None, description: str) -> argparse.Namespace:
     add("--size", type=whole(LEAST_SIZE), help="picture side in pixels, default of the recipe")
     add("--frames", type=whole(1), help="of a clip, default of the recipe; 1: single pictures")
     add("--clips", type=whole(1), default=12000, help="synthetic windows to render and train on")
+    add(
+        "--window-size", type=whole(LEAST_SIZE), metavar="PIXELS",
+        help="side of the rendered windows, default --size; larger ones serve models "
+        "of several sizes",
+    )  # fmt: skip
     add("--difficulty", default="default", help="of the synthetic clips: easy, default, hard")
     add_people_options(parser)
     length = parser.add_mutually_exclusive_group()
