@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 
 class Clips(Dataset[Any]):
@@ -12,6 +12,19 @@ class Clips(Dataset[Any]):
     """
 
     labels: list[str]
+    start: str | None = None  # how a loader's workers have to start, None: as the system does
 
     def __len__(self) -> int:
         raise NotImplementedError
+
+
+def loader(data: Dataset, workers: int, **options: Any) -> DataLoader:
+    """A loader whose workers start as the data needs it; ``options`` are ``DataLoader``'s.
+
+    A fork inherits a drawing library without its threads and would wait for them forever.
+    """
+    inner: Any = data
+    while hasattr(inner, "dataset"):  # a part of another
+        inner = inner.dataset
+    start = getattr(inner, "start", None) if workers else None
+    return DataLoader(data, num_workers=workers, multiprocessing_context=start, **options)
