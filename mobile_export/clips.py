@@ -23,6 +23,21 @@ def held_out(
     return _clips(data, "test", config, labels, count, difficulty)
 
 
+def drawn(clips: "Dataset", data: "Source | None", count: int | None) -> "Dataset":
+    """Held-out clips in the order in which a check looks at them; at most ``count``.
+
+    Those of a folder stand class by class and are shuffled, always alike: any first ones of them
+    are a fair sample. Rendered ones, which are independent, stay in theirs.
+    """
+    import torch
+    from torch.utils.data import Subset
+
+    order = list(range(len(clips)))
+    if data is not None:
+        order = torch.randperm(len(clips), generator=torch.Generator().manual_seed(0)).tolist()
+    return Subset(clips, order[:count])
+
+
 def count_unopened(dataset: "Dataset") -> int:
     """Clips of a folder that could not be opened and were left out.
 
