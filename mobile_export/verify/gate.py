@@ -70,12 +70,13 @@ def verdict(interval: tuple[float, float], max_drop: float) -> Verdict:
 def in_words(interval: tuple[float, float], max_drop: float, clips: int) -> str:
     """What was shown, and what was not, as a sentence."""
     low, high = interval
+    bound = f"{max_drop:g} point{'' if max_drop == 1 else 's'}"
     found = verdict(interval, max_drop)
     if found == "passed":
-        return f"passed: {clips} clips show that it loses at most {max_drop:g} points"
+        return f"passed: {clips} clips show that it loses at most {bound}"
     if found == "failed":
-        return f"failed: {clips} clips show that it loses more than {max_drop:g} points"
+        return f"failed: {clips} clips show that it loses more than {bound}"
     return (
-        f"not shown: after {clips} clips it may lose more than {max_drop:g} points or less "
+        f"not shown: after {clips} clips it may lose more than {bound} or less "
         f"({low:+.2f} to {high:+.2f}); more clips tell"
     )

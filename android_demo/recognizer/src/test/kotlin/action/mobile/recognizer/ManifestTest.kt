@@ -36,6 +36,14 @@ class ManifestTest {
     }
 
     @Test
+    fun `a manifest with the verdict of its gate is read, and one from before`() {
+        assertFalse("verdict" in text)
+        val with = "\"verdict\": \"not shown\", \"gate_interval\": [-1.5, 1.5], \"max_drop\":"
+        assertEquals(27, Manifest.parse(text.replace("\"max_drop\":", with)).labels.size)
+        refused("$.accuracy.verdict", "\"max_drop\":" to with.replace("not shown", "fine"))
+    }
+
+    @Test
     fun `the small bundle of these tests follows the schema`() {
         val schema = File(repository, "mobile_export/bundle/manifest.schema.json").readText()
         val registry = SchemaRegistry.withDefaultDialect(SpecificationVersion.DRAFT_2020_12)
