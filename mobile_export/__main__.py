@@ -102,8 +102,8 @@ def make_parser() -> Parser:
         "--clips",
         type=whole(1),
         metavar="N",
-        help="held-out clips of the check (default: until they show whether more than --max-drop is "
-        "lost, for three minutes at most)",
+        help="held-out clips of the check (default: until they show whether more than --max-drop "
+        "is lost, for three minutes at most)",
     )
     add("--strict", action="store_true", help="what the clips do not show is a failure too")
     add("--allow-partial", action="store_true", help="accept operators outside the delegate")

@@ -25,6 +25,7 @@ from mobile_export.verify.gate import gate_interval
 # pixels took the interpreter 7.7 ms a frame of one core with 8, 12 with 4 and 21 with 32, whose
 # maps no longer fit the caches.
 BATCH = 8
+Enough = Callable[[int, int, int], bool]  # of lost, won and all clips: stop looking?
 Z95 = 1.959963984540054  # two-sided 95 % point of the normal distribution
 
 
@@ -155,7 +156,7 @@ class Measurement:
         self,
         dataset: Dataset,
         unopened: int = 0,
-        enough: Callable[[int, int, int], bool] | None = None,
+        enough: Enough | None = None,
     ) -> Comparison:
         """Compare on the clips of ``dataset`` that can be read, with a bar on a terminal.
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 # should be, deviate by 1.
 PARITY = {"fp32": 1e-4, "fp16": 0.2, "int8": 0.75}
 MAX_DROP = 1.0  # points; what quantization may cost
-# Of a check that is not told how many clips to take. An artifact that answers as its checkpoint does
-# needs 535 to show a loss of one point at most.
+# Of a check that is not told how many clips to take. An artifact that answers as its checkpoint
+# does needs 535 to show a loss of one point at most.
 SECONDS = 180.0
 FEWEST_CLIPS = 27  # looked at whatever they take: rendered ones are then one of each class
 
@@ -120,8 +120,8 @@ def check(
 ) -> Report:
     """Replay the golden clip and compare on the clips of ``dataset``, with a progress bar.
 
-    All of them, or with ``until_shown`` batch by batch until the drop is shown to be allowed or not,
-    or ``SECONDS`` are over. ``strict`` makes a failure of what was not shown. ``unopened`` clips
+    All of them, or with ``until_shown`` batch by batch until the drop is shown to be allowed or
+    not, or ``SECONDS`` are over. ``strict`` makes a failure of what was not shown. ``unopened`` clips
     were left out of ``dataset``, see ``count_unopened``.
     """
     from mobile_export.verify.accuracy import Measurement
@@ -169,7 +169,7 @@ def check(
 
 
 def _shown_or_late(max_drop: float) -> Callable[[int, int, int], bool]:
-    """Whether to stop: the answer is there, or the time, which knows nothing of answers, is over."""
+    """Whether to stop: the answer is there, or the time, blind to answers, is over."""
     end = time.monotonic() + SECONDS
 
     def enough(lost: int, won: int, clips: int) -> bool:
