@@ -121,8 +121,8 @@ def check(
     """Replay the golden clip and compare on the clips of ``dataset``, with a progress bar.
 
     All of them, or with ``until_shown`` batch by batch until the drop is shown to be allowed or
-    not, or ``SECONDS`` are over. ``strict`` makes a failure of what was not shown. ``unopened`` clips
-    were left out of ``dataset``, see ``count_unopened``.
+    not, or ``SECONDS`` are over. ``strict`` makes a failure of what was not shown. ``unopened``
+    clips were left out of ``dataset``, see ``count_unopened``.
     """
     from mobile_export.verify.accuracy import Measurement
 
