@@ -19,6 +19,7 @@ from peers_contenders import visits
 
 from core.errors import run_main
 from core.files import write_json
+from core.markdown import markdown
 from core.options import Parser, check_file, check_folder, whole
 
 BACKBONES = ("mobilenet_v2", "bn_inception", "resnet50")
@@ -84,8 +85,7 @@ def measure(files: dict[Program, Path], threads: list[int], rounds: int, calls: 
 
 def table(rows: list[dict]) -> str:
     """Markdown."""
-    lines = [COLUMNS, ["---"] * 3 + ["---:"] * 4, *([row[c] for c in COLUMNS] for row in rows)]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+    return markdown(COLUMNS, ([row[c] for c in COLUMNS] for row in rows), COLUMNS[3:])
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:

@@ -1,4 +1,4 @@
-"""Export and check every supported combination of one checkpoint; print the README's table.
+"""Export and check every supported combination of one checkpoint; print docs/targets.md's table.
 
     python benchmarks/combinations.py --clips 500 --out artifacts --json combinations.json
 
@@ -10,19 +10,20 @@ exit status is 3 when any combination did not pass.
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from peers_process import waited
+
 from core.errors import GATE_FAILED
+from core.markdown import markdown
 from mobile_export.combinations import supported
 
 MANY_CLIPS = 2700  # of XNNPACK int8, whose program runs fast enough
 MAX_DROP = {"fp32": 0.5, "fp16": 0.5, "int8": 1.0}  # points: what each precision is held to here
-RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes; getrusage(2) of either system
 STATUS = {0: "passed", GATE_FAILED: "failed gate"}
 COLUMNS = (
     "target", "form", "precision", "status", "MB", "clips", "checkpoint", "artifact",
@@ -50,23 +51,16 @@ def run(target: str, form: str, precision: str, args: argparse.Namespace) -> dic
 
 
 def measured(command: list[str]) -> tuple[int, float, int]:
-    """Run a command: its exit status, seconds and peak memory in bytes.
-
-    Linux counts the memory of whoever starts a process as the process's own: nothing heavy is
-    imported here, so that those are the few MiB of an interpreter.
-    """
+    """Run a command: its exit status, seconds and peak memory in bytes."""
     began = time.monotonic()
     process = subprocess.Popen(command)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)  # it has been waited for
-    return process.returncode, time.monotonic() - began, usage.ru_maxrss * RSS_UNIT
+    peak = waited(process)
+    return process.returncode, time.monotonic() - began, peak
 
 
 def table(rows: list[dict]) -> str:
     """Markdown."""
-    marks = ("---:" if name in NUMBERS else "---" for name in COLUMNS)
-    lines = [COLUMNS, marks, *(cells(row) for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return markdown(COLUMNS, map(cells, rows), NUMBERS)
 
 
 def cells(row: dict) -> list[str]:

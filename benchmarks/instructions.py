@@ -17,6 +17,7 @@ import injected
 
 from core.errors import BadInput, run_main
 from core.files import write_json
+from core.markdown import markdown
 from core.options import Parser, check_file, whole
 from mobile_export.runtime.native.build import CORES, arm64_command
 
@@ -60,12 +61,11 @@ def table(counts: Counts) -> str:
     """Millions of instructions a call, and their ratio to the first program's, as Markdown."""
     cores = list(next(iter(counts.values())))
     first = next(iter(counts.values()))
-    lines = ["| million instructions a call | " + " | ".join(cores) + " |"]
-    lines.append("| --- |" + " ---: |" * len(cores))
-    for name, found in counts.items():
-        cells = (f"{found[c] / 1e6:.2f} ({found[c] / first[c]:.3f})" for c in cores)
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    rows = (
+        [name, *(f"{found[c] / 1e6:.2f} ({found[c] / first[c]:.3f})" for c in cores)]
+        for name, found in counts.items()
+    )
+    return markdown(["million instructions a call", *cores], rows, cores)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from core.errors import BadInput, run_main
 from core.files import write_json
+from core.markdown import markdown
 from core.options import Parser, check_file, whole
 from mobile_export.runtime.native.build import host_command
 
@@ -67,16 +68,15 @@ def measure(programs: list[Path], threads: list[int], rounds: int, calls: int) -
 def table(rows: list[dict]) -> str:
     """Milliseconds and ratios, a program a column, as Markdown."""
     programs = list(dict.fromkeys(row["program"] for row in rows))
-    lines = ["| " + " | ".join([*COLUMNS, *programs]) + " |"]
-    lines.append("| --- | ---: |" + " ---: |" * len(programs))
     cells = {
         (r["kernels"], r["threads"], r["program"]): f"{r['median_ms']:.3f} ({r['of_first']:.3f})"
         for r in rows
     }
-    for kernels, count in dict.fromkeys((row["kernels"], row["threads"]) for row in rows):
-        line = [kernels, str(count), *(cells[kernels, count, program] for program in programs)]
-        lines.append("| " + " | ".join(line) + " |")
-    return "\n".join(lines)
+    lines = (
+        [kernels, count, *(cells[kernels, count, program] for program in programs)]
+        for kernels, count in dict.fromkeys((row["kernels"], row["threads"]) for row in rows)
+    )
+    return markdown([*COLUMNS, *programs], lines, [COLUMNS[1], *programs])
 
 
 def main(argv: list[str] | None = None) -> int:

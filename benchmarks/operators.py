@@ -18,6 +18,7 @@ import injected
 
 from core.errors import BadInput, run_main
 from core.files import write_json
+from core.markdown import markdown
 from core.options import Parser, check_file, whole
 from mobile_export.runtime.native.build import host_command
 
@@ -53,16 +54,16 @@ def table(profiles: dict[str, Kinds]) -> str:
         {kind for found in profiles.values() for kind in found},
         key=lambda kind: -max(found.get(kind, (0.0, 0))[0] for found in profiles.values()),
     )
-    lines = ["| us (operators) | " + " | ".join(profiles) + " |"]
-    lines.append("| --- |" + " ---: |" * len(profiles))
+    rows = []
     for kind in kinds:
         cells = (found.get(kind, (0.0, 0)) for found in profiles.values())
-        lines.append(f"| {kind} | " + " | ".join(f"{t:.1f} ({n})" for t, n in cells) + " |")
+        rows.append([kind, *(f"{t:.1f} ({n})" for t, n in cells)])
     sums = (
         (sum(t for t, _ in found.values()), sum(n for _, n in found.values()))
         for found in profiles.values()
     )
-    return "\n".join([*lines, "| all | " + " | ".join(f"{t:.1f} ({n})" for t, n in sums) + " |"])
+    rows.append(["all", *(f"{t:.1f} ({n})" for t, n in sums)])
+    return markdown(["us (operators)", *profiles], rows, profiles)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Processes of ``peers.py``: started, limited in time, waited for, with their peak memory."""
+"""Processes of benchmarks: started, limited in time, waited for, with their peak memory."""
 
 import json
 import os
@@ -28,11 +28,7 @@ class Done:
 
 
 def run(command: list[str], environment: dict[str, str]) -> Done:
-    """Run a command to its end; raises ``Failed`` when that is not success.
-
-    Linux counts the memory of whoever starts a process as the process's own: nothing heavy is
-    imported before, so that those are the few MiB of an interpreter.
-    """
+    """Run a command to its end; raises ``Failed`` when that is not success."""
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
             command, stdout=output, stderr=errors, env={**os.environ, **environment}
@@ -40,8 +36,7 @@ def run(command: list[str], environment: dict[str, str]) -> Done:
         timer = threading.Timer(LIMIT, process.kill)
         timer.start()
         try:
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)  # it has been waited for
+            peak = waited(process)
         except BaseException:  # interrupted: leave nothing running
             process.kill()
             process.wait()
@@ -57,7 +52,18 @@ def run(command: list[str], environment: dict[str, str]) -> Done:
         answer = json.loads(lines[-1]) if lines else None
     except ValueError:
         raise Failed(f"no JSON in its last line ({lines[-1][:80]})") from None
-    return Done(answer, usage.ru_maxrss * RSS_UNIT)
+    return Done(answer, peak)
+
+
+def waited(process: subprocess.Popen) -> int:
+    """Wait for a process; its peak memory in bytes, or its largest worker's where that is more.
+
+    Linux counts the memory of whoever starts a process as the process's own: nothing heavy is
+    imported before, so that those are the few MiB of an interpreter.
+    """
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)  # it has been waited for
+    return usage.ru_maxrss * RSS_UNIT
 
 
 def reason(status: int, errors: str) -> str:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from peers_contenders import FORMS, MODELS, RUNTIMES
 
+from core.markdown import markdown
+
 Row = dict[str, object]
 
 COLUMNS = (
@@ -156,10 +158,8 @@ def ordered(rows: Sequence[Row]) -> list[Row]:
 
 def table(rows: Sequence[Row]) -> str:
     """Markdown; what did not run is listed below with its reason."""
-    marks = ["---"] * WORDS + ["---:"] * (len(COLUMNS) - WORDS)
     listed = ordered(rows)
-    lines = [COLUMNS, marks, *(_cells(row, rows) for row in listed)]
-    text = ["| " + " | ".join(line) + " |" for line in lines]
+    text = [markdown(COLUMNS, (_cells(row, rows) for row in listed), COLUMNS[WORDS:])]
     failed = [row for row in listed if row["median_ms"] is None]
     reasons = {(row["model"], row["form"], row["precision"], row["runtime"], row["reason"]): None
                for row in failed}  # fmt: skip

@@ -24,6 +24,7 @@ from core import checkpoint
 from core.errors import run_main
 from core.evaluation.cam import ROWS
 from core.files import write_figure, write_json
+from core.markdown import markdown
 from core.model import VideoClassifier
 from core.options import Parser, check_file, check_folder, whole
 from mobile_export.verify.accuracy import Z95
@@ -138,19 +139,16 @@ def label(row: dict) -> str:
 
 def table(found: list[dict], group: str) -> str:
     """Markdown of one comparison."""
-    lines = [
-        "| model | top-1, % (95 %) | top-5, % | static classes, % | pairs of time, % |",
-        "| --- | ---: | ---: | ---: | ---: |",
-    ]
+    numbers = ("top-1, % (95 %)", "top-5, %", "static classes, %", "pairs of time, %")
+    rows = []
     for row in found:
         if row["group"] != group:
             continue
         low, high = row["top1_interval"]
-        lines.append(
-            f"| {label(row)} | {row['top1']:.1f} ({low:.1f} to {high:.1f}) | {row['top5']:.1f} "
-            f"| {row['static_top1']:.1f} | {row['pairs']:.1f} |"
-        )
-    return "\n".join(lines)
+        top1 = f"{row['top1']:.1f} ({low:.1f} to {high:.1f})"
+        more = (f"{row[key]:.1f}" for key in ("top5", "static_top1", "pairs"))
+        rows.append([label(row), top1, *more])
+    return markdown(("model", *numbers), rows, numbers)
 
 
 def plot(found: list[dict], path: Path) -> None:

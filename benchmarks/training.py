@@ -26,6 +26,7 @@ from training_published import use_published
 from core.errors import run_main
 from core.files import write_json
 from core.labels import IGNORE
+from core.markdown import markdown
 from core.model import LEAST_SIZE, SHIFTS, ModelConfig, VideoClassifier
 from core.options import Parser, check_file, whole
 from core.training.recipes import RECIPES, make_optimizer
@@ -41,7 +42,7 @@ FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_
 
 
 class Noise(Dataset):
-    """Clips of noise in memory, as ``training.batches`` gives them: the loader costs next to nothing.
+    """Clips of noise in memory, as ``training.batches`` gives them: loading costs nearly nothing.
 
     What reading costs, ``python -m core.data`` measures.
     """
@@ -136,17 +137,13 @@ def row(config: ModelConfig, precision: str, batch: int, found: dict[str, list[f
 
 def table(rows: list[dict]) -> str:
     """Markdown."""
-    lines = [
-        "| backbone | shift | core clips/s | published clips/s | ratio |",
-        "| --- | --- | ---: | ---: | ---: |",
-    ]
+    numbers = ("core clips/s", "published clips/s", "ratio")
+    lines = []
     for one in rows:
         rates = one["clips_per_second"]
-        lines.append(
-            f"| {one['backbone']} | {one['shift']} | {rates['core']:.2f} | "
-            f"{rates[one['faster_published']]:.2f} | {one['ratio']:.2f} |"
-        )
-    return "\n".join(lines)
+        found = (rates["core"], rates[one["faster_published"]], one["ratio"])
+        lines.append([one["backbone"], one["shift"], *(f"{value:.2f}" for value in found)])
+    return markdown(("backbone", "shift", *numbers), lines, numbers)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -5,7 +5,9 @@ one frame and the state of the frames before it. For a causal model both give th
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -118,7 +120,7 @@ class ModelConfig:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict) -> "ModelConfig":
+    def from_dict(cls, values: Mapping[str, Any]) -> "ModelConfig":
         """Build from parsed JSON; an unknown key is an error, not a silent default."""
         unknown = set(values) - {field.name for field in fields(cls)}
         if unknown:

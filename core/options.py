@@ -5,8 +5,9 @@ those for paths raise ``BadInput`` themselves.
 """
 
 import argparse
+import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NoReturn
 
@@ -61,11 +62,40 @@ def positive(text: str) -> float:
 
 
 def percent(text: str) -> float:
-    """An argparse type: a number from 0 to 100."""
+    """An argparse type: a number from 0 to 100, of per cent or of percentage points."""
     value = number(text)
     if value > 100:
         raise argparse.ArgumentTypeError(f"{text} is not a number from 0 to 100")
     return value
+
+
+def check_choice(name: str, value: object, known: Collection[str]) -> None:
+    """Refuse, in a call, a value that is none of ``known``."""
+    if not isinstance(value, str) or value not in known:
+        raise BadInput(f"{name} {value!r} is unknown: give {' or '.join(known)}")
+
+
+def check_whole(name: str, value: object, least: int) -> None:
+    """Refuse, in a call, what is neither ``None`` nor a whole number of at least ``least``."""
+    fits = isinstance(value, int) and not isinstance(value, bool) and value >= least
+    if value is not None and not fits:
+        raise BadInput(f"{name} {value!r} is refused: give a whole number of at least {least}")
+
+
+def check_number(name: str, value: object, most: float = math.inf, zero: bool = True) -> None:
+    """Refuse, in a call, what is neither ``None`` nor a finite number from 0 to ``most``."""
+    fits = isinstance(value, int | float) and math.isfinite(value) and 0 <= value <= most
+    if value is not None and not (fits and (zero or value)):
+        wanted = "from 0" if zero else "above 0"
+        wanted += "" if math.isinf(most) else f" to {most:g}"
+        raise BadInput(f"{name} {value!r} is refused: give a number {wanted}")
+
+
+def check_path(name: str, value: object) -> Path:
+    """A path as it was given to a call, refused when it is none."""
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        raise BadInput(f"{name} {value!r} is no path: give one")
+    return Path(value)
 
 
 def views(text: str) -> tuple[int, int]:
@@ -92,6 +122,19 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--max-broken", type=percent, metavar="PERCENT",
         help=f"clips that may be missing or broken, default {100 * MAX_BROKEN:g}",
+    )  # fmt: skip
+
+
+def add_people_options(parser: argparse.ArgumentParser) -> None:
+    """The options of rendered people."""
+    add = parser.add_argument
+    add(
+        "--people", action="store_true",
+        help="render people instead of capsules; needs the extra 'render' and EGL",
+    )  # fmt: skip
+    add(
+        "--backgrounds", type=Path, metavar="DIR",
+        help="panoramas (.exr) and photographs (.jpg, .png) to put behind rendered people",
     )  # fmt: skip
 
 

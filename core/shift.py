@@ -112,10 +112,11 @@ class LearnedShift(TemporalModule):
         delays = [newest + 2, newest + 1, newest]
         if training_form.applies(self, x):
             return training_form.filtered(x, frames, list(self.taps), delays)
-        y = None
+        y: Tensor | None = None
         for tap, by in zip(self.taps, delays, strict=True):
             seen = delay(F.conv2d(x, tap, groups=self.channels), frames, by)
             y = seen if y is None else y + seen
+        assert y is not None
         return y
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:

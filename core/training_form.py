@@ -10,6 +10,8 @@ compilers, which fuse by themselves, get it too.
 Stacks are time-major, ``(frames * N, C, H, W)``.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
@@ -89,7 +91,7 @@ class _Filter(torch.autograd.Function):
         return _weighed(grad, ctx.frames, back, taps), None, None, *found
 
 
-def _weighed(x: Tensor, frames: int, delays: tuple[int, ...], taps: list[Tensor]) -> Tensor:
+def _weighed(x: Tensor, frames: int, delays: tuple[int, ...], taps: Sequence[Tensor]) -> Tensor:
     weights = [tap.view(1, -1, 1, 1).to(x.dtype) for tap in taps]
     now = delays.index(0)
     y = x * weights[now]

@@ -8,16 +8,15 @@ checkpoint's on the same held-out clips.
 """
 
 import argparse
-import importlib
 import sys
 from pathlib import Path
 
 from core.errors import BAD_INPUT, GATE_FAILED, BadInput, one_line, run_main
 from core.files import write_json
-from core.options import Parser, add_data_options, positive, whole
+from core.options import Parser, add_data_options, percent, positive, whole
 from mobile_export import combinations
-from mobile_export.bundle.demo_app import bundles_folder, put
-from mobile_export.console import Steps, check_json_path, points
+from mobile_export.bundle.demo_app import demo_app, put
+from mobile_export.console import Steps, check_json_path
 from mobile_export.errors import LoweringError
 from mobile_export.verify.check import MAX_DROP
 
@@ -34,6 +33,8 @@ examples:
       Jester, Something-Something V2 or EgoGesture as they are distributed
   python -m mobile_export --target xnnpack --into android_demo
       and where the Android app looks for it
+  python -m mobile_export --target coreml --into ios_demo
+      three bundles, int8, w8a16 and fp16, where the iOS app looks for them: it takes the fastest
   python -m mobile_export --list
       what each target can do
 
@@ -69,8 +70,8 @@ def make_parser() -> Parser:
     add(
         "--precision",
         choices=combinations.PRECISIONS,
-        default="int8",
-        help="default %(default)s",
+        help="w8a16: weights in int8, activations in fp16 (default int8; with --into ios_demo "
+        "int8, w8a16 and fp16)",
     )
     add(
         "--quantize",
@@ -89,11 +90,11 @@ def make_parser() -> Parser:
         "--into",
         type=Path,
         metavar="APP",
-        help="put the bundle into a demo app as well: android_demo",
+        help="put the bundle into a demo app as well: android_demo or ios_demo",
     )
     add(
         "--max-drop",
-        type=points,
+        type=percent,
         default=MAX_DROP,
         metavar="POINTS",
         help="top-1 accuracy that may be lost, in percentage points (default %(default)s)",
@@ -103,7 +104,7 @@ def make_parser() -> Parser:
         type=whole(1),
         metavar="N",
         help="held-out clips of the check (default: until they show whether more than --max-drop "
-        "is lost, for three minutes at most)",
+        "is lost, for a minute at most)",
     )
     add("--strict", action="store_true", help="what the clips do not show is a failure too")
     add("--allow-partial", action="store_true", help="accept operators outside the delegate")
@@ -123,9 +124,15 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("--qat-steps and --qat-lr are for --quantize qat")
     if args.target is None:
         parser.error("--target is missing: give coreml, xnnpack, vulkan or all")
-    targets = _targets(args.target, args.form, args.precision)
+    precisions = [args.precision or combinations.PRECISIONS[0]]
+    targets = _targets(args.target, args.form, precisions[0])
     check_json_path(args.json)
-    folder = bundles_folder(args.into, targets) if args.into else None
+    folder = None
+    if args.into:
+        app = demo_app(args.into, targets)
+        folder = args.into / app.bundles
+        if not args.precision and args.form == "stream":
+            precisions = list(app.precisions)
     step = Steps()
     step("load", str(args.checkpoint or "the bundled checkpoint"))
     # Heavy imports come after everything that can be refused without them.
@@ -133,46 +140,47 @@ def main(argv: list[str] | None = None) -> int:
     from core.data.source import given_source
     from mobile_export.bundle.manifest import bundle_name
     from mobile_export.bundle.staging import check_names
-    from mobile_export.exporter import Request
+    from mobile_export.exporter import GateFailed, export
 
-    export = importlib.import_module("mobile_export.exporter")
     checkpoint = load(args.checkpoint or bundled_path())
     if args.form == "stream" and checkpoint.config.why_no_stream:
         raise BadInput(f"{checkpoint.config.why_no_stream}, or use --form clip")
-    source = given_source(args, checkpoint.info)
-    request = Request(
-        form=args.form,
-        precision=args.precision,
-        quantize=args.quantize,
-        qat_steps=args.qat_steps,
-        qat_rate=args.qat_lr,
-        data=source,
-        out=args.out,
-        max_drop=args.max_drop,
-        clips=args.clips,
-        strict=args.strict,
-        allow_partial=args.allow_partial,
-    )
-    for target in targets:
-        check_names(args.out, bundle_name(checkpoint.config, args.form, target, args.precision))
+    options = {
+        "checkpoint": checkpoint,
+        "form": args.form,
+        "quantize": args.quantize,
+        "qat_steps": args.qat_steps,
+        "qat_rate": args.qat_lr,
+        "data": given_source(args, checkpoint.info),
+        "out": args.out,
+        "max_drop": args.max_drop,
+        "clips": args.clips,
+        "strict": args.strict,
+        "allow_partial": args.allow_partial,
+        "reporter": step,
+    }
+    wanted = [(target, precision) for target in targets for precision in precisions]
+    for target, precision in wanted:
+        check_names(args.out, bundle_name(checkpoint.config, args.form, target, precision))
     status, results, told = 0, [], set()
-    for target in targets:
+    for target, precision in wanted:
         try:
-            result = export.export(checkpoint, target, request, step)
+            result = export(target, precision=precision, **options)
+        except GateFailed as failed:
+            result, status = failed.result, GATE_FAILED
         except (BadInput, LoweringError) as error:
-            line = _line(error, f"{target} {args.form} {args.precision}")
-            if len(targets) == 1:
+            line = _line(error, f"{target} {args.form} {precision}")
+            if len(wanted) == 1:
                 raise BadInput(line) from None
             if line not in told:  # what is wrong with the clips is wrong for every target
                 sys.stderr.write(f"error: {line}\n")  # the other targets are still wanted
             told.add(line)
             status = max(status, BAD_INPUT)
             continue
-        results.append(result)
-        if result["failures"]:
-            status = GATE_FAILED
-        elif folder:
-            step("into", str(put(Path(result["path"]), folder)))
+        print(result.report.table())
+        results.append(result.to_dict())
+        if folder and not result.report.failures:
+            step("into", str(put(result.path, folder)))
     if args.json:
         write_json("--json", args.json, results)
     return status

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 from core.errors import BadInput
 
 if TYPE_CHECKING:
-    from torch.utils.data import Dataset
-
+    from core.data.clips import Clips
     from core.data.source import Source
     from core.model import ModelConfig
 
@@ -18,27 +17,28 @@ def held_out(
     labels: list[str],
     count: int | None,
     difficulty: str = "default",
-) -> "Dataset":
+) -> "Clips":
     """Test clips with exactly ``labels``: synthetic ones, or those of a folder or data set."""
     return _clips(data, "test", config, labels, count, difficulty)
 
 
-def drawn(clips: "Dataset", data: "Source | None", count: int | None) -> "Dataset":
+def drawn(clips: "Clips", data: "Source | None", count: int | None) -> "Clips":
     """Held-out clips in the order in which a check looks at them; at most ``count``.
 
     Those of a folder stand class by class and are shuffled, always alike: any first ones of them
     are a fair sample. Rendered ones, which are independent, stay in theirs.
     """
     import torch
-    from torch.utils.data import Subset
+
+    from core.data.clips import Chosen
 
     order = list(range(len(clips)))
     if data is not None:
         order = torch.randperm(len(clips), generator=torch.Generator().manual_seed(0)).tolist()
-    return Subset(clips, order[:count])
+    return Chosen(clips, order[:count])
 
 
-def count_unopened(dataset: "Dataset") -> int:
+def count_unopened(dataset: "Clips") -> int:
     """Clips of a folder that could not be opened and were left out.
 
     To be asked before any clip is read: the list grows by those whose damage lies further on.
@@ -52,7 +52,7 @@ def training_clips(
     labels: list[str],
     count: int,
     difficulty: str = "default",
-) -> "Dataset":
+) -> "Clips":
     """Training clips, for calibration and quantization-aware training."""
     return _clips(data, "train", config, labels, count, difficulty)
 
@@ -64,10 +64,10 @@ def _clips(
     labels: list[str],
     count: int | None,
     difficulty: str,
-) -> "Dataset":
+) -> "Clips":
     from core.data import open_clips
 
-    if data is not None and not _is_folder(data.data):
+    if data is not None and not _is_folder(data.folder):
         raise BadInput(
             f"--data {data.data} is not a folder: give one with a sub-folder for each class, or a "
             "data set's"

@@ -10,7 +10,7 @@ import json
 
 TARGETS = ("coreml", "xnnpack", "vulkan")
 FORMS = ("stream", "clip")
-PRECISIONS = ("int8", "fp16", "fp32")
+PRECISIONS = ("int8", "w8a16", "fp16", "fp32")
 
 EXECUTED_BY = {
     "coreml": "a reference interpreter for ML Programs; Core ML itself on a Mac",
@@ -19,6 +19,7 @@ EXECUTED_BY = {
 }
 
 XNNPACK_FP16 = "XNNPACK programs have been executed and measured in fp32 and int8 only"
+WEIGHTS_ALONE = "weights in int8 with activations in fp16 are made for Core ML alone"
 COREML_CLIP_INT8 = "W8A8 of the clip form has not been converted and measured yet"
 VULKAN_CLIP = (
     "the Vulkan delegate takes a floating-point Conv2d only at batch 1, and the clip form folds "
@@ -27,7 +28,12 @@ VULKAN_CLIP = (
 REFUSED = {
     ("xnnpack", "stream", "fp16"): (XNNPACK_FP16, "use --precision int8 or fp32"),
     ("xnnpack", "clip", "fp16"): (XNNPACK_FP16, "use --precision int8 or fp32"),
-    ("coreml", "clip", "int8"): (COREML_CLIP_INT8, "use --precision fp16"),
+    **{
+        (target, form, "w8a16"): (WEIGHTS_ALONE, "use --precision int8")
+        for target in ("xnnpack", "vulkan")
+        for form in FORMS
+    },
+    ("coreml", "clip", "int8"): (COREML_CLIP_INT8, "use --precision w8a16 or fp16"),
     ("vulkan", "clip", "int8"): (VULKAN_CLIP, "use --form stream"),
     ("vulkan", "clip", "fp16"): (VULKAN_CLIP, "use --form stream"),
     ("vulkan", "clip", "fp32"): (VULKAN_CLIP, "use --form stream"),

@@ -1,17 +1,25 @@
-"""What the export commands print: one line a step, one line an error, nothing of third parties."""
+"""What is printed: one line a step, one line an error, nothing of third parties.
 
-import argparse
+A function of the API prints nothing unless it is given a ``Reporter``; the commands give ``Steps``.
+"""
+
 import contextlib
 import io
 import logging
-import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
+
+from tqdm import tqdm
 
 from core.errors import BadInput
 from mobile_export.errors import LoweringError
+
+Reporter = Callable[[str, str], None]  # is told a step's name and what it does, in words
+
+_BARS: ContextVar[bool] = ContextVar("bars", default=True)
 
 
 class Steps:
@@ -24,12 +32,32 @@ class Steps:
         print(f"{time.perf_counter() - self.start:7.1f} s  {step:<9} {text}", flush=True)
 
 
+def silent(step: str, text: str) -> None:
+    """A reporter that says nothing."""
+
+
+@contextlib.contextmanager
+def reporting(reporter: Reporter | None) -> Iterator[Reporter]:
+    """The reporter to tell of steps inside; without one there are no progress bars either."""
+    token = _BARS.set(reporter is not None)
+    try:
+        yield reporter or silent
+    finally:
+        _BARS.reset(token)
+
+
+def progress(total: float, unit: str, **more: object) -> tqdm:
+    """A bar on a terminal that goes when it is done; none elsewhere and without a reporter."""
+    hidden = None if _BARS.get() else True  # None: shown on a terminal alone
+    return tqdm(total=total, unit=unit, leave=False, disable=hidden, **more)
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Hold back warnings, log lines below errors and prints of the libraries called inside.
 
-    What they printed is shown after all when the block fails with anything but an error of one
-    line, ``BadInput`` or ``LoweringError``.
+    What they printed becomes a note of the error when the block fails with anything but an error
+    of one line, ``BadInput`` or ``LoweringError``: a traceback shows it.
     """
     held = io.StringIO()
     before = logging.root.manager.disable
@@ -44,22 +72,12 @@ def quiet() -> Iterator[None]:
             yield
     except (BadInput, LoweringError):
         raise
-    except Exception:
-        sys.stderr.write(held.getvalue())
+    except Exception as error:
+        if held.getvalue():
+            error.add_note(held.getvalue())
         raise
     finally:
         logging.disable(before)
-
-
-def points(text: str) -> float:
-    """An argparse type: percentage points, 0 to 100."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 100:  # false for NaN as well
-        raise argparse.ArgumentTypeError(f"{text} is not a number of points from 0 to 100")
-    return value
 
 
 def check_json_path(path: Path | None) -> None:

@@ -1,29 +1,36 @@
-"""One export from a checkpoint to a verified bundle: quantize, lower, execute, verify, write."""
+"""One export from a checkpoint to a verified bundle: quantize, lower, execute, verify, write.
+
+``export`` is the API's function, which the command line calls too.
+"""
 
 import copy
 import importlib
 import math
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
-from core.checkpoint import Checkpoint
+from core.checkpoint import Checkpoint, bundled_path, load
+from core.data.clips import Clips
+from core.data.source import Source, as_trained, source_at
 from core.data.transforms import normalise
+from core.decision import idle_labels, told_idle
 from core.errors import BadInput
 from core.labels import IGNORE
+from core.options import check_choice, check_number, check_path, check_whole
+from mobile_export import combinations
 from mobile_export.bundle.golden import write_golden
 from mobile_export.bundle.manifest import bundle_name, file_entry, make_manifest, write_manifest
 from mobile_export.bundle.reader import Bundle
 from mobile_export.bundle.runner import open_runner
 from mobile_export.bundle.staging import publish, reject, staging
 from mobile_export.clips import count_unopened, drawn, held_out
-from mobile_export.console import Steps, quiet
+from mobile_export.console import Reporter, quiet, reporting
 from mobile_export.graph.forms import deployed, example_inputs
 from mobile_export.quantization.training import Terms, Training, training_of
 from mobile_export.runtime import Runner
@@ -32,15 +39,13 @@ from mobile_export.runtime.proxy import FOLDER, save_proxy
 from mobile_export.targets import Lowered, LoweringError
 from mobile_export.verify import check
 
-if TYPE_CHECKING:
-    pass
-
 GOLDEN_FRAMES = 8  # of a stream; a clip-form artifact needs its whole clip
 # What a device may deviate from the golden logits, relative to the largest of them. fp32: rounding
 # and another order of sums. fp16: ten bits of mantissa over some 50 layers; packages computed with
-# every result rounded to fp16 deviated by 1.4e-2 from fp32. int8: single values that fall on the
-# other side of a rounding step; 5 % of the logits' range between two builds of one graph.
-TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2, "int8": 5e-2}
+# every result rounded to fp16 deviated by 1.4e-2 from fp32; w8a16 computes as fp16 does. int8:
+# single values that fall on the other side of a rounding step; 5 % of the logits' range between two
+# builds of one graph.
+TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2, "w8a16": 2e-2, "int8": 5e-2}
 # Over the deviation measured on the golden clip, where that is larger: repeated draws of a
 # quantized graph's answer to rounding noise differed by a factor of two to three.
 MARGIN = 3.0
@@ -51,13 +56,13 @@ LOOSEST = 0.5  # beyond this a golden clip could not tell a right artifact from 
 # at most 6e-2), and less than with a scale that is wrong by two. With random weights int8 sums in
 # half precision deviated by 0.34, and others by as much as the graph answers rounding: MARGIN times
 # that is let pass where it is more, but never as much as logits of zero, which deviate by 1.
-APART = {"fp32": check.PARITY["fp32"], "fp16": 0.1, "int8": LOOSEST}
+APART = {"fp32": check.PARITY["fp32"], "fp16": 0.1, "w8a16": 0.1, "int8": LOOSEST}
 APART_AT_MOST = 0.75
 
 
 @dataclass(frozen=True)
 class Request(Terms):
-    """What the command line asks for, whatever the target."""
+    """What is asked for, whatever the target. Raises ``BadInput`` for a value that there is not."""
 
     precision: str = "int8"
     out: Path = Path("artifacts")
@@ -65,6 +70,32 @@ class Request(Terms):
     clips: int | None = None  # None: until the drop is shown, or time is over
     strict: bool = False
     allow_partial: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("precision", self.precision, combinations.PRECISIONS)
+        check_number("max_drop", self.max_drop, most=100)
+        check_whole("clips", self.clips, 1)
+
+
+@dataclass(frozen=True)
+class Result:
+    """An export: the bundle's folder, and the figures of its check."""
+
+    path: Path
+    report: check.Report
+
+    def to_dict(self) -> dict:
+        """JSON-ready."""
+        return self.report.to_dict() | {"path": str(self.path)}
+
+
+class GateFailed(RuntimeError):
+    """The artifact failed its check; ``result`` has the figures and where it was kept."""
+
+    def __init__(self, result: Result) -> None:
+        super().__init__(f"{result.path}: {'; '.join(result.report.failures)}")
+        self.result = result
 
 
 class _Converted:
@@ -79,15 +110,75 @@ class _Converted:
         return list(self.module(*inputs))
 
 
-def export(checkpoint: Checkpoint, target: str, request: Request, step: Steps) -> dict:
-    """Make one bundle under ``request.out``; prints a line a step and the table of the check.
+def export(
+    target: str,
+    *,
+    checkpoint: Checkpoint | str | os.PathLike | None = None,
+    form: str = "stream",
+    precision: str = "int8",
+    quantize: str = "qat",
+    qat_steps: int | None = None,
+    qat_rate: float | None = None,
+    data: Source | str | os.PathLike | None = None,
+    out: str | os.PathLike = "artifacts",
+    max_drop: float = check.MAX_DROP,
+    clips: int | None = None,
+    strict: bool = False,
+    allow_partial: bool = False,
+    reporter: Reporter | None = None,
+) -> Result:
+    """Export a model for ``target`` (coreml, xnnpack or vulkan) as a verified bundle in ``out``.
 
-    Returns the figures of the check with the bundle's ``path``; a bundle that failed has
-    ``failures`` and lies under ``<name>.rejected``. Raises ``BadInput`` and ``LoweringError``, and
-    then leaves nothing behind.
+    ``checkpoint`` is a file, a loaded one, or None for the one in the package. ``form`` is stream
+    (a frame at a time) or clip, ``precision`` int8, fp16 or fp32; int8 is trained (``quantize``
+    qat, ``qat_steps`` of 4 clips at Adam's ``qat_rate``) or calibrated only (ptq). ``data`` is a
+    folder of clips to calibrate and check on, None for rendered ones. ``max_drop`` is the top-1
+    accuracy, in percentage points, that may be lost on the held-out ``clips``: None for as many as
+    show whether it is, for a minute at most. ``report.verdict`` is then passed, failed or not
+    shown; ``strict`` makes a failure of the last too. ``allow_partial`` accepts operators outside
+    the delegate.
+
+    Nothing is printed; ``reporter(step, text)`` is told of every step, and
+    ``mobile_export.console.Steps()`` prints them. Raises ``BadInput`` for what cannot be used and
+    ``LoweringError`` where the target does not take the model, and then nothing is left behind;
+    ``GateFailed`` for an artifact that failed its check, which is kept as ``<name>.rejected``.
     """
+    check_choice("target", target, combinations.TARGETS)
+    source = source_at(data)
+    request = Request(
+        form=form,
+        precision=precision,
+        quantize=quantize,
+        qat_steps=qat_steps,
+        qat_rate=qat_rate,
+        data=source,
+        out=check_path("out", out),
+        max_drop=max_drop,
+        clips=clips,
+        strict=strict,
+        allow_partial=allow_partial,
+    )
+    refused = combinations.refusal(target, form, precision)
+    if refused:
+        raise BadInput(refused)
+    with reporting(reporter) as step:
+        if not isinstance(checkpoint, Checkpoint):
+            checkpoint = load(bundled_path() if checkpoint is None else checkpoint)
+        if form == "stream" and checkpoint.config.why_no_stream:
+            raise BadInput(f"{checkpoint.config.why_no_stream}, or use the clip form")
+        if source is not None:
+            request = replace(request, data=as_trained(source, checkpoint.info))
+        result = _export(checkpoint, target, request, step)
+    if result.report.failures:
+        raise GateFailed(result)
+    return result
+
+
+def _export(checkpoint: Checkpoint, target: str, request: Request, step: Reporter) -> Result:
+    """Make one bundle under ``request.out``; one that failed lies under ``<name>.rejected``."""
     config, form, precision = checkpoint.config, request.form, request.precision
     name = bundle_name(config, form, target, precision)
+    print(told_idle(idle_labels(checkpoint.labels, checkpoint.info)))
     with staging(request.out, name) as folder:
         # Data that does not fit is found before the minutes of lowering.
         count = request.clips if request.data is None else None
@@ -131,8 +222,7 @@ def export(checkpoint: Checkpoint, target: str, request: Request, step: Steps) -
         else:
             publish(folder, final)
             step("write", str(final))
-    print(report.table())
-    return report.to_dict() | {"path": str(final)}
+    return Result(final, report)
 
 
 def _lower(
@@ -171,7 +261,7 @@ def _started(bundle: Bundle) -> Runner:
     return runner
 
 
-def _first_readable(clips: Dataset) -> Tensor:
+def _first_readable(clips: Clips) -> Tensor:
     """Frames of the first clip that is no black stand-in for one that cannot be read."""
     for index in range(len(clips)):
         pixels, label = clips[index]
@@ -237,6 +327,6 @@ def _golden(
 def _accuracy(report: check.Report, request: Request, split: str) -> dict:
     figures = report.to_dict()
     kept = {key: figures[key] for key in report.comparison.to_dict()}
-    source = f"{request.data.kind} {request.data.data.name}" if request.data else "synthetic"
+    source = f"{request.data.kind} {request.data.folder.name}" if request.data else "synthetic"
     gate = {key: figures[key] for key in ("max_drop", "verdict")}
     return {"data": f"{source}, {split} split"} | kept | gate

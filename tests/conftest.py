@@ -1,16 +1,115 @@
-"""What tests of several files share and takes half a minute to make."""
+"""How tests are dealt out to workers, and what tests of several files share.
 
+A file stays on one worker, since its fixtures are dear, and so do files that share what is made in
+a process (lowered programs). The longest come first, so that no worker is left alone at the end.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
 import pytest
+from filelock import FileLock
+from xdist.scheduler import LoadScopeScheduling
 
-from mobile_export import __main__ as export_cli
-from mobile_export.bundle.reader import Bundle, load
+# Files whose tests share programs of ``short_models.short_program``.
+PROGRAMS = (
+    "test_xnnpack", "test_native", "test_instructions", "test_operators", "test_kernels",
+    "test_latency",
+)  # fmt: skip
+# By the seconds of --durations: what takes longest is first, and what waits for the default bundle
+# not at once on both workers. All others follow by their names.
+FIRST = ("test_accuracy_drop", "programs", "test_android", "test_coreml", "test_serve")
+
+
+def group_of(file: str) -> str:
+    """The group of a test file, given without its suffix, that stays on one worker."""
+    return "programs" if file in PROGRAMS else file
+
+
+class ByGroup(LoadScopeScheduling):
+    """Gives a worker one group after the other."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(Path(nodeid.partition("::")[0]).stem)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByGroup:
+    return ByGroup(config, log)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One thread of torch for each worker and what it starts, which take over this environment."""
+    if config.getoption("numprocesses", None):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    rank = {name: number for number, name in enumerate(FIRST)}
+    items.sort(key=lambda item: rank.get(group_of(item.path.stem), len(FIRST)))  # stable
 
 
 @pytest.fixture(scope="session")
-def default_bundle(tmp_path_factory) -> Bundle:
+def once(tmp_path_factory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """``once(name, make)`` is a folder that ``make(folder)`` fills in one worker and all read."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent  # of all workers
+
+    def shared(name: str, make: Callable[[Path], object]) -> Path:
+        folder, half = root / "shared" / name, root / "shared" / f"{name}.half"
+        folder.parent.mkdir(exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            if not folder.exists():
+                shutil.rmtree(half, ignore_errors=True)  # of a worker that failed
+                half.mkdir()
+                make(half)
+                half.rename(folder)
+        return folder
+
+    return shared
+
+
+@pytest.fixture(scope="session")
+def default_bundle(once):
     """The default int8 stream bundle for XNNPACK; the exporter's own gate is tested elsewhere."""
-    out = tmp_path_factory.mktemp("bundle")
-    argv = ["--target", "xnnpack", "--out", str(out), "--clips", "27", "--max-drop", "100"]
-    assert export_cli.main(argv) == 0
-    (folder,) = out.iterdir()
+    from mobile_export import __main__ as export_cli
+    from mobile_export.bundle.reader import load
+
+    def make(folder: Path) -> None:
+        argv = ["--target", "xnnpack", "--out", str(folder), "--clips", "27", "--max-drop", "100"]
+        assert export_cli.main(argv) == 0
+
+    (folder,) = once("bundle", make).iterdir()
     return load(folder)
+
+
+@pytest.fixture(scope="session")
+def rendered_recording(once) -> tuple[np.ndarray, list]:
+    """Four gestures at 30 frames a second, uint8 (T, 3, 128, 128), and their segments."""
+    from core.data.rendered.capsules.camera import render
+    from core.data.rendered.scenes import stream_scene
+
+    scene, length = stream_scene("test", 0, 10_000_003, 1.0, gestures=4)
+
+    def make(folder: Path) -> None:
+        frames = render(scene, np.arange(0, length, 1 / 30), 128, 1.0)
+        np.save(folder / "frames.npy", frames.numpy())
+
+    return np.load(once("recording", make) / "frames.npy"), scene.segments
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Callable]:
+    """``chromium(*flags)`` starts Debian's browser; its driver serves all pages of a file.
+
+    It ends with the file: while Playwright runs, ``asyncio.run`` refuses to in this process.
+    """
+    driver = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = shutil.which("chromium")
+    with driver.sync_playwright() as started:
+        yield lambda *flags: started.chromium.launch(
+            executable_path=path, args=["--no-sandbox", *flags]
+        )

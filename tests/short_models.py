@@ -1,6 +1,9 @@
 """Shallow models, and what else the tests of the ExecuTorch targets share."""
 
+import functools
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +13,9 @@ from torch import Tensor, nn
 from core.backbones import bn_inception, mobilenet_v2, resnet
 from core.errors import BadInput
 from core.model import VideoClassifier
+from mobile_export.graph import forms
 from mobile_export.runtime.native import build
+from mobile_export.targets import Lowered, xnnpack
 
 # Two temporal slots (32 and 96 channels) instead of ten, and every kind of layer still there:
 # lowering takes its time by the node.
@@ -53,6 +58,19 @@ def tame(model: VideoClassifier) -> None:
 def clips_for(model: VideoClassifier, count: int = 4, seed: int = 7) -> list[Tensor]:
     torch.manual_seed(seed)
     return list(random_clip(count, model.config).clamp(-1, 1))
+
+
+@functools.cache
+def short_program(
+    temporal: str = "action", precision: str = "int8", form: str = "stream", **settings: object
+) -> tuple[VideoClassifier, Lowered]:
+    """A deployed model and its XNNPACK program, made once for the tests that only read them."""
+    model = make_short(temporal, **settings)
+    folder = tempfile.TemporaryDirectory(prefix="program-")
+    clips = clips_for(model) if precision == "int8" else []
+    lowered = xnnpack.lower(model, form, precision, clips, Path(folder.name), labels=list("abcde"))
+    lowered.folder = folder  # removed with the cache
+    return forms.deployed(model, "xnnpack"), lowered
 
 
 @dataclass

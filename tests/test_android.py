@@ -17,8 +17,6 @@ import numpy as np
 import pytest
 import torch
 
-from core.data.rendered.capsules.camera import render
-from core.data.rendered.scenes import stream_scene
 from core.errors import BadInput
 from mobile_export.bundle.reader import Bundle, validate
 from mobile_export.bundle.runner import open_runner
@@ -55,23 +53,23 @@ def mvn() -> str:
 
 
 @pytest.fixture
-def fixtures(mvn: str, default_bundle: Bundle, tmp_path: Path) -> Path:
+def fixtures(mvn: str, default_bundle: Bundle, rendered_recording, tmp_path: Path) -> Path:
     """The folder that -Dfixtures names."""
     try:
         command = build.host_command()
     except BadInput as error:
         pytest.skip(f"the Android demo's end-to-end test needs the native runner: {error}")
-    pictures, times = write_recording(tmp_path / "recording.i420")
+    pictures, times = write_recording(tmp_path / "recording.i420", rendered_recording[0])
     recognizer = Recognizer(default_bundle, open_runner(default_bundle))
     calls = []
-    inner = recognizer._call
+    inner = recognizer.stream._call
 
     def remember(inputs: list) -> list:
         outputs = inner(inputs)
         calls.append((inputs[0].clone(), outputs[0].clone()))
         return outputs
 
-    recognizer._call = remember
+    recognizer.stream._call = remember
     events = []
     for nanoseconds, picture in zip(times, pictures, strict=True):
         moment = recognizer.frame(nanoseconds / 1e9, lambda p=picture: p)
@@ -98,14 +96,13 @@ def fixtures(mvn: str, default_bundle: Bundle, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def write_recording(path: Path) -> tuple[list[np.ndarray], list[int]]:
-    """A rendered recording of four gestures as the sensor's frames in I420, one after the other.
+def write_recording(path: Path, frames: np.ndarray) -> tuple[list[np.ndarray], list[int]]:
+    """A rendered recording (T, 3, H, H) as the sensor's frames in I420, one after the other.
 
     Gives the upright RGB pictures that these frames hold, and their time stamps in nanoseconds.
     """
-    scene, length = stream_scene("test", 0, 10_000_003, 1.0, gestures=4)
-    frames = render(scene, np.arange(0, length, 1 / FPS), HEIGHT, 1.0)  # uint8 (T, 3, H, H)
-    frames = torch.nn.functional.pad(frames, (SIDE, SIDE)).permute(0, 2, 3, 1).numpy()
+    assert frames.shape[2] == HEIGHT
+    frames = np.pad(frames, ((0, 0), (0, 0), (0, 0), (SIDE, SIDE))).transpose(0, 2, 3, 1)
     pictures = []
     with path.open("wb") as file:
         for frame in frames:

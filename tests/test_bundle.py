@@ -161,7 +161,7 @@ def test_staging_leaves_nothing_when_it_is_stopped(tmp_path: Path, name: str) ->
 import os, signal
 from pathlib import Path
 from core.errors import run_main
-from mobile_export import staging
+from mobile_export.bundle import staging
 
 def main():
     with staging.staging(Path({str(tmp_path / "out")!r}), "name") as folder:
@@ -270,7 +270,7 @@ def test_bundle_folder_is_readable_by_others(tmp_path: Path) -> None:
 
 def test_every_combination_is_allowed_or_explained() -> None:
     rows = combinations.as_data()
-    assert len(rows) == len(combinations.TARGETS) * 2 * 3
+    assert len(rows) == len(combinations.TARGETS) * 2 * len(combinations.PRECISIONS)
     assert len(combinations.supported()) == sum(row["refused"] is None for row in rows)
     for row in rows:
         assert row["refused"] is None or ": use " in row["refused"]

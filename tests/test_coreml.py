@@ -128,6 +128,36 @@ def test_clip_package_equals_eager(causal):
     close(result, model(clips).detach(), FP16_TOLERANCE)
 
 
+@pytest.mark.parametrize("form", ["stream", "clip"])
+def test_weights_alone_in_int8(form):
+    """The larger weights are int8 and lie where the converted graph has them."""
+    model, made = lowered(form, "w8a16", temporal="action")
+    count = made.details["operators"]
+    assert "quantize" not in count
+    assert "dequantize" not in count
+    graph = coreml.weights_in_int8(graph_of(deployed(model, "coreml"), form))
+    kinds = torch.nn.Conv2d | torch.nn.Linear
+    large = [
+        m.weight
+        for m in graph.modules()
+        if isinstance(m, kinds) and m.weight.numel() > coreml.FEWEST_WEIGHTS
+    ]
+    assert count["constexpr_affine_dequantize"] == len(large) > 0
+    for weight in large:  # on 127 steps either way, channel by channel
+        step = weight.detach().flatten(1).abs().amax(1, keepdim=True) / 127
+        steps = weight.detach().flatten(1) / step
+        torch.testing.assert_close(steps, steps.round(), rtol=0, atol=1e-3)
+    clips = pixel_clips(2, model.config)
+    runner = runner_of(model, made.artifact, form)
+    if form == "stream":
+        result = stream(lambda f, s: runner([f, *s]), model, clips)
+        expected = stream_singly(made.converted, model, clips)
+    else:
+        result = torch.cat([runner([clip])[0] for clip in clips])
+        expected = torch.cat([made.converted(clip)[0] for clip in clips]).detach()
+    close(result, expected, FP16_TOLERANCE)
+
+
 def correlation(a, b):
     return float(torch.corrcoef(torch.stack([a.flatten(), b.flatten()]))[0, 1])
 

@@ -7,10 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from short_models import arm_command, clips_for, make_short
+from short_models import arm_command, short_program
 
 from mobile_export.runtime.native.build import CORES
-from mobile_export.targets import xnnpack
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -31,12 +30,7 @@ def test_counts_are_shown_beside_the_first_programs():
 )
 def test_a_programs_instructions_are_counted(tmp_path):
     arm_command(CORES[0])
-    programs = []
-    for temporal in ("none", "shift"):
-        model = make_short(temporal)
-        out = tmp_path / temporal
-        lowered = xnnpack.lower(model, "stream", "int8", clips_for(model), out, labels=list("ab"))
-        programs.append(str(lowered.artifact))
+    programs = [str(short_program(temporal)[1].artifact) for temporal in ("none", "shift")]
     command = [sys.executable, str(ROOT / "benchmarks" / "instructions.py"), "--calls", "2"]
     file = tmp_path / "counts.json"
     done = subprocess.run([*command, *programs, "--json", file], capture_output=True, text=True)

@@ -1,6 +1,7 @@
 """A bundle finds its way into a demo app, or nothing changes there."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from clips import refusal
@@ -8,14 +9,14 @@ from fake_target import install, make_checkpoint, use_noise_clips
 
 from core.errors import GATE_FAILED
 from mobile_export import __main__ as export_cli
-from mobile_export.bundle.demo_app import ANDROID, ASSETS
+from mobile_export.bundle.demo_app import ANDROID, IOS
 from mobile_export.bundle.reader import load
 
 
 @pytest.fixture
 def app(tmp_path: Path) -> Path:
     """A folder that looks like the Android demo."""
-    manifest = tmp_path / "demo" / ANDROID
+    manifest = tmp_path / "demo" / ANDROID.known_by
     manifest.parent.mkdir(parents=True)
     manifest.write_text("<manifest/>")
     return tmp_path / "demo"
@@ -32,7 +33,7 @@ def test_an_export_lands_in_the_app(tmp_path: Path, app: Path, monkeypatch) -> N
     install(monkeypatch)
     for _ in range(2):  # a second one takes the place of the first
         assert export(tmp_path, app) == 0
-        (folder,) = (app / ASSETS).iterdir()
+        (folder,) = (app / ANDROID.bundles).iterdir()
         assert load(folder).manifest == load(tmp_path / "out" / folder.name).manifest
 
 
@@ -40,7 +41,7 @@ def test_a_refused_bundle_does_not(tmp_path: Path, app: Path, monkeypatch) -> No
     use_noise_clips(monkeypatch, make_checkpoint(tmp_path))
     install(monkeypatch, change=lambda outputs: [-outputs[0], *outputs[1:]])
     assert export(tmp_path, app) == GATE_FAILED
-    assert not (app / ASSETS).exists()
+    assert not (app / ANDROID.bundles).exists()
 
 
 def test_folders_and_targets_that_no_app_has(tmp_path: Path, app: Path) -> None:
@@ -50,3 +51,31 @@ def test_folders_and_targets_that_no_app_has(tmp_path: Path, app: Path) -> None:
     assert "is no demo app" in call("xnnpack", tmp_path)
     assert "Android does not run coreml" in call("coreml", app)
     assert "Android does not run coreml" in call("all", app)
+
+
+def test_an_iphone_gets_three_to_choose_from(tmp_path: Path, monkeypatch) -> None:
+    demo = tmp_path / "demo"
+    (demo / IOS.known_by).parent.mkdir(parents=True)
+    (demo / IOS.known_by).write_text("// !$*UTF8*$!")
+    asked = []
+
+    def export(target: str, *, precision: str, **_options) -> SimpleNamespace:
+        asked.append((target, precision))
+        folder = tmp_path / "out" / precision
+        folder.mkdir(parents=True)
+        report = SimpleNamespace(failures=[], table=lambda: "")
+        return SimpleNamespace(path=folder, report=report, to_dict=dict)
+
+    monkeypatch.setattr("mobile_export.exporter.export", export)
+    argv = ["--target", "coreml", "--checkpoint", str(make_checkpoint(tmp_path))]
+    argv += ["--out", str(tmp_path / "out"), "--into", str(demo)]
+    assert export_cli.main(argv) == 0
+    assert asked == [("coreml", "int8"), ("coreml", "w8a16"), ("coreml", "fp16")]
+    assert sorted(p.name for p in (demo / IOS.bundles).iterdir()) == ["fp16", "int8", "w8a16"]
+    asked.clear()
+    (tmp_path / "out" / "fp16").rmdir()
+    assert export_cli.main([*argv, "--precision", "fp16"]) == 0
+    assert asked == [("coreml", "fp16")]
+    for argument in ("xnnpack", "all"):
+        argv = ["--target", argument, "--into", str(demo)]
+        assert "iOS does not run" in refusal(lambda argv=argv: export_cli.main(argv))

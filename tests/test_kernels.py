@@ -7,10 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from short_models import clips_for, make_short
+from short_models import short_program
 
 from core.errors import BadInput
-from mobile_export.targets import xnnpack
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import kernels
@@ -47,8 +46,7 @@ def test_elsewhere_it_says_what_it_needs(monkeypatch):
     reason="needs Linux on x86-64, gcc and g++",
 )
 def test_a_program_runs_by_all_kernels(tmp_path, capsys):
-    model = make_short("shift")
-    lowered = xnnpack.lower(model, "stream", "int8", clips_for(model), tmp_path, labels=list("ab"))
+    _, lowered = short_program("shift")
     file = tmp_path / "kernels.json"
     words = ["--rounds", "2", "--calls", "3", "--threads", "1", "--json", str(file)]
     assert kernels.main([str(lowered.artifact), *words]) == 0

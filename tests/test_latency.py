@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clips import levels, refusal
-from short_models import clips_for, make_short
+from short_models import clips_for, make_short, short_program
 
 from core.checkpoint import Checkpoint, file_sha256
 from core.data.video import write_clip
@@ -22,7 +22,7 @@ from mobile_export.bundle.manifest import file_entry, make_manifest, write_manif
 from mobile_export.bundle.reader import Bundle
 from mobile_export.latency import document, process
 from mobile_export.latency.__main__ import default_threads, main
-from mobile_export.targets import xnnpack
+from mobile_export.targets import Lowered
 
 LABELS = ["Doing other things", "No gesture", "Swiping Left", "Swiping Right", "Thumb Up"]
 WARMUP, ITERATIONS = 2, 12
@@ -38,7 +38,9 @@ ACCURACY = {
 def make_bundle(folder: Path, form: str) -> Bundle:
     """A bundle of a shallow model in fp32; its logits are not compared here."""
     model = make_short("shift")  # the fewest operators to lower that have a state
-    lowered = xnnpack.lower(model, form, "fp32", [], folder, labels=LABELS)
+    _, made = short_program("shift", "fp32", form)
+    artifact = Path(shutil.copy(made.artifact, folder))
+    lowered = Lowered(artifact, made.converted, made.details)
     checkpoint = Checkpoint(model, LABELS, sha256="c" * 64)
     manifest = make_manifest(checkpoint, lowered, ("xnnpack", form, "fp32"))
     frames = clips_for(model, 1)[0]  # (T, 3, S, S)

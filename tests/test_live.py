@@ -16,8 +16,6 @@ from clips import refusal
 from fake_target import install, make_checkpoint, use_noise_clips
 from PIL import Image
 
-from core.data.rendered.capsules.camera import render
-from core.data.rendered.scenes import stream_scene
 from core.data.video import write_clip
 from core.decision import Event
 from core.errors import BAD_INPUT, BadInput
@@ -64,13 +62,12 @@ def write_video(path: Path, seconds: float) -> Path:
 
 
 @pytest.fixture(scope="module")
-def recording(tmp_path_factory) -> tuple[Path, list]:
+def recording(rendered_recording, tmp_path_factory) -> tuple[Path, list]:
     """A rendered recording of ten gestures as a camera's file, and its time line."""
-    scene, length = stream_scene("test", 0, 10_000_003, 1.0, gestures=4)
-    frames = render(scene, np.arange(0, length, 1 / FPS), 128, 1.0)
+    frames, segments = rendered_recording
     path = tmp_path_factory.mktemp("recording") / "camera.mp4"
-    write_clip(path, torch.nn.functional.pad(frames, (16, 16)), FPS)
-    return path, scene.segments
+    write_clip(path, torch.nn.functional.pad(torch.from_numpy(frames), (16, 16)), FPS)
+    return path, segments
 
 
 def test_gestures_of_a_video_become_events(default_bundle: Bundle, recording, tmp_path) -> None:
@@ -100,8 +97,8 @@ def test_the_live_path_is_the_clip_path(default_bundle: Bundle) -> None:
     recognizer = Recognizer(default_bundle, open_runner(default_bundle))
     pixels, expected = default_bundle.golden("pixels"), default_bundle.golden("logits")
     seen = []
-    inner = recognizer._call
-    recognizer._call = lambda inputs: seen.append(inner(inputs)) or seen[-1]
+    inner = recognizer.stream._call
+    recognizer.stream._call = lambda inputs: seen.append(inner(inputs)) or seen[-1]
     for t, frame in enumerate(pixels):
         recognizer.frame(t / 10, lambda f=frame: np.ascontiguousarray(f.transpose(1, 2, 0)))
     logits = torch.cat([outputs[0] for outputs in seen]).numpy()

@@ -2,17 +2,18 @@
 
 import shutil
 import subprocess
+import zipfile
+from pathlib import Path
 
 import pytest
 import torch
-from short_models import arm_command, clips_for, make_short, play, relative
+from short_models import arm_command, clips_for, make_short, play, relative, short_program
 
 from core.errors import BadInput
 from mobile_export.graph.forms import deployed, input_ports, output_ports
 from mobile_export.runtime.executorch import open_pte
 from mobile_export.runtime.native import build
 from mobile_export.runtime.native.process import Native
-from mobile_export.targets import xnnpack
 from mobile_export.verify import arm64
 
 EMULATOR = ("aarch64-linux-gnu-g++", "qemu-aarch64-static")
@@ -27,13 +28,9 @@ needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="needs g
 
 
 @pytest.fixture(scope="module", params=["fp32", "int8"])
-def stream(request, tmp_path_factory):
-    model = make_short()
-    out = tmp_path_factory.mktemp(request.param)
-    lowered = xnnpack.lower(
-        model, "stream", request.param, clips_for(model), out, labels=list("abcde")
-    )
-    return deployed(model, "xnnpack"), lowered.artifact
+def stream(request):
+    model, lowered = short_program(precision=request.param)
+    return model, lowered.artifact
 
 
 def native(command: list[str], model, artifact) -> Native:
@@ -89,6 +86,24 @@ def test_a_wheel_that_cannot_be_had_is_named_in_one_line(monkeypatch, tmp_path):
         build.arm64_command(arm64.CORES[0])
     assert "\n" not in str(error.value)
     assert not list(tmp_path.rglob("*.whl"))
+
+
+def test_a_wheel_that_another_process_unpacked_meanwhile_is_used(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    other = build.cache() / "aarch64" / "executorch" / "lib" / "theirs"
+
+    def download(command, **_):
+        folder = Path(command[command.index("--dest") + 1])
+        with zipfile.ZipFile(folder / "executorch.whl", "w") as wheel:
+            wheel.writestr("executorch/lib/ours", "")
+        other.parent.mkdir(parents=True)
+        other.touch()
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(build.subprocess, "run", download)
+    assert build._arm64_package() == other.parents[1]
+    assert [p.name for p in other.parent.iterdir()] == ["theirs"]
+    assert [p.name for p in build.cache().iterdir()] == ["aarch64"]
 
 
 @needs_compiler

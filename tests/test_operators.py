@@ -6,10 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from short_models import clips_for, make_short
+from short_models import short_program
 
 from mobile_export.graph.forms import PLANES_ORDER, input_ports
-from mobile_export.targets import xnnpack
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -35,8 +34,7 @@ def test_operators_are_summed_by_kind_and_shown_side_by_side():
     reason="needs Linux and gcc",
 )
 def test_a_program_is_profiled(tmp_path):
-    model = make_short("shift")
-    lowered = xnnpack.lower(model, "stream", "int8", clips_for(model), tmp_path, labels=list("ab"))
+    model, lowered = short_program("shift")
     command = [sys.executable, str(ROOT / "benchmarks" / "operators.py"), "--calls", "3"]
     done = subprocess.run([*command, str(lowered.artifact)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

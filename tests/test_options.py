@@ -82,6 +82,7 @@ def test_help_is_still_shown(name, capsys):
 def test_rendered_gestures_need_no_reader_of_files():
     """On a GPU machine PyAV, Pillow and matplotlib may be missing."""
     block = "import sys; sys.modules.update(dict.fromkeys(('av', 'PIL', 'matplotlib')));"
-    program = f"{block} import core.train, core.evaluate, core.cam, core.data.windows"
+    program = f"{block} import core.train, core.evaluate, core.cam"
+    program += ", core.data.rendered.window_files"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

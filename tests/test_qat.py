@@ -71,6 +71,12 @@ def prepared_for(scheme: Scheme, state, batch: int):
     return model, prepared
 
 
+@pytest.fixture(scope="module")
+def alone(trained):
+    """The model and its prepared graph of one stream, with what was learned; only read."""
+    return prepared_for(*trained, 1)
+
+
 def test_weights_learn_and_ranges_stay(trained):
     scheme, state = trained
     model = forms.deployed(make_short(), scheme.target)
@@ -80,26 +86,25 @@ def test_weights_learn_and_ranges_stay(trained):
     assert {name for name in weights if name in state} <= set(changed)
 
 
-def test_what_was_trained_in_a_batch_computes_the_same_alone(trained):
-    scheme, state = trained
-    model, together = prepared_for(scheme, state, qat.BATCH)
-    _, alone = prepared_for(scheme, state, 1)
+def test_what_was_trained_in_a_batch_computes_the_same_alone(trained, alone):
+    model, together = prepared_for(*trained, qat.BATCH)
+    _, single = alone
     clips = torch.stack(clips_for(model, qat.BATCH, seed=5))
     streams, logits = model.initial_state(qat.BATCH), []
     with torch.no_grad():
         for frame in clips.unbind(1):
             answer, *streams = together(frame, *streams)
             logits.append(answer)
-        singly = torch.stack([play(eager(alone), model, clip).logits for clip in clips], 1)
+        singly = torch.stack([play(eager(single), model, clip).logits for clip in clips], 1)
     assert relative(torch.stack(logits), singly) < BATCHES_APART
 
 
-def test_the_converted_graph_is_the_trained_one(trained):
+def test_the_converted_graph_is_the_trained_one(trained, alone):
     scheme, state = trained
-    model, alone = prepared_for(scheme, state, 1)
+    model, prepared = alone
     clip = clips_for(model, seed=5)[0]
     with torch.no_grad():
-        expected = play(eager(alone), model, clip).logits
+        expected = play(eager(prepared), model, clip).logits
         fresh = forms.deployed(make_short(), scheme.target)  # a prepared graph shares weights
         converted = quantize(fresh, "stream", scheme, [], lambda _: state)
         got = play(eager(converted), model, clip).logits
@@ -107,19 +112,18 @@ def test_the_converted_graph_is_the_trained_one(trained):
     assert relative(got, expected) < (0.2 if scheme.target == "coreml" else BATCHES_APART)
 
 
-def test_a_file_holds_all_that_was_learned(trained, tmp_path):
+def test_a_file_holds_all_that_was_learned(trained, alone, tmp_path):
     scheme, state = trained
     path = tmp_path / "learned.safetensors"
     settings = qat.Settings("0" * 64, "executorch", "none", 2, 3, 1e-3)
-    model, prepared = prepared_for(scheme, state, 1)
+    model, prepared = alone
     learned.save(path, state, prepared, settings)
     assert learned.settings_of(path) == settings
     held = learned.load(path, prepare(model, "stream", scheme))
     clip = clips_for(model, seed=5)[0]
     with torch.no_grad():
-        a, b = (
-            play(eager(prepared_for(scheme, s, 1)[1]), model, clip).logits for s in (state, held)
-        )
+        graphs = prepared, prepared_for(scheme, held, 1)[1]
+        a, b = (play(eager(graph), model, clip).logits for graph in graphs)
     assert float((a - b).abs().max() / a.abs().max()) < ONE_FLIP
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(BadInput, match="train again") as error:

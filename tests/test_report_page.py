@@ -10,23 +10,20 @@ from latency_reports import make_report, make_run, operators, save, sustained
 from mobile_export.report.__main__ import main
 from mobile_export.report.text import MISSING
 
-CHROMIUM = shutil.which("chromium")
 PHONE = {"width": 360, "height": 740}  # CSS pixels, of a small phone
 LEAST_TEXT = 9.0  # CSS pixels, the smallest text of a chart on it
 EVIL = '<script>window.evil = true</script><img src=x onerror="window.evil = true">'
 
 pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="chromium is not installed: apt-get install chromium"
+    shutil.which("chromium") is None, reason="chromium is not installed: apt-get install chromium"
 )
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator:
-    driver = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with driver.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
+def browser(chromium) -> Iterator:
+    opened = chromium()
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="module")

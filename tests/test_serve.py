@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +24,9 @@ from core.data.rendered.scenes import clip_scene
 from core.data.video import at_rate_pixels
 from core.labels import NO_GESTURE
 
-CHROMIUM = shutil.which("chromium")
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")
+needs_browser = pytest.mark.skipif(
+    shutil.which("chromium") is None, reason="needs Debian's chromium"
+)
 GESTURE = "Swiping Left"
 CAMERA = 30.0  # frames a second, as Chromium plays a file of JPEGs
 SIDE, WIDTH = 240, 320
@@ -80,27 +81,20 @@ def address(default_bundle) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="module")
+def filming(chromium, film: Path) -> Iterator:
+    """A browser with a camera that shows the film and may be used."""
+    flags = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+    with closing(chromium(*flags, f"--use-file-for-fake-video-capture={film}")) as browser:
+        yield browser
+
+
 @contextmanager
-def browsing(*flags: str):
-    """A browser with these flags; its pages wait long and are closed with it."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *flags])
-        try:
-            context = browser.new_context()
-            context.set_default_timeout(PATIENCE)
-            yield context
-        finally:
-            browser.close()
-
-
-def camera(film: Path) -> list[str]:
-    """Flags for a camera that shows a film and may be used."""
-    return [
-        "--use-fake-ui-for-media-stream",
-        "--use-fake-device-for-media-stream",
-        f"--use-file-for-fake-video-capture={film}",
-    ]
+def browsing(browser):
+    """What one person sees of a browser: pages that wait long and share nothing with others."""
+    with closing(browser.new_context()) as context:
+        context.set_default_timeout(PATIENCE)
+        yield context
 
 
 def open_page(context, address: str):
@@ -138,8 +132,8 @@ def test_a_request_to_terminate_ends_it(default_bundle):
 
 
 @needs_browser
-def test_the_gesture_that_is_made_appears(default_bundle, address, film):
-    with browsing(*camera(film)) as b:
+def test_the_gesture_that_is_made_appears(default_bundle, address, filming):
+    with browsing(filming) as b:
         page, wrong = open_page(b, address)
         wait_for_text(page, "#gesture", GESTURE)
         wait_for_text(page, "#events li:not(.open)", GESTURE)  # it ended, and the film goes on
@@ -158,10 +152,10 @@ def test_the_gesture_that_is_made_appears(default_bundle, address, film):
 
 
 @needs_browser
-def test_clips_are_recorded_from_the_page(default_bundle, film, tmp_path):
+def test_clips_are_recorded_from_the_page(default_bundle, filming, tmp_path):
     out = tmp_path / "mine"
     options = ("--port", "0", "--out", str(out))
-    with serving(default_bundle.path, *options) as (address, _), browsing(*camera(film)) as b:
+    with serving(default_bundle.path, *options) as (address, _), browsing(filming) as b:
         page, wrong = open_page(b, address)
         wait_for_text(page, "#link", "live")
         page.fill("#label", "train")
@@ -197,8 +191,9 @@ def test_clips_are_recorded_from_the_page(default_bundle, film, tmp_path):
 
 
 @needs_browser
-def test_a_refused_camera_is_explained(address):
-    with browsing("--use-fake-device-for-media-stream", "--deny-permission-prompts") as context:
+def test_a_refused_camera_is_explained(address, chromium):
+    flags = ["--use-fake-device-for-media-stream", "--deny-permission-prompts"]
+    with closing(chromium(*flags)) as browser, browsing(browser) as context:
         page, wrong = open_page(context, address)
         wait_for_text(page, "#message-title", "The camera is blocked")
         assert "allow the camera" in page.inner_text("#message-text")
@@ -207,16 +202,17 @@ def test_a_refused_camera_is_explained(address):
 
 
 @needs_browser
-def test_a_machine_without_a_camera_is_told_so(address):
-    with browsing("--use-fake-ui-for-media-stream") as context:
+def test_a_machine_without_a_camera_is_told_so(address, chromium):
+    flag = "--use-fake-ui-for-media-stream"
+    with closing(chromium(flag)) as browser, browsing(browser) as context:
         page, wrong = open_page(context, address)
         wait_for_text(page, "#message-title", "No camera found")
         assert wrong == []
 
 
 @needs_browser
-def test_a_camera_that_is_in_use_or_lost_comes_back(address, film):
-    with browsing(*camera(film)) as b:
+def test_a_camera_that_is_in_use_or_lost_comes_back(address, filming):
+    with browsing(filming) as b:
         b.add_init_script("""
             const real = MediaDevices.prototype.getUserMedia;
             let busy = true;
@@ -238,9 +234,9 @@ def test_a_camera_that_is_in_use_or_lost_comes_back(address, film):
 
 
 @needs_browser
-def test_one_of_several_cameras_can_be_chosen(address):
-    fake = "--use-fake-device-for-media-stream=device-count=2"
-    with browsing("--use-fake-ui-for-media-stream", fake) as context:
+def test_one_of_several_cameras_can_be_chosen(address, chromium):
+    flags = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream=device-count=2"]
+    with closing(chromium(*flags)) as browser, browsing(browser) as context:
         page, wrong = open_page(context, address)
         page.locator("#cameras").wait_for()
         assert page.locator("#camera option").count() == 2
@@ -256,8 +252,8 @@ def test_one_of_several_cameras_can_be_chosen(address):
 
 
 @needs_browser
-def test_the_newest_tab_has_the_stream_and_can_give_it_back(address, film):
-    with browsing(*camera(film)) as b:
+def test_the_newest_tab_has_the_stream_and_can_give_it_back(address, filming):
+    with browsing(filming) as b:
         first, wrong = open_page(b, address)
         wait_for_text(first, "#link", "live")
         second, _ = open_page(b, address)
@@ -272,8 +268,8 @@ def test_the_newest_tab_has_the_stream_and_can_give_it_back(address, film):
 
 
 @needs_browser
-def test_a_server_that_was_stopped_is_found_again(default_bundle, film):
-    with browsing(*camera(film)) as context:
+def test_a_server_that_was_stopped_is_found_again(default_bundle, filming):
+    with browsing(filming) as context:
         with serving(default_bundle.path, "--port", "0") as (address, _):
             page, _ = open_page(context, address)  # the browser logs each attempt that fails
             wait_for_text(page, "#gesture", GESTURE)
@@ -285,12 +281,12 @@ def test_a_server_that_was_stopped_is_found_again(default_bundle, film):
 
 
 @needs_browser
-def test_a_hidden_page_pauses(address, film):
+def test_a_hidden_page_pauses(address, filming):
     hide = """hidden => {
         Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
         document.dispatchEvent(new Event("visibilitychange"));
     }"""
-    with browsing(*camera(film)) as b:
+    with browsing(filming) as b:
         page, wrong = open_page(b, address)
         wait_for_text(page, "#gesture", GESTURE)
         page.evaluate(hide, True)

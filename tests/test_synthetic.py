@@ -18,7 +18,7 @@ from core.data.rendered.synthetic import (
     main,
     training_window,
 )
-from core.data.rendered.window_files import render_windows
+from core.data.rendered.window_files import capsule_windows, render_windows
 from core.errors import BadInput
 from core.labels import IGNORE, LABELS, LATERAL, NO_GESTURE, OTHER, TIME_PAIRS
 from core.model import ModelConfig
@@ -78,7 +78,7 @@ def test_pictures_larger_than_the_noise_are_refused(tmp_path):
     with pytest.raises(BadInput, match="512"):
         SyntheticStreams(1, ModelConfig(size=512), "default", split="test")
     with pytest.raises(BadInput, match="512"):
-        render_windows(tmp_path / "windows", 1, 512, 1.0, 10.0, 0, 1)
+        render_windows(tmp_path / "windows", capsule_windows(1, 512, 1.0, 10.0, 0), 1)
     assert not list(tmp_path.iterdir())
 
 
@@ -86,7 +86,7 @@ def test_windows_that_the_disk_cannot_hold_are_refused(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=10**9)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(BadInput, match=r"12000 windows .* need 10\.9 GB .* 1\.0 GB are free"):
-        render_windows(tmp_path / "windows", 12000, 112, 1.0, 10.0, 0, 1)
+        render_windows(tmp_path / "windows", capsule_windows(12000, 112, 1.0, 10.0, 0), 1)
     assert not list(tmp_path.iterdir())
 
 

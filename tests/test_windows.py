@@ -10,7 +10,8 @@ from core.data.rendered.capsules.render import Capsules, rasterise
 from core.data.rendered.gestures import evaluate
 from core.data.rendered.hand import KEYPOINTS, KNUCKLES, PALM_CENTRE, capsules
 from core.data.rendered.scenes import POSE_TARGETS, POSE_VALUES, clip_scene, pose_targets
-from core.data.rendered.synthetic import WINDOW, training_window
+from core.data.rendered.synthetic import training_window
+from core.data.rendered.window import WINDOW
 from core.data.rendered.window_files import SyntheticWindows, covered
 from core.labels import IGNORE, LABELS, NO_GESTURE, OTHER
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from helpers import make_model, random_clip
-from short_models import clips_for, eager, make_short, play, relative
+from short_models import clips_for, eager, make_short, play, relative, short_program
 
 from core.checkpoint import bundled_path, load
 from core.errors import BadInput
@@ -34,18 +34,18 @@ def lower(model, form, precision, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def stream_fp32(tmp_path_factory):
-    return lower(make_short(), "stream", "fp32", tmp_path_factory)
+def stream_fp32():
+    return short_program(precision="fp32")
 
 
 @pytest.fixture(scope="module")
-def stream_int8(tmp_path_factory):
-    return lower(make_short(), "stream", "int8", tmp_path_factory)
+def stream_int8():
+    return short_program()
 
 
 @pytest.fixture(scope="module")
-def clip_fp32(tmp_path_factory):
-    return lower(make_short(), "clip", "fp32", tmp_path_factory)
+def clip_fp32():
+    return short_program(precision="fp32", form="clip")
 
 
 def open_program(model, lowered, form="stream"):
@@ -90,8 +90,8 @@ def test_fp32_stream_is_the_model(stream_fp32):
     "temporal",
     ["shift", *(pytest.param(t, marks=pytest.mark.slow) for t in ("none", "ste", "ce", "me"))],
 )
-def test_fp32_stream_of_every_kind(temporal, tmp_path_factory):
-    assert_fp32_stream(*lower(make_short(temporal), "stream", "fp32", tmp_path_factory))
+def test_fp32_stream_of_every_kind(temporal):
+    assert_fp32_stream(*short_program(temporal, "fp32"))
 
 
 def test_fp32_clip_is_the_model_and_the_mean_of_the_stream(clip_fp32, stream_fp32):
@@ -190,15 +190,18 @@ def test_a_shift_in_planes_is_the_shift_to_the_bit(
     precision, settings, monkeypatch, tmp_path_factory
 ):
     played = []
-    for channels in (0, forms.PLANES_UP_TO):
+    for channels in (forms.PLANES_UP_TO, 0):
         monkeypatch.setattr(forms, "PLANES_UP_TO", channels)
-        model, lowered = lower(make_short(**settings), "stream", precision, tmp_path_factory)
+        if channels:
+            model, lowered = short_program(precision=precision, **settings)
+        else:
+            model, lowered = lower(make_short(**settings), "stream", precision, tmp_path_factory)
         assert whole(lowered)
         orders = {port.dim_order for port in input_ports(model, "stream", "xnnpack")[1:]}
         assert ((0, 1, 2, 3) in orders) == (channels > 0)
         played.append(play(open_program(model, lowered), model, clips_for(model, seed=1)[0]))
     assert torch.equal(played[0].logits, played[1].logits)
-    for channels_last, planes in zip(played[0].state, played[1].state, strict=True):
+    for planes, channels_last in zip(played[0].state, played[1].state, strict=True):
         assert torch.equal(channels_last, planes)
 
 
@@ -240,7 +243,14 @@ def _scratch(content):
 
 
 @pytest.mark.parametrize(
-    "damage", [lambda c: b"", lambda c: b"PK" + bytes(5000), _cut, _scratch], ids=str
+    "damage",
+    [lambda c: b"", lambda c: b"PK" + bytes(5000), _cut, _scratch],
+    ids=[
+        "empty",
+        "another format",
+        "cut",
+        "scratched",
+    ],  # alike on all workers, as addresses are not
 )
 def test_a_damaged_program_is_refused_in_one_line(damage, stream_fp32, tmp_path):
     path = tmp_path / "model.pte"

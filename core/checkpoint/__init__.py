@@ -8,6 +8,7 @@ leaves either the old checkpoint or the new one.
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -19,6 +20,7 @@ from safetensors.torch import save as serialise
 from core.errors import BadInput
 from core.files import replace_file
 from core.model import ModelConfig, VideoClassifier
+from core.options import check_path
 
 FORMAT = "action-mobile-1"
 BUNDLED = "action_mobilenet_v2.safetensors"
@@ -74,14 +76,14 @@ def _sorted_header(data: bytes) -> bytes:
     return len(header).to_bytes(8, "little") + header + data[start:]
 
 
-def load(path: Path) -> Checkpoint:
+def load(path: str | os.PathLike[str]) -> Checkpoint:
     """Read a checkpoint on the CPU, in evaluation mode.
 
     Raises ``BadInput`` when the file is missing, truncated, not safetensors (a pickle is never
     opened), of another program, does not hold the tensors of the architecture that it names, or
     holds NaN or infinity.
     """
-    path = Path(path)
+    path = check_path("checkpoint", path)
     try:
         if not path.is_file():
             reason = "is a folder" if path.is_dir() else "does not exist"
@@ -90,7 +92,7 @@ def load(path: Path) -> Checkpoint:
             header = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        if getattr(error, "strerror", None):  # the system's own: a name too long, no permission
+        if isinstance(error, OSError) and error.strerror:  # a name too long, no permission
             raise BadInput(f"checkpoint {path} cannot be read ({error.strerror})") from None
         reason = str(error).splitlines()[0]
         raise BadInput(

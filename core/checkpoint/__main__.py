@@ -17,6 +17,7 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,6 +25,7 @@ from torch import Tensor
 from core import checkpoint
 from core.checkpoint import Checkpoint
 from core.data import open_clips
+from core.data.label_files import lines_of
 from core.errors import BadInput, run_main
 from core.importers import movenet
 from core.importers.convert import FRAMES, imported
@@ -111,11 +113,7 @@ def _placeholder(index: int) -> str:
 def _labels(path: Path | None, config: ModelConfig, kind: str) -> list[str]:
     """One name a class: a file's lines, the Jester gestures of TSM's demo, or numbers."""
     if path is not None:
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadInput(f"labels {path} cannot be read ({error}): give a text file") from None
-        return [line.strip() for line in lines if line.strip()]
+        return lines_of(path)
     from core.labels import LABELS
 
     if kind.startswith("TSM online") and config.num_classes == len(LABELS):
@@ -137,7 +135,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         ("snap-taps", run_snap_taps, "a checkpoint with a learned shift"),
     ):
         command = commands.add_parser(name, help=f"from {text}")
-        optional = {"nargs": "?"} if name == "import" else {}
+        optional: dict[str, Any] = {"nargs": "?"} if name == "import" else {}
         command.add_argument("file", type=Path, help=text, **optional)
         command.add_argument("--out", type=Path, required=True, help="the .safetensors to write")
         command.set_defaults(run=run)

@@ -1,9 +1,9 @@
 """Clips for training, evaluation and export: synthetic by default, a folder when one is given."""
 
 from pathlib import Path
+from typing import Any
 
-from torch.utils.data import Dataset
-
+from core.data.clips import Clips
 from core.data.source import Source
 from core.errors import BadInput
 from core.model import ModelConfig
@@ -23,48 +23,59 @@ def open_clips(
     seed: int = 0,
     replace: bool = True,
     views: tuple[int, int] = (1, 1),
-) -> Dataset:
+    people: bool = False,
+    backgrounds: Path | None = None,
+) -> Clips:
     """Clips of a split in the size and frame rate of ``config``.
 
     Items are ``(uint8 (T, 3, S, S) RGB, class index)``, ``.labels`` names the classes and
     ``.broken`` lists a folder's clips that cannot be opened, which are left out. ``replace`` tells
     what becomes of a clip that is found damaged later: see ``FolderClips``. ``data`` is a folder or
     what a command line said about one; ``views`` are the clips and crops of each, stacked in front
-    (V, T, 3, S, S) where there are several. Raises ``BadInput`` when the folder is unusable, the
+    (V, T, 3, S, S) where there are several. ``people`` draws people instead of capsules, with
+    ``backgrounds`` of one's own behind them. Raises ``BadInput`` when the folder is unusable, the
     labels do not fit or ``count`` is not positive.
     """
     if count is not None and count < 1:
         raise BadInput(f"{count} clips: ask for at least one")
-    shape = {"frames": config.frames, "size": config.size, "frame_rate": config.frame_rate}
+    shape: dict[str, Any] = {
+        "frames": config.frames,
+        "size": config.size,
+        "frame_rate": config.frame_rate,
+    }
     source = _source(data)
     if source is not None:
         from core.data.layouts import open_records
         from core.data.subset import first
 
         if not source.is_plain or views != (1, 1):
-            clips = open_records(
+            records = open_records(
                 source, split, config, labels=labels, seed=seed, replace=replace, views=views
             )
-            return first(clips, count)
+            return first(records, count)
         from core.data.folder import FolderClips
 
         clips = FolderClips(
-            source.data, split, labels=labels, seed=seed, replace=replace,
+            source.folder, split, labels=labels, seed=seed, replace=replace,
             max_broken=source.max_broken, **shape,
         )  # fmt: skip
         clips.check()
         return first(clips, count)
-    from core.data.rendered.synthetic import SyntheticClips
+    count = count or DEFAULT_COUNT[split]
+    if people:
+        from core.data.rendered.people.clips import PeopleClips
 
-    clips = SyntheticClips(
-        split, count or DEFAULT_COUNT[split], difficulty=difficulty, seed=seed, **shape
-    )
-    if labels is not None and list(labels) != clips.labels:
+        rendered: Clips = PeopleClips(split, count, seed=seed, backgrounds=backgrounds, **shape)
+    else:
+        from core.data.rendered.synthetic import SyntheticClips
+
+        rendered = SyntheticClips(split, count, difficulty=difficulty, seed=seed, **shape)
+    if labels is not None and list(labels) != rendered.labels:
         raise BadInput(
             f"the model has {len(labels)} classes of its own ({labels[0]} ...), and the synthetic "
             "gestures are the 27 of Jester: give its clips with --data DIR"
         )
-    return clips
+    return rendered
 
 
 def _source(data: Path | Source | None) -> Source | None:
@@ -82,7 +93,9 @@ def open_windows(
     seed: int,
     workers: int,
     protocol: bool = False,
-) -> Dataset:
+    people: bool = False,
+    backgrounds: Path | None = None,
+) -> Clips:
     """Training windows: random cuts of a folder's clips, or of synthetic windows on disk.
 
     ``protocol`` asks for the papers' training view of a plain folder too.
@@ -96,14 +109,14 @@ def open_windows(
         from core.data.folder import FolderClips
 
         clips = FolderClips(
-            source.data, "train", frames=config.frames, size=config.size,
+            source.folder, "train", frames=config.frames, size=config.size,
             frame_rate=config.frame_rate, seed=seed, train=True, max_broken=source.max_broken,
         )  # fmt: skip
         clips.check()  # before the loader's workers, who each would find out for themselves
         return clips
+    from core.data.rendered import window_files
     from core.data.rendered.scenes import DIFFICULTY
-    from core.data.rendered.synthetic import WINDOW
-    from core.data.rendered.window_files import SyntheticWindows, render_windows
+    from core.data.rendered.window import WINDOW
 
     if config.frames > WINDOW:
         raise BadInput(
@@ -112,9 +125,14 @@ def open_windows(
         )
     if difficulty not in DIFFICULTY:
         raise BadInput(f"difficulty {difficulty!r} is unknown: choose one of {list(DIFFICULTY)}")
-    folder = CACHE / f"{difficulty}-{config.size}-{count}-{seed}"
-    render_windows(
-        folder, count, config.size, DIFFICULTY[difficulty], config.frame_rate, seed,
-        max(1, workers * 2),
-    )  # fmt: skip
-    return SyntheticWindows(folder, config.frames)
+    if people:
+        settings = window_files.people_windows(
+            count, config.size, config.frame_rate, seed, backgrounds
+        )
+    else:
+        settings = window_files.capsule_windows(
+            count, config.size, DIFFICULTY[difficulty], config.frame_rate, seed
+        )
+    folder = CACHE / f"{'people' if people else difficulty}-{config.size}-{count}-{seed}"
+    window_files.render_windows(folder, settings, max(1, workers * 2))
+    return window_files.SyntheticWindows(folder, config.frames)

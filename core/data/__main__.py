@@ -11,9 +11,10 @@ import time
 from pathlib import Path
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from core.data.clips import Clips
 from core.data.layouts import listing, open_records
 from core.data.source import source_of
 from core.errors import BadInput, run_main
@@ -21,7 +22,7 @@ from core.model import LEAST_SIZE, ModelConfig
 from core.options import Parser, add_data_options, positive, whole
 
 
-def throughput(clips: Dataset, batch: int, workers: int, count: int) -> float:
+def throughput(clips: Clips, batch: int, workers: int, count: int) -> float:
     """Clips a second of a loader over the first ``count`` clips, without its first batch."""
     keys = [[(i, 0) for i in part.tolist()] for part in torch.arange(count).split(batch)]
     loader = DataLoader(clips, batch_sampler=keys, num_workers=workers)

@@ -48,11 +48,13 @@ class View:
         if self.fit == "none":
             return picture
         short = min(picture)
-        return tuple(max(self.side, round(side * self.side / short)) for side in picture)
+        height, width = (max(self.side, round(side * self.side / short)) for side in picture)
+        return height, width
 
     def boxes(self, fitted: Size, random: np.random.Generator | None = None) -> list[Box]:
         """The crops of a picture of this size, as pixels of it."""
         if self.crops == 0:
+            assert random is not None, "training crops are drawn"
             return [multi_scale(fitted, self.size, random)]
         width, height = fitted
         side = min(self.size, width, height)

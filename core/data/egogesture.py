@@ -13,13 +13,13 @@ made it. Classes are named by their numbers, or by the 83 lines of ``root/classe
 import re
 from pathlib import Path
 
-from core.data.label_files import entries, in_order, text_of
+from core.data.label_files import entries, in_order, lines_of, text_of
 from core.data.records import Listing, Record, frame_path
 from core.errors import BadInput
 
 FRAME_RATE = 30.0
 CLASSES = 83
-SUBJECTS = {
+SUBJECTS: dict[str, tuple[int, ...]] = {
     "val": (1, 7, 12, 13, 24, 29, 33, 34, 35, 37),
     "test": (2, 9, 11, 14, 18, 19, 28, 31, 41, 47),
 }
@@ -56,7 +56,7 @@ def class_names(root: Path, labels: list[str] | None) -> list[str]:
     file = root / "classes.txt"
     names = [str(i) for i in range(1, CLASSES + 1)]
     if file.is_file():
-        names = [line.strip() for line in text_of(file).splitlines() if line.strip()]
+        names = lines_of(file)
         if len(set(names)) != CLASSES:
             raise BadInput(f"{file} has {len(set(names))} names: give {CLASSES}, one a line")
     return in_order(root, names, labels)

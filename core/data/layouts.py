@@ -25,10 +25,10 @@ def listing(source: Source, split: str, labels: list[str] | None, frame_rate: fl
     """The clips of a split by the layout's label files. Raises ``BadInput`` as the readers do."""
     kind = source.kind
     if kind != "folder":
-        if not source.data.is_dir():
+        if not source.folder.is_dir():
             raise BadInput(f"data folder {source.data} does not exist: give the folder of {kind}")
-        return READERS[kind](source.data, split, labels)
-    names, clips = find_clips(source.data, split, labels)
+        return READERS[kind](source.folder, split, labels)
+    names, clips = find_clips(source.folder, split, labels)
     records = [Record(p, label, frame_rate if p.is_dir() else 0.0) for p, label in clips]
     return Listing(names, records, split)
 

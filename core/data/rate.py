@@ -26,7 +26,8 @@ def at_rate(
 
     Raises ``Unreadable`` past ``most`` seconds.
     """
-    start = last = None
+    start: float | None = None
+    last = 0.0
     tick = 0
     gaps: list[float] = []
     held: T

@@ -56,10 +56,10 @@ def class_of(template: str) -> str:
 def _classes(path: Path) -> list[str]:
     content = _json(path)
     try:
-        numbers = {class_of(name): int(number) for name, number in content.items()}
+        numbers = {class_of(name): int(number) for name, number in content.items()}  # type: ignore[attr-defined]  # caught below
     except (AttributeError, TypeError, ValueError):
         numbers = {}
-    if not numbers or sorted(numbers.values()) != list(range(len(content))):
+    if not numbers or sorted(numbers.values()) != list(range(len(content))):  # type: ignore[arg-type]  # it has numbers, so it is a dict
         raise BadInput(f"{path} is not a map of templates to the numbers from 0 on: copy it again")
     return sorted(numbers, key=numbers.__getitem__)
 

@@ -4,12 +4,13 @@ Nothing in here reads clips: training on rendered gestures needs neither PyAV no
 """
 
 import argparse
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.data.label_files import entries
 from core.errors import BadInput
-from core.options import DATASETS, MAX_BROKEN
+from core.options import DATASETS, MAX_BROKEN, check_path
 
 PUBLISHED = tuple(name for name in DATASETS if name != "folder")
 # The label files that a data set is known by; EgoGesture has folders of subjects.
@@ -31,7 +32,13 @@ class Source:
     @property
     def kind(self) -> str:
         """The data set's name, found out where it was not given."""
-        return self.dataset or detect(self.data)
+        return self.dataset or detect(self.folder)
+
+    @property
+    def folder(self) -> Path:
+        """The folder; only for clips that are not rendered."""
+        assert self.data is not None, "rendered gestures have no folder"
+        return self.data
 
     @property
     def is_plain(self) -> bool:
@@ -53,6 +60,13 @@ def source_of(args: argparse.Namespace) -> Source:
         return Source()
     broken = MAX_BROKEN if args.max_broken is None else args.max_broken / 100
     return Source(args.data, args.dataset, args.sampling, broken)
+
+
+def source_at(data: "Source | str | os.PathLike[str] | None") -> Source | None:
+    """What a call was given: a source, the folder of one, or ``None`` for rendered gestures."""
+    if isinstance(data, Source):
+        return data if data.data is not None else None
+    return None if data is None else Source(check_path("data", data))
 
 
 def detect(root: Path) -> str:

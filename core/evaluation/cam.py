@@ -147,16 +147,12 @@ def video_clip(loaded: Checkpoint, path: Path) -> Tensor:
 
 def draw(path: Path, rows: list[Seen]) -> None:
     """The clip of the first model above, a row of maps for each model below, into a PNG."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib.figure import Figure
 
     columns = min(COLUMNS, min(len(row.pictures) for row in rows))
-    figure, axes = pyplot.subplots(
-        len(rows) + 1, columns, figsize=(1.35 * columns + 1.2, 1.55 * (len(rows) + 1)),
-        layout="constrained", squeeze=False,
-    )  # fmt: skip
+    size = (1.35 * columns + 1.2, 1.55 * (len(rows) + 1))
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(len(rows) + 1, columns, squeeze=False)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)
@@ -170,7 +166,6 @@ def draw(path: Path, rows: list[Seen]) -> None:
         said = f"{row.answer} {100 * row.confidence:.0f} %"
         line[0].set_title(said, loc="left", fontsize=8, pad=2)
     write_figure("--out", path, figure, dpi=100)
-    pyplot.close(figure)
 
 
 def _row(axes: np.ndarray, row: Seen, columns: int, maps: bool) -> None:

@@ -32,16 +32,14 @@ def worst(matrix: Tensor, names: list[str]) -> list[dict]:
 
 def draw(path: Path, matrix: Tensor, names: list[str]) -> None:
     """Draw shares of each row in percent into a PNG. Raises ``BadInput`` when it cannot."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib.figure import Figure
 
     total = matrix.sum(1, keepdim=True)
     shares = (100.0 * matrix / total.clamp(min=1)).numpy()
     side = min(24.0, 3.5 + 0.32 * len(names))
     size = 8 if len(names) <= NAMED else max(2.0, 8 * NAMED / len(names))
-    figure, axes = pyplot.subplots(figsize=(side + 1, side), layout="constrained")
+    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    axes = figure.subplots()
     picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
     axes.set_yticks(range(len(names)), names, fontsize=size)
@@ -53,4 +51,3 @@ def draw(path: Path, matrix: Tensor, names: list[str]) -> None:
             axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=6, c=colour)
     figure.colorbar(picture, label="% of the class's clips", shrink=0.6)
     write_figure("--confusion", path, figure, dpi=100)
-    pyplot.close(figure)

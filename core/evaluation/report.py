@@ -15,15 +15,17 @@ import argparse
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from core import checkpoint
 from core.checkpoint import Checkpoint
 from core.data import open_clips
+from core.data.clips import Clips
 from core.data.rendered.scenes import DIFFICULTY
 from core.data.rendered.synthetic import SyntheticClips, SyntheticStreams
 from core.data.source import Source, as_trained, source_of
@@ -35,7 +37,7 @@ from core.evaluation.streaming import StreamScore, stream_logits
 from core.files import write_json
 from core.labels import IGNORE, LABELS, STATIC_LABELS, TIME_PAIRS
 from core.model import VideoClassifier
-from core.options import Parser, add_data_options, check_file, views, whole
+from core.options import Parser, add_data_options, add_people_options, check_file, views, whole
 
 
 def pass_size(device: torch.device) -> int:
@@ -47,7 +49,7 @@ def pass_size(device: torch.device) -> int:
     return 16 if device.type == "cuda" else 1
 
 
-def clip_logits(model: VideoClassifier, clips: Dataset, workers: int, name: str):
+def clip_logits(model: VideoClassifier, clips: Clips, workers: int, name: str):
     """Mean logits over each clip's frames and the clips' labels: (n, classes), (n,).
 
     For clips of several views (V, T, 3, S, S) the logarithm of the views' mean probabilities. A
@@ -76,11 +78,18 @@ def clip_logits(model: VideoClassifier, clips: Dataset, workers: int, name: str)
 
 def stream_report(loaded: Checkpoint, args: argparse.Namespace, source: Source) -> dict:
     """The streaming protocol over rendered, EgoGesture's or one's own recordings."""
-    score, rule = StreamScore(loaded.config.frame_rate), Rule.of(loaded.labels)
+    score, rule = StreamScore(loaded.config.frame_rate), Rule.of(loaded.labels, loaded.info)
+    recordings: Any
     if args.stream:
         from core.data.streams import file_stream
 
         recordings = [file_stream(args.stream, args.truth, loaded.config, loaded.labels)]
+    elif args.people and source.data is None:
+        from core.data.rendered.people.clips import PeopleStreams
+
+        recordings = PeopleStreams(
+            args.streams, loaded.config, split=args.split, backgrounds=args.backgrounds
+        )
     elif source.data is None:
         recordings = SyntheticStreams(
             args.streams, loaded.config, args.difficulty, split=args.split
@@ -136,13 +145,14 @@ def evaluate(loaded: Checkpoint, args: argparse.Namespace) -> dict:
     model = loaded.model
     device = "cuda" if torch.cuda.is_available() else "cpu"
     # Channels-last doubles the frames a second of one core.
-    model = model.to(device, memory_format=torch.channels_last)
+    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs leave this form out
     head = {"checkpoint_sha256": loaded.sha256, "config": loaded.config.to_dict()}
     if args.stream:
         return head | {"stream": stream_report(loaded, args, source)}
     clips = open_clips(
         source if args.data else None, args.split, loaded.config, args.clips, labels=loaded.labels,
-        difficulty=args.difficulty, replace=False, views=args.views,
+        difficulty=args.difficulty, replace=False, views=args.views, people=args.people,
+        backgrounds=args.backgrounds,
     )  # fmt: skip
     broken = len(getattr(clips, "broken", ()))  # now: without workers the list grows while reading
     logits, labels = clip_logits(model, clips, args.workers, "clips")
@@ -155,7 +165,8 @@ def evaluate(loaded: Checkpoint, args: argparse.Namespace) -> dict:
     matrix = confusion.count(logits.argmax(-1), labels, len(loaded.labels))
     report = head | {
         "split": getattr(clips, "split", args.split),
-        "difficulty": None if args.data else args.difficulty,
+        "difficulty": None if args.data or args.people else args.difficulty,
+        "people": bool(args.people and not args.data),
         "views": "x".join(map(str, args.views)),
         "clips": len(labels),
         "broken": broken,
@@ -225,6 +236,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--truth", type=Path, metavar="CSV", help="its gestures: label,start,end in seconds")
     add("--pairs", type=whole(0), default=0, help="clips for each pair that only time tells apart")
     add("--difficulty", choices=list(DIFFICULTY), default="default")
+    add_people_options(parser)
     add("--workers", type=whole(0), default=max(1, (os.cpu_count() or 2) // 2))
     add("--confusion", type=Path, metavar="PNG", help="draw the confusion matrix")
     add("--json", type=Path, help="write the report here too")

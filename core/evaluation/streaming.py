@@ -91,7 +91,7 @@ class StreamScore:
             if len(fresh):
                 self.delays.append(int(fresh[0]) / self.rate)
         self.right_frames += int((said == truth).sum())
-        decided = gesture_decisions(logits, [g.end for g in gestures])
+        decided = gesture_decisions(logits, [g.end for g in gestures])  # type: ignore[misc]  # numbers of frames here
         self.right_ends += sum(
             rule.labels[d] == g.label for d, g in zip(decided, gestures, strict=True)
         )

@@ -7,7 +7,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import torch
 
@@ -19,8 +18,6 @@ from core.evaluation.streaming import DECISION_FRAMES, stream_logits
 from core.files import write_figure
 from core.labels import LABELS, NO_GESTURE, OTHER
 from core.options import Parser, check_file, positive, whole
-
-matplotlib.use("Agg")
 
 PICTURES = 16  # frames shown above the curves
 SHOWN = 0.25  # a class is drawn when its probability reaches this somewhere
@@ -56,17 +53,16 @@ def plot(
     Classes in ``grey`` are drawn thin, the others where they get anywhere. ``spans`` are shaded and
     named at their end. ``option`` is what a path that cannot be written is blamed on.
     """
-    from matplotlib import pyplot
+    from matplotlib.figure import Figure
 
-    figure, (top, bottom) = pyplot.subplots(
-        2, 1, figsize=(12, 4.6), height_ratios=(1, 2.6), layout="constrained"
-    )
+    figure = Figure(figsize=(12, 4.6), layout="constrained")
+    top, bottom = figure.subplots(2, 1, height_ratios=(1, 2.6))
     if len(pictures):
         top.imshow(np.concatenate(list(pictures), axis=1), aspect="equal")
     top.axis("off")
     for name in grey:
         bottom.plot(times, chances[:, labels.index(name)], color="0.75", linewidth=1, label=name)
-    for number in np.flatnonzero(chances.max(0) >= SHOWN):
+    for number in np.flatnonzero(chances.max(0) >= SHOWN).tolist():
         if labels[number] not in grey:
             bottom.plot(times, chances[:, number], linewidth=2, label=labels[number])
     for span in spans:
@@ -79,7 +75,6 @@ def plot(
     bottom.set(xlim=(times[0], last), ylim=(0, 1), xlabel="seconds", ylabel="probability")
     bottom.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
     write_figure(option, path, figure, dpi=90)
-    pyplot.close(figure)
 
 
 def draw(loaded: Checkpoint, index: int, seconds: float, path: Path) -> None:
@@ -102,7 +97,7 @@ def draw(loaded: Checkpoint, index: int, seconds: float, path: Path) -> None:
     picked = frames[np.linspace(0, count - 1, PICTURES).astype(int)]
     parts = zip(*(t.tolist() for t in (starts, ends, labels)), strict=True)
     spans = [Span(LABELS[label], first / rate, last / rate) for first, last, label in parts]
-    pictures = picked.permute(0, 2, 3, 1).numpy()
+    pictures = list(picked.permute(0, 2, 3, 1).numpy())
     times = np.arange(count) / rate
     plot("--out", path, times, chances, LABELS, (NO_GESTURE, OTHER), pictures, spans)
 

@@ -10,7 +10,6 @@ Source: torchvision, ``ResNet50_Weights.IMAGENET1K_V1``, ``MobileNet_V2_Weights.
 import contextlib
 import hashlib
 import http.client
-import os
 import re
 import socket
 import sys
@@ -37,7 +36,7 @@ def pretrained(name: str) -> Path:
     """
     url = URLS[name]
     file = url.rpartition("/")[2]
-    prefix = re.search(r"-([0-9a-f]{8,})\.", file)[1]
+    prefix = re.findall(r"-([0-9a-f]{8,})\.", file)[0]
     path = Path(torch.hub.get_dir(), "checkpoints", file)
     if path.exists():
         if not _sha256(path).startswith(prefix):
@@ -74,7 +73,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, URLError):
         error = error.reason if isinstance(error.reason, Exception) else error
     text = getattr(error, "strerror", None) or " ".join(str(error).split())
-    place = f" {error.filename}" if isinstance(getattr(error, "filename", None), str) else ""
+    place = f" {name}" if isinstance(name := getattr(error, "filename", None), str) else ""
     return f"{text or type(error).__name__}{place}"
 
 
@@ -83,4 +82,4 @@ def _sha256(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise BadInput(f"{path} cannot be read ({os.strerror(error.errno)}): remove it") from None
+        raise BadInput(f"{path} cannot be read ({error.strerror}): remove it") from None

@@ -22,6 +22,9 @@ FIRST = {  # a key that only one backbone has, bare or inside the wrapper of a s
 }
 
 
+Colours = tuple[float, float, float]  # a number for each of the channels
+
+
 @dataclass(frozen=True)
 class Kind:
     """What was recognised: who wrote it, and the settings of the model that it makes.
@@ -35,8 +38,8 @@ class Kind:
     temporal: str
     causal: bool
     classifier: str
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    mean: Colours
+    std: Colours
     bgr255: bool = False
     images: bool = False
 
@@ -100,9 +103,10 @@ def _video(
     return Kind(f"TSM {backbone}", backbone, kind, False, classifier, *IMAGENET)
 
 
-def _of_rgb(bgr255: tuple[float, ...]) -> tuple[float, ...]:
+def _of_rgb(bgr255: Colours) -> Colours:
     """Statistics of BGR pixels from 0 to 255 as those of RGB from 0 to 1."""
-    return tuple(value / 255 for value in reversed(bgr255))
+    blue, green, red = (value / 255 for value in bgr255)
+    return red, green, blue
 
 
 def _no_choice(temporal: str | None, what: str) -> None:

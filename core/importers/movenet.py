@@ -66,8 +66,8 @@ def imported(tensors: dict[str, Tensor], frames: int) -> tuple[VideoClassifier, 
                 f"not a whole trunk of MoveNet: {len(keys)} {what}: {', '.join(keys[:5])}"
             )
     model.load_state_dict(found, strict=False)
-    for norm in _norms(model):  # mean 0 and variance 1: passes on what comes in
-        nn.init.constant_(norm.weight, (1 + norm.eps) ** 0.5)
+    for layer in _norms(model):  # mean 0 and variance 1: passes on what comes in
+        nn.init.constant_(layer.weight, (1 + layer.eps) ** 0.5)
     return model.eval(), kind
 
 

@@ -2,8 +2,9 @@
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader, Subset
 
+from core.data.clips import Clips
 from core.errors import BadInput
 from core.labels import IGNORE
 from core.training.distributed import World
@@ -63,14 +64,14 @@ def epoch_steps(count: int, batch: int) -> int:
     return max(1, count // batch)
 
 
-class LabelledWindows(Dataset):
+class LabelledWindows(Clips):
     """A folder's clips in the form of the synthetic windows.
 
     With ``each_frame`` the labels lie on the clip's later frames, from which a causal model can
     know them; without, the clip alone has one, as in the papers' loss.
     """
 
-    def __init__(self, clips: Dataset, each_frame: bool) -> None:
+    def __init__(self, clips: Clips, each_frame: bool) -> None:
         self.clips, self.labels, self.each_frame = clips, clips.labels, each_frame
 
     def __len__(self) -> int:
@@ -84,7 +85,7 @@ class LabelledWindows(Dataset):
         return frames, labels, label, torch.zeros(len(frames), 0)
 
 
-def held_out(clips: Dataset, batch: int, workers: int, world: World) -> list | DataLoader:
+def held_out(clips: Clips, batch: int, workers: int, world: World) -> list | DataLoader:
     """Batches of this process's part of the clips; few are read once, many at every validation."""
     part = Subset(clips, range(world.rank, len(clips), world.size))
     loader = DataLoader(part, batch_size=batch, num_workers=workers)

@@ -28,6 +28,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from core import checkpoint
+from core.decision import idle_labels, told_idle
 from core.errors import BadInput
 from core.evaluation.report import pass_size
 from core.files import replace_file
@@ -68,6 +69,17 @@ def start_from(model: VideoClassifier, path: Path, labels: list[str]) -> list[st
     return sorted(set(own) - set(fits))
 
 
+def _tell_idle(args: argparse.Namespace, labels: list[str], world: World) -> None:
+    unknown = [name for name in args.none or () if name not in labels]
+    if unknown:
+        raise BadInput(
+            f"--none {unknown[0]} is none of the {len(labels)} classes ({', '.join(labels[:3])}, "
+            "...): give a class as it is written"
+        )
+    if world.leads:
+        print(told_idle(idle_labels(labels, {"settings": {"none": args.none}})))
+
+
 def start_run(
     args: argparse.Namespace, config: ModelConfig, labels: list[str], poses: int,
     world: World, device: torch.device,
@@ -79,10 +91,10 @@ def start_run(
         fresh = start_from(model, args.start, labels)
         if world.leads:
             print(f"started from {args.start}; {len(fresh)} tensors are new: {_families(fresh)}")
-    trainee = Trainee(model, poses).to(device, memory_format=torch.channels_last)
+    trainee = Trainee(model, poses).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs leave this form out
     if device.type == "cpu":
         replace_strided_depthwise(trainee)
-    average = VideoClassifier(config).to(device, memory_format=torch.channels_last)
+    average = VideoClassifier(config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs leave this form out
     average.load_state_dict(model.state_dict())
     settings = {k: v for k, v in vars(args).items() if k not in NOT_SETTINGS}
     run = Run(
@@ -96,7 +108,7 @@ def start_run(
             print(f"resumed {args.out} at step {run.step} of {args.steps}")
     run.net = distributed.parallel(trainee, device)
     if args.compile:
-        run.net = torch.compile(run.net)
+        run.net = torch.compile(run.net)  # type: ignore[assignment]  # called as the module is
     # Without a state as well: a run that starts over in its folder starts its log over.
     if world.leads:
         trim_log(args.out / LOG, run.step)
@@ -134,6 +146,7 @@ def train(args: argparse.Namespace) -> Path:
     world, device = distributed.start(args.cpu)
     windows, clips = open_data(args, config, recipe, world)
     settle(args, recipe, len(windows))
+    _tell_idle(args, windows.labels, world)
     config = replace(config, num_classes=len(windows.labels))
     parts = world.size * args.accumulate
     batch = min(args.batch, len(windows) // parts * parts)

@@ -4,18 +4,27 @@ import argparse
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch.utils.data import Dataset
 
 from core import checkpoint
 from core.data import open_clips, open_windows
 from core.data.augment import flip_map, mirror_map
+from core.data.clips import Clips
 from core.data.sampling import default_kind
 from core.data.source import PUBLISHED, Source, source_of
 from core.errors import BadInput
 from core.model import BACKBONES, LEAST_SIZE, SHIFTS, ModelConfig
-from core.options import MOST_SEED, Parser, add_data_options, number, positive, whole
+from core.options import (
+    MOST_SEED,
+    Parser,
+    add_data_options,
+    add_people_options,
+    number,
+    positive,
+    whole,
+)
 from core.temporal import TEMPORAL
 from core.training import distributed
 from core.training.batches import LabelledWindows, epoch_steps
@@ -33,7 +42,7 @@ def model_config(args: argparse.Namespace) -> ModelConfig:
     Image weights give their backbone and colours alone: the rest is the recipe's.
     """
     recipe = RECIPES[recipe_name(args)]
-    own = {"size": recipe.size, "frames": recipe.frames, "causal": recipe.causal}
+    own: dict[str, Any] = {"size": recipe.size, "frames": recipe.frames, "causal": recipe.causal}
     base = ModelConfig(**own)
     if args.start:
         start = checkpoint.load(args.start)
@@ -78,7 +87,7 @@ def settle(args: argparse.Namespace, recipe: Recipe, count: int) -> None:
 
 def open_data(
     args: argparse.Namespace, config: ModelConfig, recipe: Recipe, world: World
-) -> tuple[Dataset, Dataset]:
+) -> tuple[Clips, Clips]:
     """Training windows and held-out clips. The first process of a machine opens them first.
 
     Raises ``BadInput`` as ``open_windows`` and ``open_clips`` do.
@@ -96,7 +105,7 @@ def open_data(
         distributed.wait()
     windows = open_windows(
         source if args.data else None, config, args.clips, args.difficulty, args.seed,
-        args.workers, protocol,
+        args.workers, protocol, args.people, args.backgrounds,
     )  # fmt: skip
     if args.data:
         windows = LabelledWindows(windows, each_frame=config.causal or not protocol)
@@ -105,7 +114,8 @@ def open_data(
         count = VAL_CLIPS
     clips = open_clips(
         source if args.data else None, "val", config, count, labels=windows.labels,
-        difficulty=args.difficulty, replace=False,
+        difficulty=args.difficulty, replace=False, people=args.people,
+        backgrounds=args.backgrounds,
     )  # fmt: skip
     if not world.local:
         distributed.wait()
@@ -156,6 +166,7 @@ def parse(argv: list[str] | None, description: str) -> argparse.Namespace:
     add("--frames", type=whole(1), help="of a clip, default of the recipe; 1: single pictures")
     add("--clips", type=whole(1), default=12000, help="synthetic windows to render and train on")
     add("--difficulty", default="default", help="of the synthetic clips: easy, default, hard")
+    add_people_options(parser)
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--steps", type=whole(1), help="default of the recipe: 3000 synthetic ones")
     length.add_argument("--epochs", type=whole(1), help="the same in passes over the clips")
@@ -164,6 +175,10 @@ def parse(argv: list[str] | None, description: str) -> argparse.Namespace:
     add("--lr", type=positive, help="peak learning rate, default of the recipe")
     add("--weight-decay", type=number, help="default of the recipe")
     add("--flip", type=Path, metavar="JSON", help="mirror clips; the file swaps classes by name")
+    add(
+        "--none", action="append", metavar="LABEL",
+        help="a class without a gesture that its name (none, idle, ...) does not say; repeatable",
+    )  # fmt: skip
     add("--seed", type=whole(0, MOST_SEED), default=0)
     add("--every", type=whole(1), help="steps between validations; default 250, recipes an epoch")
     add(

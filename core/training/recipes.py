@@ -56,7 +56,8 @@ class Recipe:
     @property
     def falls(self) -> tuple[float, ...]:
         """The milestones as parts of the run."""
-        return tuple(epoch / self.epochs for epoch in self.milestones)
+        assert self.epochs or not self.milestones, "milestones are of a recipe in epochs"
+        return tuple(epoch / (self.epochs or 1) for epoch in self.milestones)
 
 
 def _published(epochs: int, milestones: tuple[int, ...]) -> Recipe:

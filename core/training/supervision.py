@@ -54,6 +54,7 @@ class Trainee(nn.Module):
         if self.pose is None:
             return logits, None, []
         pose = self.pose(features).unflatten(0, (frames, -1)).unflatten(-1, (2, -1)).float()
+        assert self.points is not None, "made with the pose"
         maps = [head(inner).float() for head, inner in zip(self.points, self.maps, strict=True)]
         return logits, pose, maps
 
@@ -87,7 +88,8 @@ def losses(
         error = error + F.smooth_l1_loss(pose[1:, :, 1], change, beta=0.2)
     found["pose"] = POSE_WEIGHT * error
     points = targets[..., POSE_VALUES:].reshape(t * n, -1, 2)
-    found["points"] = KEYPOINT_WEIGHT * sum(_keypoint_loss(cells, points) for cells in maps)
+    points_loss = (_keypoint_loss(cells, points) for cells in maps)
+    found["points"] = KEYPOINT_WEIGHT * sum(points_loss, torch.zeros((), device=points.device))
     return found
 
 

@@ -217,7 +217,7 @@ def _chunk_losses(
     kind = PRECISIONS[run.precision]
     with torch.autocast(run.device.type, kind, enabled=kind != torch.float32):
         outputs = run.net(x, frames.shape[1], kept)
-    return losses(*outputs, labels, clip_labels, poses, run.recipe.smoothing)
+    return losses(*outputs, labels, clip_labels, poses, run.recipe.smoothing)  # type: ignore[call-arg]  # outputs are three
 
 
 def normalised(pixels: Tensor, config: ModelConfig) -> Tensor:

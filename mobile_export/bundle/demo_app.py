@@ -3,24 +3,56 @@
 import os
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import BadInput
 
-# What an app's folder is known by, where its bundles belong, and which targets its system runs.
-ANDROID = Path("app/src/main/AndroidManifest.xml")
-ASSETS = Path("app/src/main/assets/bundles")
-RUNS = ("xnnpack", "vulkan")
+
+@dataclass(frozen=True)
+class DemoApp:
+    """A demo app's folder."""
+
+    system: str
+    known_by: Path  # a file that it has
+    bundles: Path  # where they belong
+    runs: tuple[str, ...]  # targets
+    # What is exported where no precision is asked for: an iPhone measures each and takes the best.
+    precisions: tuple[str, ...]
 
 
-def bundles_folder(app: Path, targets: list[str]) -> Path:
-    """The folder of ``app``'s bundles. Raises ``BadInput`` for another folder or target."""
-    if not (app / ANDROID).is_file():
-        raise BadInput(f"--into {app} is no demo app ({ANDROID} is not there): give android_demo")
+ANDROID = DemoApp(
+    system="Android",
+    known_by=Path("app/src/main/AndroidManifest.xml"),
+    bundles=Path("app/src/main/assets/bundles"),
+    runs=("xnnpack", "vulkan"),
+    precisions=("int8",),
+)
+IOS = DemoApp(
+    system="iOS",
+    known_by=Path("ActionMobile.xcodeproj/project.pbxproj"),
+    bundles=Path("Bundles"),
+    runs=("coreml",),
+    precisions=("int8", "w8a16", "fp16"),
+)
+
+
+def demo_app(app: Path, targets: list[str]) -> DemoApp:
+    """What lies in folder ``app``. Raises ``BadInput`` for another folder or target."""
+    for known in (ANDROID, IOS):
+        if (app / known.known_by).is_file():
+            break
+    else:
+        raise BadInput(
+            f"--into {app} is no demo app (neither {ANDROID.known_by} nor {IOS.known_by} is "
+            "there): give android_demo or ios_demo"
+        )
     for target in targets:
-        if target not in RUNS:
-            raise BadInput(f"--into {app}: Android does not run {target}; give --target xnnpack")
-    return app / ASSETS
+        if target not in known.runs:
+            raise BadInput(
+                f"--into {app}: {known.system} does not run {target}; give --target {known.runs[0]}"
+            )
+    return known
 
 
 def put(bundle: Path, folder: Path) -> Path:

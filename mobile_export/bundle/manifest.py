@@ -8,11 +8,13 @@ import json
 import platform
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from core.checkpoint import Checkpoint, file_sha256
-from core.decision import NONE_LABELS, NUMBERS
+from core.decision import NUMBERS, idle_labels
 from core.model import ModelConfig
 from mobile_export.bundle.reader import MANIFEST, Bundle, validate
+from mobile_export.bundle.typed import File, Manifest
 from mobile_export.graph.forms import Port, deployed, input_ports, output_ports
 from mobile_export.targets import Lowered
 
@@ -35,11 +37,11 @@ def make_manifest(
     lowered: Lowered,
     combination: tuple[str, str, str],
     training: dict | None = None,
-) -> dict:
+) -> Any:
     """All that is known once the artifact is written, before anything is executed.
 
     ``combination`` is (target, form, precision), ``training`` what int8 rests on.
-    The caller adds ``golden``, ``execution`` and ``accuracy``.
+    The caller adds ``golden``, ``execution`` and ``accuracy``; only then is it a ``Manifest``.
     """
     target, form, precision = combination
     config = checkpoint.config
@@ -63,8 +65,7 @@ def make_manifest(
         **interface(checkpoint, target, form, details),
         "quantization": quantization,
         "lowering": details,
-        "decision": DECISION
-        | {"none_labels": [name for name in NONE_LABELS if name in checkpoint.labels]},
+        "decision": DECISION | {"none_labels": idle_labels(checkpoint.labels, checkpoint.info)},
         "tools": tool_versions(),
     }
 
@@ -125,7 +126,7 @@ def _input_entry(config: ModelConfig, form: str, port: Port, dtype: str) -> dict
     }
 
 
-def file_entry(path: Path) -> dict:
+def file_entry(path: Path) -> File:
     """Name, size and hash of a file or of a folder's files."""
     files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
     size = sum(file.stat().st_size for file in files)
@@ -141,7 +142,7 @@ def tool_versions() -> dict[str, str]:
     return versions
 
 
-def write_manifest(folder: Path, manifest: dict) -> Bundle:
+def write_manifest(folder: Path, manifest: Manifest) -> Bundle:
     """Validate and write ``manifest.json``."""
     validate(manifest, folder / MANIFEST)
     text = json.dumps(manifest, indent=2, allow_nan=False)

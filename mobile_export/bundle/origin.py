@@ -39,7 +39,7 @@ def require_same(bundle: Bundle, checkpoint: Checkpoint) -> None:
     target, form = manifest["target"], manifest["form"]
     expected = interface(checkpoint, target, form, manifest["lowering"])
     for key, value in expected.items():
-        where = _difference(manifest[key], value, key)
+        where = _difference(manifest[key], value, key)  # type: ignore[literal-required]  # interface's keys are the manifest's
         if where:
             raise BadInput(
                 f"{bundle.path / MANIFEST} was changed after the export: {where} is not what the "

@@ -6,8 +6,11 @@
 
 import json
 import math
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,7 +18,9 @@ import torch
 from core.checkpoint import file_sha256
 from core.errors import BadInput
 from core.model import ModelConfig
+from core.options import check_path
 from mobile_export.bundle.schemas import violation
+from mobile_export.bundle.typed import Manifest
 from mobile_export.graph.forms import Port
 
 MANIFEST = "manifest.json"
@@ -26,7 +31,7 @@ class Bundle:
     """A folder with its validated manifest."""
 
     path: Path
-    manifest: dict
+    manifest: Manifest
 
     @property
     def config(self) -> ModelConfig:
@@ -58,7 +63,7 @@ class Bundle:
         """Inputs of the graph's shapes; the state is as before the first frame."""
         return [port.zeros() for port in self.inputs]
 
-    def golden(self, part: str) -> np.ndarray:
+    def golden(self, part: Literal["inputs", "pixels", "logits"]) -> np.ndarray:
         """``inputs``, ``pixels`` or ``logits`` of the golden clip.
 
         Frames are (T, 3, S, S), in whatever order the file holds them.
@@ -72,22 +77,23 @@ class Bundle:
         return np.ascontiguousarray(values)
 
 
-def _port(entry: dict, name: str) -> Port:
+def _port(entry: Mapping[str, Any], name: str) -> Port:
     return Port(entry[name], tuple(entry["shape"]), tuple(entry["dim_order"]))
 
 
-def validate(manifest: dict, where: Path) -> None:
+def validate(manifest: object, where: Path) -> None:
     """Raise ``BadInput`` when the manifest does not follow the schema; names the first place."""
     broken = violation(manifest, "manifest.schema.json")
     if broken is not None:
         raise BadInput(f"{where} is not a valid manifest ({broken})")
 
 
-def load(path: Path) -> Bundle:
+def load(path: str | os.PathLike[str]) -> Bundle:
     """Read a bundle and check every file against its hash.
 
     Raises ``BadInput`` when the folder, its manifest or a file is missing, damaged or changed.
     """
+    path = check_path("bundle", path)
     try:
         return _load(path)
     except OSError as error:
@@ -124,7 +130,7 @@ def _no_number(name: str) -> None:
     raise ValueError(f"it holds {name}, which is no number of JSON")
 
 
-def _check_sense(manifest: dict, file: Path) -> None:
+def _check_sense(manifest: Manifest, file: Path) -> None:
     """What the schema cannot say: a model that exists, orders of axes, golden files' shapes."""
     try:
         config = ModelConfig.from_dict(manifest["model"])
@@ -147,7 +153,7 @@ def _check_sense(manifest: dict, file: Path) -> None:
         "logits": ("float32", [rows, config.num_classes]),
     }
     for part, (dtype, shape) in wanted.items():
-        entry = golden["files"][part]
+        entry = golden["files"][part]  # type: ignore[literal-required]  # the three of them
         held = (file.parent / entry["file"]).stat().st_size
         size = math.prod(shape) * np.dtype(dtype).itemsize
         if (entry["dtype"], entry["shape"], held) != (dtype, shape, size):

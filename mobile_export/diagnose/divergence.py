@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.fx import GraphModule, Node
 from torch.fx.graph import CodeGen
 
+from core.markdown import markdown
 from core.model import VideoClassifier
 from mobile_export.graph import forms
 from mobile_export.graph.forms import Port
@@ -88,17 +89,16 @@ def first_difference(
 
 def table(cores: list[str], found: list[Difference | None]) -> str:
     """One line a core and clip, as Markdown."""
-    lines = ["| core | frame | first value | operator | layer | kind | differ | largest | after |"]
-    lines.append("| --- | ---: | --- | --- | --- | --- | ---: | ---: | ---: |")
+    head = "core", "frame", "first value", "operator", "layer", "kind", "differ", "largest", "after"
+    rows: list[tuple[object, ...]] = []
     for core, d in zip(cores, found, strict=True):
         if d is None:
-            lines.append(f"| {core} | | none: every value is equal to the bit | | | | | | |")
+            rows.append((core, "", "none: every value is equal to the bit", *[""] * 6))
             continue
         kind = "int8" if d.quantized else "fp32"
         cells = (core, d.frame, d.name, d.operator, d.layer, kind, f"{d.differing}/{d.elements}")
-        cells = (*cells, f"{d.largest:.1e}", f"{d.values_after}/{d.values}")
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join(lines)
+        rows.append((*cells, f"{d.largest:.1e}", f"{d.values_after}/{d.values}"))
+    return markdown(head, rows, ("frame", "differ", "largest", "after"))
 
 
 def _described(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import BadInput
+from core.markdown import markdown
 from mobile_export.console import quiet
 
 if TYPE_CHECKING:
@@ -120,25 +121,23 @@ def layers_of(graph: "GraphModule") -> dict[str, str]:
 
 def table(found: list[Noise]) -> str:
     """The worst, as Markdown."""
-    lines = ["| value | operator | layer | values | own dB | reached dB |"]
-    lines.append("| --- | --- | --- | ---: | ---: | ---: |")
-    for n in found[:SHOWN]:
-        cells = (n.name, n.operator, n.layer, n.values, f"{n.own_db:.1f}", f"{n.reached_db:.1f}")
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join(lines)
+    numbers = ("values", "own dB", "reached dB")
+    rows = (
+        (n.name, n.operator, n.layer, n.values, f"{n.own_db:.1f}", f"{n.reached_db:.1f}")
+        for n in found[:SHOWN]
+    )
+    return markdown(("value", "operator", "layer", *numbers), rows, numbers)
 
 
 def picture(found: list[Noise], order: list[str], path: Path) -> None:
     """Both ratios from the first layer to the last, the worst named."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
+    from matplotlib.figure import Figure
 
     by_name = {noise.name: noise for noise in found}
     order = [name for name in order if name in by_name]
     rows = [by_name[name] for name in order]
-    figure, axes = plt.subplots(figsize=(11, 5), layout="constrained")
+    figure = Figure(figsize=(11, 5), layout="constrained")
+    axes = figure.subplots()
     for key, label in (("own_db", "own rounding"), ("reached_db", "reached so far")):
         axes.plot([getattr(row, key) for row in rows], marker=".", label=label)
     for noise in found[:5]:
@@ -148,7 +147,6 @@ def picture(found: list[Noise], order: list[str], path: Path) -> None:
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path, dpi=120)
-    plt.close(figure)
 
 
 def graphs(

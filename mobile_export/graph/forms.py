@@ -17,15 +17,17 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 
 from core.model import VideoClassifier
+from core.options import check_choice
+from mobile_export.combinations import FORMS
 from mobile_export.graph.fold import folded
 from mobile_export.graph.fused import fused
 from mobile_export.graph.pools import without_average_pools
 
 FUSED = ("xnnpack", "vulkan")
-CHANNELS_LAST = ("xnnpack",)  # targets whose maps are in that memory order
+CHANNELS_LAST = ("xnnpack",)  # R7, R10: targets whose maps are in that memory order
 CHANNELS_LAST_ORDER, PLANES_ORDER = (0, 2, 3, 1), (0, 1, 2, 3)
-# A shift's state of up to so many channels lies in planes for XNNPACK: to transpose its map, which
-# has eight times as many, there and back takes less than to copy at every pixel.
+# R13: a shift's state of up to so many channels lies in planes for XNNPACK: to transpose its map,
+# which has eight times as many, there and back takes less than to copy at every pixel.
 PLANES_UP_TO = 4
 
 
@@ -83,7 +85,8 @@ class ClipForm(nn.Module):
 
 
 def graph_of(model: VideoClassifier, form: str) -> nn.Module:
-    """The module to export, in evaluation mode."""
+    """The module to export, in evaluation mode; ``BadInput`` for a form that there is not."""
+    check_choice("form", form, FORMS)
     return (StreamForm if form == "stream" else ClipForm)(model).eval()
 
 

@@ -1,21 +1,22 @@
 """ACTION rewritten for ExecuTorch: the same numbers from fewer and cheaper passes over the map.
 
 Once batch norm is folded and the size of the map is fixed, algebra allows what training does not
-need (``docs/performance.md`` has the effect of each):
+need. Rewrites have numbers, R1 to R14, that stand at their lines; ``docs/performance.md`` has the
+effect of each:
 
-* the channel mean of STE and the squeezes of CE and ME read the map once, as one 1x1 convolution:
-  CE squeezes and pools, and both are linear;
-* ME convolves only to pool afterwards. With zero padding ``pool(K * z)`` is the mean of ``z`` times
-  what each pixel contributes to the sum (``coverage``), a constant map: a product in place of a
-  depthwise convolution. So all that CE and ME remember of a frame is one mean of that product;
-* STE convolves maps of one channel, and a kernel that works on channels leaves all lanes but one
-  idle. Its columns are therefore taken as channels: a 3x3x3 convolution of one channel is a 3x3
-  convolution over frames and rows, of ``W`` channels to ``W``, with banded weights. A frame is one
-  block of memory, so that to add one and to drop one are copies of blocks;
-* the vectors of CE and ME are one: three frames of it stand one below the other, a 3x1 convolution
-  weighs them, a transposed 2x1 convolution gives the two gates below each other, and their sum
-  with the constant 3 is a depthwise convolution of ones. ME's motion has no ReLU, CE's hidden
-  vector has: the motion goes through it twice, once with each sign.
+* R1, R11: the channel mean of STE and the squeezes of CE and ME read the map once, as one 1x1
+  convolution: CE squeezes and pools, and both are linear;
+* R2: ME convolves only to pool afterwards. With zero padding ``pool(K * z)`` is the mean of ``z``
+  times what each pixel contributes to the sum (``coverage``), a constant map: a product in place of
+  a depthwise convolution. So all that CE and ME remember of a frame is one mean of that product;
+* R3, R12: STE convolves maps of one channel, and a kernel that works on channels leaves all lanes
+  but one idle. Its columns are therefore taken as channels: a 3x3x3 convolution of one channel is
+  a 3x3 convolution over frames and rows, of ``W`` channels to ``W``, with banded weights. A frame
+  is one block of memory, so that to add one and to drop one are copies of blocks;
+* R6: the vectors of CE and ME are one: three frames of it stand one below the other, a 3x1
+  convolution weighs them, a transposed 2x1 convolution gives the two gates below each other, and
+  their sum with the constant 3 is a depthwise convolution of ones. ME's motion has no ReLU, CE's
+  hidden vector has: the motion goes through it twice, once with each sign.
 
 Source of the formulas: ACTION-Net, arXiv 2103.07372, section 3; ``core.temporal`` is the reference.
 """
@@ -81,15 +82,15 @@ class FusedAction(TemporalModule):
     def __init__(self, action: Action, height: int, width: int) -> None:
         super().__init__(action.channels, action.causal)
         self.shift, self.squeezed = action.shift, action.me.squeezed
-        filtered = coverage(action.me.conv.weight.detach(), height, width)
+        filtered = coverage(action.me.conv.weight.detach(), height, width)  # R2
         weight, bias, cover = self._squeezes(action, filtered)
-        self.squeeze = nn.Conv2d(self.channels, len(weight), 1)
-        self.rows = nn.Conv2d(width, width, (TAPS, TAPS), padding=(0, 1), bias=False)
+        self.squeeze = nn.Conv2d(self.channels, len(weight), 1)  # R1
+        self.rows = nn.Conv2d(width, width, (TAPS, TAPS), padding=(0, 1), bias=False)  # R3
         # In int8 all outputs share one range, in which small ones would be lost: they are scaled to
         # equal sizes, which is undone where they are read.
         size = torch.cat([weight.flatten(1), bias[:, None]], dim=1).norm(dim=1)
         size = torch.where(size > 0, size, 1.0)
-        # In the order in which XNNPACK works, or it would be transposed in every frame.
+        # R8: in the order in which XNNPACK works, or it would be transposed in every frame.
         cover = (cover * size.view(-1, 1, 1)).contiguous(memory_format=torch.channels_last)
         self.register_buffer("cover", cover)
         with torch.no_grad():
@@ -106,13 +107,13 @@ class FusedAction(TemporalModule):
         ce, me = action.ce.squeeze.weight.detach(), action.me.squeeze.weight.detach()
         bias, plain = action.me.squeeze.bias.detach(), torch.ones_like(filtered)
         return (
-            torch.cat([action.ste.mean_weight, ce, me, me]),
+            torch.cat([action.ste.mean_weight, ce, me, me]),  # R11: CE's among them
             torch.cat([F.pad(bias, (1 + self.squeezed, 0)), bias]),
             F.pad(torch.cat([plain, plain, filtered], dim=1), (0, 0, 0, 0, 1, 0)),
         )
 
     def _make_vectors(self, action: Action) -> None:
-        """The layers that work on vectors: CE's and ME's as one, with zeros where they part."""
+        """R6: the layers that work on vectors, CE's and ME's as one, with zeros where they part."""
         ce, me, r, channels = action.ce, action.me, self.squeezed, self.channels
         self.window = nn.Conv2d(1 + 3 * r, 3 * r, (TAPS, 1), bias=False)
         self.expand = nn.ConvTranspose2d(3 * r, channels, (2, 1), bias=False)
@@ -144,7 +145,7 @@ class FusedAction(TemporalModule):
         *shifted, means, vectors = state
         s, shifted = self.shift.step(x, shifted)
         mean, vector = self._squeezed(s)
-        means = torch.cat([means, mean], dim=2)
+        means = torch.cat([means, mean], dim=2)  # R12: (1, W, 3, H), a frame is a block
         window = torch.cat([vectors, vector], dim=2)
         y = self._excite(s, means, self._hidden(window, 1))
         return y, [*shifted, means[:, :, 1:], window[:, :, 1:]]
@@ -152,7 +153,7 @@ class FusedAction(TemporalModule):
     def _squeezed(self, s: Tensor) -> tuple[Tensor, Tensor]:
         """The channel mean with its columns as channels, (rows, W, 1, H), and the vector."""
         z = self.squeeze(s)
-        # Sliced after it was permuted: one block is copied then, not single bytes.
+        # R4: sliced after it was permuted: one block is copied then, not single bytes.
         mean = z.permute(0, 3, 1, 2)[:, :, :1]
         return mean, self._vector(s, F.adaptive_avg_pool2d(z * self.cover, 1))
 
@@ -176,7 +177,7 @@ class FusedAction(TemporalModule):
     def _excite(self, s: Tensor, means: Tensor, hidden: Tensor | tuple[Tensor, Tensor]) -> Tensor:
         # (rows, W, 3, H) to (rows, W, 1, H) to (rows, 1, H, W)
         spatial = torch.sigmoid(self.rows(means)).permute(0, 2, 3, 1)
-        return s * (spatial + self._gates(hidden))
+        return s * (spatial + self._gates(hidden))  # R5: one product, not three
 
     def state_shapes(self, height: int, width: int) -> dict[str, Shape]:
         shapes = self.shift.state_shapes(height, width) | {"ste": (width, 2, height)}
@@ -217,7 +218,7 @@ class WideAction(FusedAction):
         motion = motion if self.causal else last_still(motion, frames)
         return F.relu(self.window(window[:, :r])), motion
 
-    def _gates(self, hidden: tuple[Tensor, Tensor]) -> Tensor:
+    def _gates(self, hidden: tuple[Tensor, Tensor]) -> Tensor:  # type: ignore[override]  # what _hidden gives here
         of_ce, motion = hidden
         gates = torch.sigmoid(self.expand_ce(of_ce)) + torch.sigmoid(self.expand_me(motion))
         return gates + self.three

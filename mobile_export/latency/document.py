@@ -25,7 +25,7 @@ def make(
         "created": created,
         "device": machine,
         "artifact": artifact(bundle),
-        "accuracy": {key: manifest["accuracy"][key] for key in ACCURACY}
+        "accuracy": {key: manifest["accuracy"][key] for key in ACCURACY}  # type: ignore[literal-required]  # keys of it
         | {"proxy": manifest["execution"]["proxy"]},
         "input": pictures.to_dict(),
         "runs": runs,
@@ -38,7 +38,9 @@ def artifact(bundle: Bundle) -> dict:
     manifest, lowering = bundle.manifest, bundle.manifest["lowering"]
     calls, outside = lowering.get("delegate_calls"), lowering.get("operators_outside")
     left = None if outside is None else sum(outside.values())
-    known = calls is not None and left is not None and calls + left > 0
+    share = None
+    if calls is not None and left is not None and calls + left > 0:
+        share = calls / (calls + left)
     return {
         "bundle": manifest["name"],
         "sha256": manifest["artifact"]["sha256"],
@@ -54,7 +56,7 @@ def artifact(bundle: Bundle) -> dict:
         "frames_a_call": frames_a_call(bundle),
         "delegate_calls": calls,
         "operators_outside": left,
-        "delegated_share": calls / (calls + left) if known else None,
+        "delegated_share": share,
     }
 
 

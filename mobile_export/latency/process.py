@@ -33,6 +33,8 @@ def ask(request: dict, label: str) -> dict:
             WORKER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
             encoding="utf-8", env=environment(),
         )  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
         try:
             with contextlib.suppress(BrokenPipeError), process.stdin:
                 json.dump(request, process.stdin)
@@ -74,6 +76,7 @@ def listen(lines: Iterable[str], label: str) -> dict:
                     total=message["of"], desc=label, leave=False, disable=None,
                     bar_format=f"{{desc}}: {{percentage:3.0f}}% |{{bar}}| {{n:.0f}} {unit}",
                 )  # fmt: skip
+            assert bar is not None, "a unit comes with the first message"
             bar.update(message["done"] - bar.n)
     finally:
         if bar is not None:

@@ -1,11 +1,14 @@
 """A report as Markdown."""
 
+from core.markdown import markdown
+
 STAGES = {
     "preprocess": "pre-processing",
     "execute": "execution",
     "postprocess": "post-processing",
     "end_to_end": "end to end",
 }
+
 FIGURES = ("min", "mean", "p50", "p90", "p99", "std")
 OPERATORS = 8  # kinds that are printed; the JSON has all
 MIB = 2**20
@@ -41,11 +44,11 @@ def run_text(artifact: dict, run: dict) -> str:
         ["throughput", throughput(artifact, stages["end_to_end"]["mean"])],
         *sustained_rows(run["sustained"]),
     ]  # fmt: skip
-    parts = [markdown([title, *FIGURES], rows), markdown(["", ""], facts)]
+    parts = [markdown([title, *FIGURES], rows, FIGURES), markdown(["", ""], facts)]
     if run["operators"]:
         shown = run["operators"][:OPERATORS]
         kinds = [[o["name"], str(o["calls"]), f"{o['ms']:.3f}"] for o in shown]
-        parts.append(markdown(["slowest operators", "calls", "ms"], kinds))
+        parts.append(markdown(["slowest operators", "calls", "ms"], kinds, ("calls", "ms")))
     if run["operators_note"]:
         parts.append(f"Operators: {run['operators_note']}")
     return "\n\n".join(parts)
@@ -91,9 +94,3 @@ def threads_text(threads: int | None) -> str:
 def mebibytes(count: int | None) -> str:
     """Bytes as MiB."""
     return "unknown" if count is None else f"{count / MIB:.1f} MiB"
-
-
-def markdown(head: list[str], rows: list[list[str]]) -> str:
-    """A table; the first column to the left, columns of numbers to the right."""
-    marks = ["---"] + ["---:" if len(head) > 2 else "---"] * (len(head) - 1)
-    return "\n".join("| " + " | ".join(row) + " |" for row in [head, marks, *rows])

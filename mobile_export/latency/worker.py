@@ -8,6 +8,7 @@ among them, goes to stderr.
 import json
 import os
 import sys
+from collections.abc import Callable
 from typing import TextIO
 
 from core.errors import BadInput, one_line
@@ -27,7 +28,7 @@ def main() -> None:
         send(error=one_line(error))
 
 
-def work(request: dict, tell: object) -> dict:
+def work(request: dict, tell: Callable[[float, float, str], None]) -> dict:
     """Do what the request's ``job`` says."""
     if request["job"] == "trace":
         from mobile_export.latency.trace import trace

@@ -56,6 +56,7 @@ class VideoWriter:
         frame = av.VideoFrame.from_ndarray(cut, format="rgb24")
         self._last = max(self._last + 1, round(seconds * CLOCK))
         frame.pts, frame.time_base = self._last, Fraction(1, CLOCK)
+        assert self._stream is not None, "opened with the container"
         self._container.mux(self._stream.encode(frame))
 
     def __enter__(self) -> "VideoWriter":
@@ -64,7 +65,7 @@ class VideoWriter:
     def __exit__(self, kind: type | None, *_: object) -> None:
         try:
             if self._container is not None:
-                if kind is None:
+                if kind is None and self._stream is not None:
                     self._container.mux(self._stream.encode())
                 self._container.close()
             if kind is None and self._container is not None:

@@ -62,7 +62,7 @@ class History:
         if not self.ticks:
             return None
         stages = {stage: np.array(kept) for stage, kept in self._ms.items()}
-        stages["end_to_end"] = sum(stages.values())
+        stages["end_to_end"] = np.sum(list(stages.values()), axis=0)
         return {
             stage: {f"p{q}_ms": round(float(np.percentile(ms, q)), 4) for q in (50, 99)}
             for stage, ms in stages.items()

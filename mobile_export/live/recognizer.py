@@ -6,13 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from core.data.transforms import normalise, resize_crop
-from core.decision import Answer, Decider, Event, Rule
-from core.errors import BadInput
-from core.model import ModelConfig
+from core.decision import Answer, Event
 from mobile_export.bundle.reader import Bundle
+from mobile_export.bundle.stream import Stream, preprocess
 from mobile_export.live.ticks import Ticks
 from mobile_export.runtime import Runner
 
@@ -38,15 +35,6 @@ class Moment:
         return self.preprocess_ms + self.execute_ms + self.postprocess_ms
 
 
-def preprocess(pixels: np.ndarray, config: ModelConfig) -> Tensor:
-    """A camera's picture, uint8 RGB (H, W, 3), as the model takes it: float32 (1, 3, S, S).
-
-    Short side resized, centre cropped, normalised, as the manifest's ``input`` says. Raises
-    ``BadInput`` for another type or shape.
-    """
-    return normalise(resize_crop(pixels, config.size), config.mean, config.std)[None]
-
-
 class Recognizer:
     """One stream through a bundle: ticks, model with its state, decision rule.
 
@@ -54,22 +42,18 @@ class Recognizer:
     """
 
     def __init__(self, bundle: Bundle, runner: Runner) -> None:
+        self.stream = Stream(bundle, runner)
+        self.decider = self.stream.decider
         manifest = bundle.manifest
-        if manifest["form"] != "stream":
-            raise BadInput(
-                f"{bundle.path} is in {manifest['form']} form: live recognition takes one frame at "
-                "a time; export with --form stream"
-            )
-        self.config, self.runner = bundle.config, runner
-        # Inputs that are known to be right need no check in every frame, where the runner has one.
-        self._call = getattr(runner, "execute", runner)
-        self._zeros = bundle.zeros()[1:]
-        self.decider = Decider(Rule.from_manifest(manifest))
         self.ticks = Ticks(
             manifest["input"]["frame_rate"], manifest["decision"]["reset_after_missed"]
         )
         self.taken = self.missed = self.resets = 0
-        self._state = list(self._zeros)
+
+    @property
+    def runner(self) -> Runner:
+        """What executes the bundle."""
+        return self.stream.runner
 
     def frame(self, seconds: float, picture: Picture) -> Moment | None:
         """Offer a frame; None when no tick is due for it. ``picture`` gives its pixels if one is.
@@ -86,15 +70,11 @@ class Recognizer:
         pixels = picture()  # decoding is the source's time
         with torch.inference_mode():
             began = time.perf_counter()
-            x = preprocess(pixels, self.config)
+            x = preprocess(pixels, self.stream.config)
             ready = time.perf_counter()
-            logits, *self._state = self._call([x, *self._state])
+            logits = self.stream.step(x)
             called = time.perf_counter()
-            if not bool(logits.isfinite().all()):
-                raise BadInput(
-                    f"{self.runner.name} gives logits that are not finite: export the bundle again"
-                )
-            answer = self.decider.update(seconds, logits[0].tolist())
+            answer = self.decider.update(seconds, self.stream.numbers(logits))
             done = time.perf_counter()
         if answer.ended:
             ended = (*ended, answer.ended)
@@ -105,6 +85,4 @@ class Recognizer:
 
     def forget(self) -> tuple[Event, ...]:
         """Back to before the first frame; the event that was open, if there was one."""
-        self._state = list(self._zeros)
-        event = self.decider.reset()
-        return (event,) if event else ()
+        return self.stream.reset()

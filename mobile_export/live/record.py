@@ -85,7 +85,7 @@ def record_from(source: str, label: str, out: Path, clips: int) -> int:
     try:
         # Between two clips a camera goes on: only its newest frame is of interest.
         feed = frames if number is None else iter(Newest(frames, paced=False))
-        with closing(feed), tqdm(total=clips, desc=label, unit="clip", disable=None) as bar:
+        with closing(feed), tqdm(total=clips, desc=label, unit="clip", disable=None) as bar:  # type: ignore[type-var]  # generators, which close
             for _ in range(clips):
                 if number is not None:
                     _count_down(feed, label)
@@ -108,7 +108,8 @@ def record_from(source: str, label: str, out: Path, clips: int) -> int:
 
 def take(feed: Iterator[Frame], seconds: float, rate: float) -> list[np.ndarray]:
     """The next ``seconds`` of a feed at ``rate``; fewer frames where the feed ends before."""
-    wanted, ticks, taken = round(seconds * rate), Ticks(rate, 10**9), []
+    wanted, ticks = round(seconds * rate), Ticks(rate, 10**9)
+    taken: list = []
     for frame in feed:
         tick = ticks.frame(frame.seconds)
         if tick.take:

@@ -3,6 +3,7 @@
 A source is an iterator of ``Frame``. Pixels are made only for frames that somebody asks for.
 """
 
+import functools
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -10,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
+from core.data.decode import decoded, upright
+from core.data.rate import Unreadable
 from core.data.rendered.synthetic import SyntheticStreams
-from core.data.video import Unreadable, decoded, upright
 from core.errors import BadInput
 from core.evaluation.events import Gesture
 from core.labels import LABELS
@@ -45,7 +48,7 @@ def video_frames(path: Path) -> Iterator[Frame]:
         for stamp, frame in decoded(path):
             first = stamp if first is None else first
             seconds = stamp - first
-            yield Frame(seconds, lambda frame=frame: upright(frame))
+            yield Frame(seconds, functools.partial(upright, frame))
     except Unreadable as error:
         if first is None:
             raise BadInput(f"video {path} cannot be read ({error}): give another file") from None
@@ -86,7 +89,7 @@ def camera_frames(number: int) -> Iterator[Frame]:
                 raise Interrupted(f"camera {number} gives no more frames")
             now = time.monotonic()
             first = now if first is None else first
-            yield Frame(now - first, lambda pixels=pixels: _rgb(pixels))
+            yield Frame(now - first, functools.partial(_rgb, pixels))
     finally:
         camera.release()
 
@@ -115,7 +118,7 @@ def rendered_frames(
         for i, pixels in enumerate(frames):
             if start + i / rate >= seconds:
                 return
-            yield Frame(start + i / rate, lambda p=pixels: p.permute(1, 2, 0).contiguous().numpy())
+            yield Frame(start + i / rate, functools.partial(_picture, pixels))
         start, index = start + len(frames) / rate, index + 1
 
 
@@ -170,3 +173,8 @@ class Newest:
             with self._change:
                 self._ended = True
                 self._change.notify()
+
+
+def _picture(pixels: Tensor) -> np.ndarray:
+    """(3, H, W) as a camera's (H, W, 3)."""
+    return pixels.permute(1, 2, 0).contiguous().numpy()

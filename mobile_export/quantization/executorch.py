@@ -135,6 +135,7 @@ def _squeezed_nodes(model: GraphModule) -> set[Node]:
                 seen.add(node)
                 waiting += node.all_input_nodes
         if any(node.target is ATEN.sigmoid.default for node in seen):
+            # R9: the product itself stays in floats; what reads it is rounded.
             squeezed |= {product, *(node for node in seen if not _reads(node, gated))}
     return squeezed - _spatial(squeezed)
 

@@ -20,15 +20,16 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.fx import GraphModule
 from torch.optim.lr_scheduler import CosineAnnealingLR
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from torchao.quantization.pt2e import disable_observer, enable_fake_quant
-from tqdm import tqdm
 
 from core.checkpoint import Checkpoint
+from core.data.clips import Clips
 from core.data.transforms import normalise
 from core.errors import BadInput
 from core.files import write_bytes
 from core.labels import IGNORE
+from mobile_export.console import progress
 from mobile_export.graph import forms
 from mobile_export.quantization.pt2e import Scheme, calibrate, prepare
 
@@ -59,7 +60,7 @@ def learn(
     scheme: Scheme,
     settings: Settings,
     calibration: list[Tensor],
-    clips: Dataset,
+    clips: Clips,
     saved: Path,
 ) -> dict[str, Tensor]:
     """Train, with a progress bar, and return the state of the prepared stream graph.
@@ -83,7 +84,7 @@ def learn(
     student.apply(disable_observer)
     student.apply(enable_fake_quant)
     batches = _batches(clips, done * BATCH)
-    with tqdm(total=settings.steps, initial=done, unit="step", leave=False, disable=None) as bar:
+    with progress(settings.steps, "step", initial=done) as bar:
         for index in range(done, settings.steps):
             frames = normalise(next(batches), config.mean, config.std)
             loss = _step(student, teacher, model, frames)
@@ -109,7 +110,7 @@ def _calibrate(
     student.load_state_dict(single.state_dict())
 
 
-def _batches(clips: Dataset, skip: int) -> Iterator[Tensor]:
+def _batches(clips: Clips, skip: int) -> Iterator[Tensor]:
     """Frames (BATCH, T, 3, S, S) without end, in the order of the data set from ``skip`` on."""
     order = _Endless(len(clips), skip)
     held: list[Tensor] = []

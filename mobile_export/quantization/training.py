@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from core.checkpoint import Checkpoint
+from core.data.clips import Clips
 from core.data.source import Source
 from core.data.transforms import normalise
+from core.errors import BadInput
+from core.options import check_choice, check_number, check_whole
 from mobile_export.clips import training_clips
-from mobile_export.console import Steps, quiet
+from mobile_export.combinations import FORMS
+from mobile_export.console import Reporter, quiet
 
 if TYPE_CHECKING:
     from mobile_export.quantization.pt2e import Learned, Scheme
@@ -23,17 +26,29 @@ CALIBRATION_CLIPS = 64  # more than two a class of the bundled model, 16 frames 
 # Half of the synthetic training clips are hard: there the checkpoint is less sure of itself, and
 # rounding decides more often. With clips from a folder there is nothing to choose.
 DIFFICULTIES = ("default", "hard")
+QUANTIZE = ("qat", "ptq")
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What decides how a graph is quantized: its form, the way to int8, and the clips for it."""
+    """What decides how a graph is quantized: its form, the way to int8, and the clips for it.
+
+    Raises ``BadInput`` for a value that there is not.
+    """
 
     form: str = "stream"
     quantize: str = "qat"
     qat_steps: int | None = None
     qat_rate: float | None = None
     data: Source | None = None  # None: synthetic clips
+
+    def __post_init__(self) -> None:
+        check_choice("form", self.form, FORMS)
+        check_choice("quantize", self.quantize, QUANTIZE)
+        check_whole("qat_steps", self.qat_steps, 1)
+        check_number("qat_rate", self.qat_rate, zero=False)
+        if self.quantize == "ptq" and (self.qat_steps or self.qat_rate):
+            raise BadInput("qat_steps and qat_rate are for quantize='qat': leave them out")
 
 
 @dataclass(frozen=True)
@@ -53,10 +68,10 @@ class Training:
         return {"calibration_clips": self.calibration_clips, "training_steps": self.steps}
 
 
-class _Turns(Dataset):
+class _Turns(Clips):
     """Clips of several data sets in turn."""
 
-    def __init__(self, parts: list[Dataset]) -> None:
+    def __init__(self, parts: list[Clips]) -> None:
         self.parts = parts
 
     def __len__(self) -> int:
@@ -66,7 +81,7 @@ class _Turns(Dataset):
         return self.parts[index % len(self.parts)][index // len(self.parts)]
 
 
-def training_of(checkpoint: Checkpoint, target: str, terms: Terms, step: Steps) -> Training:
+def training_of(checkpoint: Checkpoint, target: str, terms: Terms, step: Reporter) -> Training:
     """Calibration clips, and what quantization-aware training learned or has to learn first.
 
     The bundled checkpoint's is in the package, unless training on other terms is asked for; a
@@ -93,6 +108,7 @@ def training_of(checkpoint: Checkpoint, target: str, terms: Terms, step: Steps) 
     if path is None:
         path = _trained(checkpoint, scheme, terms, calibration, step)
     settings = learned.settings_of(path)
+    assert settings is not None, "it was found by its settings"
     step("quantize", f"with what {settings.steps} steps of quantization-aware training learned")
     clips = len(calibration) or settings.calibration_clips
     return Training(calibration, clips, functools.partial(learned.load, path), settings.steps)
@@ -118,7 +134,7 @@ def calibration_clips(checkpoint: Checkpoint, data: Source | None) -> list[Tenso
     return [normalise(clips[i][0], config.mean, config.std) for i in range(count)]
 
 
-def _calibration(checkpoint: Checkpoint, terms: Terms, step: Steps) -> list[Tensor]:
+def _calibration(checkpoint: Checkpoint, terms: Terms, step: Reporter) -> list[Tensor]:
     clips = calibration_clips(checkpoint, terms.data)
     step("quantize", f"calibrating on {len(clips)} training clips")
     return clips
@@ -129,7 +145,7 @@ def _trained(
     scheme: "Scheme",
     terms: Terms,
     calibration: list[Tensor],
-    step: Steps,
+    step: Reporter,
 ) -> Path:
     """The file that this training wrote, now or before."""
     from mobile_export.quantization import learned, qat
@@ -165,7 +181,7 @@ def _named(source: Source | None) -> str:
     if source is None:
         return "synthetic"
     seen = [text for text in (source.dataset, source.sampling) if text]
-    return " ".join([str(source.data.resolve()), *seen])
+    return " ".join([str(source.folder.resolve()), *seen])
 
 
 def _prepared(checkpoint: Checkpoint, scheme: "Scheme"):

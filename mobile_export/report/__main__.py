@@ -4,6 +4,7 @@
     python -m mobile_export.report "before=old/pixel.json" "after=new/pixel.json" --html both.html
     python -m mobile_export.report *.json --json rows.json --png charts
     python -m mobile_export.report --adb
+    python -m mobile_export.report --ios
 
 The reports are those of python -m mobile_export.latency and of the Android and iOS apps. A report
 is called by the name in it; NAME=FILE gives it another one, since no two may have the same. The
@@ -21,6 +22,7 @@ from pathlib import Path
 from core.errors import BadInput, run_main
 from core.files import write_whole
 from core.options import Parser, check_file, check_folder
+from mobile_export.report import ios
 from mobile_export.report.adb import pull
 from mobile_export.report.read import read_all, split_argument
 
@@ -39,6 +41,10 @@ def make_parser() -> Parser:
     add(
         "--adb", nargs="?", type=Path, const=Path("reports"), metavar="DIR",
         help="those of the Android phone on the cable as well, copied into DIR (default reports)",
+    )  # fmt: skip
+    add(
+        "--ios", nargs="?", type=Path, const=Path("reports"), metavar="DIR",
+        help="those of the iPhone that this Mac is paired with, copied into DIR (default reports)",
     )  # fmt: skip
     add("--html", type=Path, default=PAGE, metavar="FILE", help="default %(default)s")
     add("--json", type=Path, metavar="FILE", help="write the rows of the table as JSON")
@@ -64,10 +70,13 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = make_parser()
     args = parser.parse_args(argv)
-    if not args.reports and args.adb is None:
-        parser.error("no report: give files, or --adb with a phone on the cable")
+    if not args.reports and args.adb is None and args.ios is None:
+        parser.error("no report: give files, or --adb or --ios with a phone on the cable")
+    if args.adb is not None and args.adb == args.ios:
+        parser.error(f"--adb and --ios both copy into {args.ios}: give each a folder of its own")
     check_outputs(args)
     pulled = pull(args.adb) if args.adb else []
+    pulled += ios.copy(args.ios) if args.ios else []
     reports = read_all([*args.reports, *pulled])
     # Only now, matplotlib: a file that cannot be used is refused at once.
     from mobile_export.report import gallery

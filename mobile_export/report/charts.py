@@ -1,5 +1,7 @@
 """The charts with a line of text and a drawing for every run; their height grows with the runs."""
 
+from typing import cast
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -58,7 +60,7 @@ def distributions(rows: list[dict], runs: list[dict], colours: Colours) -> Figur
             axes.plot((at, at), (base, base - ridge * reach), color=colours["ink"], lw=weight)
         text = f"{figures(row['p50_ms'])} / {milliseconds(row['p99_ms'])}"
         row_text(axes, row, top + LINE - 4, text, colours)
-    return axes.figure
+    return cast(Figure, axes.figure)
 
 
 def throughput(rows: list[dict], colours: Colours) -> Figure:
@@ -86,7 +88,7 @@ def throughput(rows: list[dict], colours: Colours) -> Figure:
             axes.plot(rate, y, "o", color=colour, markersize=8)
         if tail is not None:
             axes.plot((tail, tail), (y - 5, y + 5), color=colours["ink"], linewidth=1.6)
-    return axes.figure
+    return cast(Figure, axes.figure)
 
 
 def _budget_lines(axes: Axes, lines: dict[float, str], rows: int, colours: Colours) -> None:
@@ -132,7 +134,7 @@ def stages(rows: list[dict], runs: list[dict], colours: Colours) -> Figure:
             )  # fmt: skip
             start += width
     _legend(axes, parts, colours)
-    return axes.figure
+    return cast(Figure, axes.figure)
 
 
 def _legend(axes: Axes, parts: list[tuple], colours: Colours) -> None:
@@ -170,7 +172,7 @@ def sustained(rows: list[dict], runs: list[dict], colours: Colours) -> Figure:
         axes.plot(times, y, color=colour, linewidth=2, marker=dot)
         axes.axhline(base, color=colours["line"], linewidth=1)
         row_text(axes, row, top + LINE - 4, _change(middle), colours)
-    return axes.figure
+    return cast(Figure, axes.figure)
 
 
 def _change(middle: np.ndarray) -> str:
@@ -200,4 +202,4 @@ def operators(row: dict, run: dict, rows: list[dict], colours: Colours) -> Figur
             f"{milliseconds(entry['ms'])}{share}", (entry["ms"], y), (5, 0), va="center_baseline",
             textcoords="offset points", fontsize=SMALL, color=colours["muted"],
         )  # fmt: skip
-    return axes.figure
+    return cast(Figure, axes.figure)

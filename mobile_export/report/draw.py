@@ -64,7 +64,7 @@ def svg(chart: Chart) -> str:
     text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", text, flags=re.S)
     # Within tags alone: text between them comes from reports.
     text = re.sub(r"<[^>]*>", lambda tag: _page_tag(tag[0], chart.name, sentinels), text)
-    box = re.search(r'viewBox="[^"]*"', text)[0]
+    box = re.findall(r'viewBox="[^"]*"', text)[0]
     label = f"{html.escape(chart.title)}"
     start = f'<svg role="img" aria-label="{label}" {box}><title>{label}</title>'
     return re.sub(r"\n\s*", "\n", start + text[text.index(">") + 1 :].strip())

@@ -12,7 +12,7 @@ def merge(reports: list[dict]) -> dict:
     order of the command line. ``differs`` marks rows whose artifact shares its bundle's name with
     another one.
     """
-    hashes = {}
+    hashes: dict = {}
     for report in reports:
         artifact = report["artifact"]
         hashes.setdefault(artifact["bundle"], set()).add(artifact["sha256"])
@@ -44,7 +44,7 @@ def _row(number: int, report: dict, run: dict) -> dict:
         "sha256": artifact["sha256"],
         "artifact_bytes": artifact["bytes"],
         "delegated_share": artifact["delegated_share"],
-        "backend": run["backend"],
+        "backend": _backend(run),
         "fallback": run["fallback"],
         "threads": run["threads"],
         "cold_load_ms": run["cold_load_ms"],
@@ -71,6 +71,14 @@ def _row(number: int, report: dict, run: dict) -> dict:
         "battery": conditions["battery"],
         "input": _input(report["input"]),
     }
+
+
+def _backend(run: dict) -> str:
+    """What executed, with how it was fed where that is not call upon call."""
+    parts = [run["backend"], run.get("compute_units")]
+    name = " ".join(part for part in parts if part)
+    paced = run.get("paced_at")
+    return f"{name}, paced at {paced:g}/s" if paced else name
 
 
 def ratio(over: float, under: float) -> float | None:

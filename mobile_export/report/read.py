@@ -84,7 +84,7 @@ def validate(report: object, where: Path) -> None:
     broken = violation(report, "latency.schema.json")
     if broken is not None:
         raise _not_a_report(where, broken)
-    for number, run in enumerate(report["runs"]):
+    for number, run in enumerate(report["runs"]):  # type: ignore[index]  # the schema says that it is one
         _check_sense(run, f"$.runs[{number}]", where)
 
 

@@ -1,5 +1,7 @@
 """Accuracy against latency, the one chart where runs share a plane."""
 
+from typing import cast
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -66,7 +68,7 @@ def accuracy(rows: list[dict], colours: Colours) -> Figure:
         handles=handles, ncols=3, loc="upper left", frameon=False, fontsize=SMALL,
         labelcolor=colours["ink"], borderaxespad=0.1, handletextpad=0.2, labelspacing=0.3,
     )  # fmt: skip
-    return axes.figure
+    return cast(Figure, axes.figure)
 
 
 def _join(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import core.markdown
 from mobile_export.report.text import MISSING, figures, megabytes, percent, plain, short
 
 # Severity of the words of Android and iOS; a host's "unknown" has none and sorts last.
@@ -157,11 +158,9 @@ def badges(row: dict, column: Column) -> list[tuple[str, str]]:
 def markdown(rows: list[dict]) -> str:
     """The main columns as a Markdown table."""
     columns = [column for column in COLUMNS if column.main]
-    lines = ["| " + " | ".join(_heading(column) for column in columns) + " |"]
-    marks = ("---:" if column.kind == "number" else "---" for column in columns)
-    lines.append("| " + " | ".join(marks) + " |")
-    lines += ["| " + " | ".join(_cell(row, column) for column in columns) + " |" for row in rows]
-    return "\n".join(lines)
+    right = [_heading(column) for column in columns if column.kind == "number"]
+    cells = ([_cell(row, column) for column in columns] for row in rows)
+    return core.markdown.markdown([_heading(column) for column in columns], cells, right)
 
 
 def _heading(column: Column) -> str:

@@ -16,9 +16,12 @@ from torch import Tensor
 class Runner(Protocol):
     """See the module's docstring."""
 
-    name: str
-    proxy: bool
-    batch: int | None
+    @property
+    def name(self) -> str: ...
+    @property
+    def proxy(self) -> bool: ...
+    @property
+    def batch(self) -> int | None: ...
 
     def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """One call of the graph."""

@@ -157,7 +157,7 @@ class MilProgram:
         if any(name not in self._constants for name in _flat(step)):
             self._steps.append(step)
         else:
-            self._constants[step.output.name] = step.run(self._constants)
+            self._constants[step.output.name] = step.run(self._constants)  # type: ignore[arg-type]  # a step converts
 
     def _plan_frees(self) -> None:
         """Let every step drop the values that it is the last to use, and its own if unused."""
@@ -258,7 +258,7 @@ def _keeps_batch(step: Step, ports: dict[str, Value]) -> bool:
         "linear": lambda: len(output.shape) < 2,
         "pad": lambda: len(known["pad"]) == 2 * rank and any(known["pad"][:2]),
         "reduce_mean": lambda: not known.get("axes") or {0, -rank} & set(known["axes"]),
-        "reshape": lambda: ports[step.names["x"]].shape[:1] != (1,),
+        "reshape": lambda: ports[step.names["x"]].shape[:1] != (1,),  # type: ignore[index]  # x is one name
         "slice_by_index": lambda: any(known.get("squeeze_mask", [False])[:1]),
         "transpose": lambda: known["perm"][0] != 0,
     }.get(step.kind, partial(bool, False))

@@ -10,7 +10,7 @@ it. Source of the semantics: the operation reference and the value inference of 
 ``coremltools/converters/mil/mil/ops/defs``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -29,10 +29,10 @@ def conv(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
-    strides: list[int] = (1, 1),
+    strides: Sequence[int] = (1, 1),
     pad_type: str = "valid",
-    pad: list[int] = (0, 0, 0, 0),
-    dilations: list[int] = (1, 1),
+    pad: Sequence[int] = (0, 0, 0, 0),
+    dilations: Sequence[int] = (1, 1),
     groups: int = 1,
 ) -> Tensor:
     """2-D convolution, ``pad`` being top, bottom, left, right."""
@@ -63,7 +63,7 @@ def max_pool(
     kernel_sizes: list[int],
     strides: list[int],
     pad_type: str = "valid",
-    pad: list[int] = (0, 0, 0, 0),
+    pad: Sequence[int] = (0, 0, 0, 0),
     ceil_mode: bool = False,
 ) -> Tensor:
     """Largest of each window, ``pad`` being top, bottom, left, right of no value at all.

@@ -3,7 +3,8 @@
 Stream form: an image input ``frame`` (RGB pixels), the state as explicit inputs and outputs,
 logits. Clip form: a multi-array ``clip`` (T, 3, S, S) that is normalised already. int8 is W8A8 by
 torchao's PT2E flow, converted directly; its scales are rounded to half precision in the converted
-graph, because the package holds them so, and both then quantize alike.
+graph, because the package holds them so, and both then quantize alike. w8a16 is coremltools'
+weight-only quantization of the fp16 package.
 
 The package is a plain model, not a Core ML classifier: a classifier would replace the logits by
 probabilities of one frame, and the decision is taken over several frames. The labels are in the
@@ -12,13 +13,10 @@ user-defined metadata.
 
 import contextlib
 import copy
-import io
 import json
-import logging
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +27,7 @@ from torch import Tensor, nn
 
 from core.errors import BadInput
 from core.model import ModelConfig, VideoClassifier
+from mobile_export.console import quiet
 from mobile_export.graph.forms import deployed, example_inputs, graph_of, input_ports, output_ports
 from mobile_export.targets import Lowered, LoweringError
 
@@ -42,6 +41,8 @@ COMBINATIONS = {
     ("stream", "int8"),
     ("clip", "fp32"),
     ("clip", "fp16"),
+    ("stream", "w8a16"),
+    ("clip", "w8a16"),
 }
 DEPLOYMENT_TARGET = "iOS17"
 MAX_RANK = 4  # the Neural Engine takes 5; every tensor of this project's graphs has at most 4
@@ -49,6 +50,13 @@ RECIPE = (
     "W8A8: symmetric int8 weights per channel, 8-bit activations per tensor, min-max "
     "over calibration clips, logits in fp16; torchao PT2E with ExecuTorch's CoreMLQuantizer"
 )
+
+RECIPES = {
+    "int8": RECIPE,
+    "w8a16": "weights symmetric int8 per channel, those of up to 2,048 values in fp16; activations "
+    "fp16; coremltools' linear_quantize_weights, no calibration",
+}
+FEWEST_WEIGHTS = 2048  # coremltools' default: smaller tensors are not worth a dequantization
 
 
 class RescaledFrame(nn.Module):
@@ -102,7 +110,11 @@ def lower(
 
         clips = [clip * factor.view(1, 3, 1, 1) for clip in calibration]
         graph = quantize(model, form, SCHEME, clips, learned)
+    if precision == "w8a16":
+        graph = weights_in_int8(graph)
     package = _convert(graph, model, form, precision)
+    if precision == "w8a16":
+        package = _compressed(package)
     _describe(package, config, form, precision, labels)
     spec = package.get_spec()
     broken = violations(spec, precision)
@@ -149,7 +161,7 @@ def _convert(graph: nn.Module, model: VideoClassifier, form: str, precision: str
     outputs = [
         ct.TensorType(name=p.name, dtype=number) for p in output_ports(model, form, "coreml")
     ]
-    with _quiet():
+    with quiet():
         return ct.convert(
             exported,
             inputs=inputs,
@@ -160,19 +172,41 @@ def _convert(graph: nn.Module, model: VideoClassifier, form: str, precision: str
         )
 
 
+def weights_in_int8(graph: nn.Module) -> nn.Module:
+    """A copy of ``graph`` whose larger weights lie on the steps that ``_compressed`` gives them."""
+    rounded = copy.deepcopy(graph)
+    with torch.no_grad():
+        for module in rounded.modules():
+            if not isinstance(module, nn.Conv2d | nn.Linear):
+                continue
+            weight = module.weight
+            if weight.numel() <= FEWEST_WEIGHTS:
+                continue
+            step = weight.abs().amax(dim=tuple(range(1, weight.ndim)), keepdim=True) / 127
+            step = step.clamp_min(torch.finfo(weight.dtype).tiny)
+            weight.copy_((weight / step).round() * step)
+    return rounded
+
+
+def _compressed(package):
+    """The package with its larger weights in int8, symmetric, per channel."""
+    from coremltools.optimize import coreml as cto
+
+    how = cto.OpLinearQuantizerConfig(
+        mode="linear_symmetric",
+        dtype="int8",
+        granularity="per_channel",
+        weight_threshold=FEWEST_WEIGHTS,
+    )
+    with quiet():
+        return cto.linear_quantize_weights(package, cto.OptimizationConfig(global_config=how))
+
+
 def _coremltools():
     """coremltools, without its remarks on import (macOS libraries, untested versions)."""
-    logging.getLogger("coremltools").setLevel(logging.ERROR)
-    with _quiet():
+    with quiet():
         import coremltools
     return coremltools
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the converter's progress bars off the screen; exceptions carry their own text."""
-    with contextlib.redirect_stderr(io.StringIO()):
-        yield
 
 
 def _describe(package, config: ModelConfig, form: str, precision: str, labels: list[str]) -> None:
@@ -250,7 +284,7 @@ def _details(spec, form: str, precision: str) -> dict:
         "max_rank": max(o.outputs[0].type.tensorType.rank for o in operations),
         "deployment_target": DEPLOYMENT_TARGET,
         "compute_precision": "float32" if precision == "fp32" else "float16",
-        "recipe": RECIPE if precision == "int8" else "none",
+        "recipe": RECIPES.get(precision, "none"),
         "input": "image, RGB pixels" if form == "stream" else "multi-array, normalised",
     }
 

@@ -54,8 +54,8 @@ def lower_whole(
         calls, outside = delegation(edge.exported_program().graph)
         if not allow_partial:
             require_whole(calls, outside)
-        # Inputs without memory of their own: the runtime reads the caller's in place of copying a
-        # frame of 600 kB and the state into its own at every call.
+        # R14: inputs without memory of their own. The runtime reads the caller's in place of
+        # copying a frame of 600 kB and the state into its own at every call.
         planning = MemoryPlanningPass(alloc_graph_input=False)
         executable = edge.to_executorch(ExecutorchBackendConfig(memory_planning_pass=planning))
         # The memory planner may still add operators (casts, copies): look at the final graph too.
@@ -73,7 +73,7 @@ def lower_whole(
 
 def delegation(graph: torch.fx.Graph) -> tuple[int, Counter[str]]:
     """Number of delegate calls in a lowered graph, and the operators outside them by name."""
-    calls, outside = 0, Counter()
+    calls, outside = 0, Counter[str]()
     for node in graph.nodes:
         if node.op != "call_function" or node.target is operator.getitem:
             continue

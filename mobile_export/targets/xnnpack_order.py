@@ -31,7 +31,7 @@ def arrange(converted: GraphModule, states: Sequence[Port]) -> None:
 
 
 def _give_channels_last(state: Node, port: Port, output: Node) -> None:
-    """Let the graph give a state as it takes it.
+    """R10: let the graph give a state as it takes it.
 
     Nothing moves: XNNPACK holds maps channels-last, and would transpose them to give them in the
     order of their shape. Its lowering drops the copy that asks for this, but behind a rounding only
@@ -47,7 +47,7 @@ def _give_channels_last(state: Node, port: Port, output: Node) -> None:
 
 
 def _shift_planes(past: Node, future: Node, port: Port) -> None:
-    """Shift the map between two states plane by plane.
+    """R13: shift the map between two states plane by plane.
 
     Channels-last, a shift copies a few bytes at every pixel, and does so three times: the map is
     cut, joined with the past, and cut for the future. Of a transposed map it copies blocks, and to

@@ -13,7 +13,7 @@ compares it with this machine; it compiles a small runner once, for which it nam
 
 Clips are looked at until they show whether more than --max-drop is lost: passed when the whole 95 %
 interval of the drop is within it, failed when the whole interval is above, not shown in between,
-when there are no more clips or three minutes are over. --clips N looks at N.
+when there are no more clips or a minute is over. --clips N looks at N.
 
 Exit status: 0 when all is well, or the drop was not shown and --strict not given; 2 for input that
 cannot be used, a changed file among it; 3 when the drop is shown to be larger than --max-drop, the
@@ -26,13 +26,12 @@ from pathlib import Path
 
 from core.errors import GATE_FAILED, run_main
 from core.files import write_json
-from core.options import Parser, add_data_options, whole
-from mobile_export.clips import count_unopened, drawn, held_out
-from mobile_export.console import Steps, check_json_path, points, quiet
-from mobile_export.verify.check import MAX_DROP, check
+from core.options import Parser, add_data_options, percent, whole
+from mobile_export.clips import drawn
+from mobile_export.console import Steps, check_json_path, quiet
+from mobile_export.verify.check import DIFFICULTIES, MAX_DROP, check
 
 ARM_CLIPS = 400  # on emulated cores when nothing else is asked for
-DIFFICULTIES = ("easy", "default", "hard")
 
 
 def make_parser() -> Parser:
@@ -48,7 +47,7 @@ def make_parser() -> Parser:
     add_data_options(parser)
     add("--checkpoint", type=Path, metavar="FILE", help="when it is not the bundled one")
     add("--difficulty", choices=DIFFICULTIES, default="default", help="of the synthetic clips")
-    add("--max-drop", type=points, default=MAX_DROP, metavar="POINTS", help="default %(default)s")
+    add("--max-drop", type=percent, default=MAX_DROP, metavar="POINTS", help="default %(default)s")
     add("--strict", action="store_true", help="a drop that is not shown is a failure too")
     add(
         "--arm64", action="store_true",
@@ -65,32 +64,25 @@ def main(argv: list[str] | None = None) -> int:
     step = Steps()
     step("load", f"{args.bundle}, its hashes and its checkpoint")
     from core.data.source import given_source
-    from mobile_export.bundle.origin import find_checkpoint, require_same
-    from mobile_export.bundle.reader import load
     from mobile_export.bundle.runner import open_runner
+    from mobile_export.verify.verifier import gather
 
-    bundle = load(args.bundle)
-    checkpoint = find_checkpoint(bundle, args.checkpoint)
-    require_same(bundle, checkpoint)
-    labels = bundle.manifest["labels"]
-    source = given_source(args, checkpoint.info)
-    count = None if args.data else args.clips
-    held = held_out(source, bundle.config, labels, count, args.difficulty)
-    unopened = count_unopened(held)
-    dataset = drawn(held, source, args.clips)
+    source = given_source(args, {})
+    found = gather(args.bundle, args.checkpoint, source, args.clips, args.difficulty)
+    bundle, checkpoint, dataset = found.bundle, found.checkpoint, found.clips
     with quiet():
         runner = open_runner(bundle)
     cores = []
     if args.arm64:
         from mobile_export.verify import arm64
 
-        few = drawn(held, source, args.clips or ARM_CLIPS)
+        few = drawn(dataset, None, args.clips or ARM_CLIPS)  # in the order that they have
         step("arm64", f"{len(few)} held-out clips on emulated {' and '.join(arm64.CORES)}")
         cores = arm64.check_cores(bundle, few)
     at_most = "" if args.clips else "at most "
     step("verify", f"golden clip and {at_most}{len(dataset)} held-out clips, {runner.name}")
     report = check(
-        bundle, checkpoint, runner, dataset, args.max_drop, unopened,
+        bundle, checkpoint, runner, dataset, args.max_drop, found.unopened,
         until_shown=args.clips is None, strict=args.strict,
     )  # fmt: skip
     step("verify", report.shown)

@@ -10,13 +10,14 @@ from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
+from torch.utils.data import DataLoader
 
+from core.data.clips import Clips
 from core.data.transforms import normalise
 from core.errors import BadInput
 from core.labels import IGNORE
 from core.model import VideoClassifier
+from mobile_export.console import progress
 from mobile_export.runtime import Runner
 from mobile_export.runtime.inference import check_pixels, relative_deviation, run_form
 from mobile_export.verify.gate import gate_interval
@@ -152,12 +153,7 @@ class Measurement:
         with torch.inference_mode():
             return eager, run_form(self.runner, self.form, clips, self.state_shapes, config)
 
-    def run(
-        self,
-        dataset: Dataset,
-        unopened: int = 0,
-        enough: Enough | None = None,
-    ) -> Comparison:
+    def run(self, dataset: Clips, unopened: int = 0, enough: Enough | None = None) -> Comparison:
         """Compare on the clips of ``dataset`` that can be read, with a bar on a terminal.
 
         After each batch ``enough`` is asked, with the clips that the checkpoint alone got right,
@@ -166,7 +162,7 @@ class Measurement:
         """
         eager, artifact, truth = [], [], []
         broken, lost, won, clips = unopened, 0, 0, 0
-        with tqdm(total=len(dataset), unit="clip", leave=False, disable=None) as bar:
+        with progress(len(dataset), "clip") as bar:
             # One worker renders or decodes ahead; a batch or less is not worth a process.
             workers = 1 if len(dataset) > BATCH else 0
             for pixels, labels in DataLoader(dataset, BATCH, num_workers=workers):

@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
-from tqdm import tqdm
 
+from core.data.clips import Clips
 from core.data.transforms import normalise
 from core.errors import BadInput
 from core.labels import IGNORE
 from mobile_export.bundle.reader import Bundle
+from mobile_export.console import progress
 from mobile_export.runtime.inference import relative_deviation, run_form
 from mobile_export.runtime.native.build import CORES, arm64_command, host_command
 from mobile_export.runtime.native.process import Native
@@ -47,9 +47,7 @@ class CoreReport:
         return found
 
 
-def check_cores(
-    bundle: Bundle, dataset: Dataset, cores: tuple[str, ...] = CORES
-) -> list[CoreReport]:
+def check_cores(bundle: Bundle, dataset: Clips, cores: tuple[str, ...] = CORES) -> list[CoreReport]:
     """Run every readable clip of ``dataset`` here and on each of ``cores``.
 
     Raises ``BadInput`` for a bundle of another target, and where the runner cannot be built.
@@ -67,7 +65,7 @@ def check_cores(
     try:
         with (
             ThreadPoolExecutor(len(runners)) as pool,
-            tqdm(total=len(dataset), desc="arm64", unit="clip", leave=False, disable=None) as bar,
+            progress(len(dataset), "clip", desc="arm64") as bar,
         ):
             for i in range(len(dataset)):
                 pixels, label = dataset[i]

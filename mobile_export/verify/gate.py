@@ -18,6 +18,7 @@ import math
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 Verdict = Literal["passed", "failed", "not shown"]
 ERROR = 0.025  # of either side: an artifact that loses more passes in one of 40 checks at most
@@ -25,16 +26,16 @@ SHARES = (np.arange(64) + 0.5) / 64  # evenly: few clips differ, which asks for 
 HALVINGS = 40  # of the 200 points in which an end of the interval is looked for
 
 
-def log_money(lost: np.ndarray, won: np.ndarray, clips: np.ndarray, mean: float) -> np.ndarray:
+def log_money(lost: ArrayLike, won: ArrayLike, clips: ArrayLike, mean: float) -> np.ndarray:
     """Logarithm of what betting against a mean of at least ``mean`` (-1 to 1) has come to.
 
     Counts in any one shape: clips that the checkpoint alone got right, the artifact alone, all.
     """
-    lost, won, clips = (np.asarray(x, dtype=float)[..., None] for x in (lost, won, clips))
+    b, c, n = (np.asarray(x, dtype=float)[..., None] for x in (lost, won, clips))
     grown = (
-        lost * np.log1p(-SHARES)
-        + won * np.log1p(SHARES * (1 + mean) / (1 - mean))
-        + (clips - lost - won) * np.log1p(SHARES * mean / (1 - mean))
+        b * np.log1p(-SHARES)
+        + c * np.log1p(SHARES * (1 + mean) / (1 - mean))
+        + (n - b - c) * np.log1p(SHARES * mean / (1 - mean))
     )
     most = grown.max(-1)
     return most + np.log(np.exp(grown - most[..., None]).mean(-1))
@@ -67,10 +68,15 @@ def verdict(interval: tuple[float, float], max_drop: float) -> Verdict:
     return "failed" if low > max_drop else "not shown"
 
 
+def in_points(drop: float) -> str:
+    """With its unit."""
+    return f"{drop:g} point{'' if drop == 1 else 's'}"
+
+
 def in_words(interval: tuple[float, float], max_drop: float, clips: int) -> str:
     """What was shown, and what was not, as a sentence."""
     low, high = interval
-    bound = f"{max_drop:g} point{'' if max_drop == 1 else 's'}"
+    bound = in_points(max_drop)
     found = verdict(interval, max_drop)
     if found == "passed":
         return f"passed: {clips} clips show that it loses at most {bound}"

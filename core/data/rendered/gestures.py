@@ -104,7 +104,7 @@ def gesture_track(label: str, rng: np.random.Generator, variation: float) -> Tra
         radius, turns, start = 0.08 * size, u(1.3, 2.0), rng.uniform(0, 2 * np.pi)
         base = pose(((0.55, 0.6, 0.6, 0.6), 0.1, 0.3, 0.4, 0.0), (0, 0, 0), (160, 0, u(-100, -70)))
 
-        def roll(s: np.ndarray) -> np.ndarray:
+        def circle(s: np.ndarray) -> np.ndarray:
             phase = start + 2 * np.pi * turns * s
             poses = np.repeat(base[None], len(s), 0)
             poses[:, 1] += radius * np.cos(phase)
@@ -113,7 +113,7 @@ def gesture_track(label: str, rng: np.random.Generator, variation: float) -> Tra
             poses[:, 3] += 0.4 * np.sin(phase)
             return poses
 
-        return roll
+        return circle
     if label == "Turning Hand Clockwise":
         sweep, tilt = u(45, 75), u(-15, 15)
         return _line(
@@ -177,7 +177,7 @@ def rest_pose(rng: np.random.Generator) -> np.ndarray:
 
 def _wander(rng: np.random.Generator, shape: tuple, metres: float, degrees: float) -> Track:
     """Smooth motion without a goal: three sines an axis with random phases."""
-    base = pose(shape, rng.uniform(-0.05, 0.05, 3), rng.uniform(-40, 40, 3))
+    base = pose(shape, tuple(rng.uniform(-0.05, 0.05, 3)), tuple(rng.uniform(-40, 40, 3)))
     scale = np.zeros(POSE_SIZE)
     scale[:3], scale[3:6] = metres, np.radians(degrees)
     scale[6:10] = 0.12

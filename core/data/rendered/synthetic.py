@@ -2,6 +2,7 @@
 
     python -m core.data.synthetic --sheet sheet.png
     python -m core.data.synthetic --write DIR --count 270
+    python -m core.data.synthetic --people --sheet sheet.png
 
 Clips, training windows and continuous streams of the 27 Jester classes; see ``scenes`` for what
 varies, ``gestures`` for how the hand moves, ``hand`` and ``capsules`` for how it looks.
@@ -9,14 +10,15 @@ varies, ``gestures`` for how the hand moves, ``hand`` and ``capsules`` for how i
 
 import argparse
 import math
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from core.data.clips import Clips
 from core.data.rendered.capsules.camera import NOISE_SIDE, render
 from core.data.rendered.scenes import (
     DIFFICULTY,
@@ -26,6 +28,7 @@ from core.data.rendered.scenes import (
     scene_seed,
     stream_scene,
 )
+from core.data.rendered.window import SIDE, STREAMS_FROM, WINDOW, Window
 from core.errors import BadInput
 from core.labels import (
     IGNORE,  # fmt: skip
@@ -34,10 +37,16 @@ from core.labels import (
     OTHER,
 )
 from core.model import LEAST_SIZE, ModelConfig
-from core.options import MOST_SEED, Parser, check_file, check_folder, whole
+from core.options import (
+    MOST_SEED,
+    Parser,
+    add_people_options,
+    check_file,
+    check_folder,
+    whole,
+)
 
-WINDOW = 24  # frames of a training window
-SIDE = 2.0  # seconds of rest or other motion on either side of a gesture
+RATE, SHEET_SIZE = 10.0, 112  # frames a second of written clips, pixels of a sheet's pictures
 
 
 def check_size(size: int) -> None:
@@ -46,17 +55,6 @@ def check_size(size: int) -> None:
         raise BadInput(
             f"size {size}: rendered pictures are below {NOISE_SIDE} pixels: lower --size"
         )
-
-
-@dataclass
-class Window:
-    """A training window: frames and what is known about each of them."""
-
-    frames: Tensor  # uint8 (WINDOW, 3, S, S)
-    labels: np.ndarray  # (WINDOW,) class or IGNORE
-    poses: np.ndarray  # (WINDOW, POSE_TARGETS) float32
-    clip_label: int  # the class of the window's main gesture, IGNORE when it has none
-    gesture: tuple[float, float]  # its first and last frame, may lie outside the window
 
 
 def training_window(
@@ -87,7 +85,7 @@ def training_window(
     )
 
 
-class SyntheticClips(torch.utils.data.Dataset):
+class SyntheticClips(Clips):
     """Held-out clips: one gesture in the middle, beginning and end cut symmetrically.
 
     An item is ``(uint8 (T, 3, S, S), class index)``; class ``i % 27`` of clip ``i``, so that every
@@ -156,9 +154,8 @@ class SyntheticStreams(torch.utils.data.Dataset):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         if not 0 <= index < self.count:
             raise IndexError(index)
-        # Streams lie far from the clips' indices, so that no scene serves both.
         scene, length = stream_scene(
-            self.split, self.seed, 10_000_000 + index, self.variation, self.GESTURES
+            self.split, self.seed, STREAMS_FROM + index, self.variation, self.GESTURES
         )
         times = np.arange(0, length, 1 / self.config.frame_rate)
         frames = render(scene, times, self.config.size, self.variation)
@@ -169,18 +166,16 @@ class SyntheticStreams(torch.utils.data.Dataset):
         return frames, starts, ends, torch.tensor([LABELS.index(p.label) for p in gestures])
 
 
-def draw_sheet(path: Path, difficulty: str, size: int = 112) -> None:
-    """A contact sheet in two columns: eight frames of one clip of every class, named above."""
-    import matplotlib
+def draw_sheet(path: Path, clips: Clips) -> None:
+    """A contact sheet in two columns: eight frames of one clip of every class, named above.
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    ``clips`` has one clip of 16 frames a class, in order.
+    """
+    from matplotlib.figure import Figure
 
-    clips = SyntheticClips(
-        "val", len(LABELS), frames=16, size=size, frame_rate=10.0, difficulty=difficulty
-    )
     rows = -(-len(LABELS) // 2)
-    figure, axes = pyplot.subplots(rows, 2, figsize=(15, 1.12 * rows), layout="constrained")
+    figure = Figure(figsize=(15, 1.12 * rows), layout="constrained")
+    axes = figure.subplots(rows, 2)
     for axis in axes.flat:
         axis.axis("off")
     for index, label in enumerate(tqdm(LABELS, desc="sheet", unit="class")):
@@ -188,28 +183,29 @@ def draw_sheet(path: Path, difficulty: str, size: int = 112) -> None:
         axis.imshow(torch.cat(list(clips[index][0][::2]), dim=-1).permute(1, 2, 0).numpy())
         axis.set_title(label, loc="left", fontsize=8, pad=2)
     figure.savefig(path, dpi=80)
-    pyplot.close(figure)
 
 
-def write_folder(
-    root: Path, count: int, difficulty: str, size: int, seed: int, rename: dict[str, str]
-) -> None:
+def write_folder(root: Path, clips: Clips, rename: dict[str, str]) -> None:
     """Write clips as videos in the layout of the plain-folder loader: ``root/<class>/<n>.mp4``.
 
-    ``rename`` maps class names to other folder names and, when not empty, chooses the classes.
+    ``rename`` maps class names to other folder names.
     """
     from core.data.video import write_clip
 
-    only = tuple(rename) or LABELS
-    clips = SyntheticClips(
-        "train", count, frames=24, size=size, frame_rate=10.0, difficulty=difficulty,
-        seed=1000 + seed, only=only,
-    )  # fmt: skip
-    for index in tqdm(range(count), desc="write", unit="clip"):
+    for index in tqdm(range(len(clips)), desc="write", unit="clip"):
         frames, label = clips[index]
         folder = root / rename.get(LABELS[label], LABELS[label])
         folder.mkdir(parents=True, exist_ok=True)
-        write_clip(folder / f"{index:05d}.mp4", frames, 10.0)
+        write_clip(folder / f"{index:05d}.mp4", frames, RATE)
+
+
+def _clips(args: argparse.Namespace, split: str, count: int, **shape: Any) -> Clips:
+    """Clips of the renderer that the command line asks for."""
+    if args.people:
+        from core.data.rendered.people.clips import PeopleClips
+
+        return PeopleClips(split, count, frame_rate=RATE, backgrounds=args.backgrounds, **shape)
+    return SyntheticClips(split, count, frame_rate=RATE, difficulty=args.difficulty, **shape)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -231,6 +227,7 @@ def main(argv: list[str] | None = None) -> int:
     )  # fmt: skip
     add("--seed", type=whole(0, MOST_SEED), default=0)
     add("--difficulty", choices=list(DIFFICULTY), default="default")
+    add_people_options(parser)
     add(
         "--class", dest="classes", action="append", default=[], metavar="NAME[=FOLDER]",
         help="write this class alone (may be repeated), under another folder name if one is given",
@@ -246,7 +243,12 @@ def main(argv: list[str] | None = None) -> int:
     if args.write:
         check_folder("--write", args.write)
     if args.sheet:
-        draw_sheet(args.sheet, args.difficulty)
+        draw_sheet(args.sheet, _clips(args, "val", len(LABELS), frames=16, size=SHEET_SIZE))
     if args.write:
-        write_folder(args.write, args.count, args.difficulty, args.size, args.seed, rename)
+        only = tuple(rename) or LABELS
+        clips = _clips(
+            args, "train", args.count, frames=WINDOW, size=args.size, seed=1000 + args.seed,
+            only=only,
+        )  # fmt: skip
+        write_folder(args.write, clips, rename)
     return 0

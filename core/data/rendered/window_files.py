@@ -11,23 +11,26 @@ import math
 import multiprocessing
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from core.data.clips import Clips
 from core.data.rendered.scenes import POSE_TARGETS
-from core.data.rendered.synthetic import WINDOW, check_size, training_window
+from core.data.rendered.synthetic import check_size, training_window
+from core.data.rendered.window import WINDOW, Window
 from core.errors import BadInput
 from core.labels import IGNORE, LABELS
 from core.options import existing
 
+PEOPLE_VERSION = 1  # of how people are drawn and move: windows of another one are made anew
 COVERED = 0.8  # part of a gesture, or of the window, that must be seen to carry the clip label
 
 
-class SyntheticWindows(Dataset):
+class SyntheticWindows(Clips):
     """Random cuts of ``frames`` frames out of rendered windows of ``WINDOW`` frames.
 
     An item is asked for by ``(index, seed)`` and is ``(uint8 (T, 3, S, S), frame labels (T,), clip
@@ -68,34 +71,48 @@ def covered(start: float, end: float, first: int, frames: int) -> bool:
     return seen >= COVERED * min(end - start, frames - 1)
 
 
-def render_windows(
-    folder: Path,
-    count: int,
-    size: int,
-    variation: float,
-    frame_rate: float,
-    seed: int,
-    workers: int,
-) -> Path:
-    """Render ``count`` windows into ``folder`` unless they are there; gives the folder.
-
-    Raises ``BadInput`` when the folder holds windows of other settings, the size is too large or
-    the disk too full.
-    """
+def capsule_windows(
+    count: int, size: int, variation: float, frame_rate: float, seed: int
+) -> dict[str, Any]:
+    """Settings of ``render_windows`` for capsules."""
     check_size(size)
-    settings = {
+    return {
         "count": count, "size": size, "variation": variation, "frame_rate": frame_rate,
         "seed": seed, "window": WINDOW, "version": 4,
     }  # fmt: skip
+
+
+def people_windows(
+    count: int, size: int, frame_rate: float, seed: int, backgrounds: Path | None
+) -> dict[str, Any]:
+    """Settings of ``render_windows`` for people; see ``people.studio`` for ``backgrounds``."""
+    return {
+        "renderer": "people", "count": count, "size": size, "frame_rate": frame_rate, "seed": seed,
+        "backgrounds": str(backgrounds.resolve()) if backgrounds else None, "window": WINDOW,
+        "version": PEOPLE_VERSION,
+    }  # fmt: skip
+
+
+def render_windows(folder: Path, settings: dict[str, Any], workers: int) -> Path:
+    """Render what ``settings`` ask for into ``folder`` unless it is there; gives the folder.
+
+    Windows of another version of the renderer are made anew. Raises ``BadInput`` when the folder
+    holds windows of other settings, the disk is too full or the renderer cannot draw.
+    """
     described = folder / "settings.json"
-    missing = list(range(count))
+    missing = list(range(settings["count"]))
     if described.exists():
         found = json.loads(described.read_text())
-        if found != settings:
+        if found | {"version": 0} != settings | {"version": 0}:
             raise BadInput(f"{folder} holds windows of other settings {found}: remove it")
-        missing = np.flatnonzero(_open(folder, "r")["meta"][:, 3] == 0).tolist()
+        if found != settings:
+            print(f"{folder}: of another version of the renderer, made anew")
+            shutil.rmtree(folder)
+        else:
+            missing = np.flatnonzero(_open(folder, "r")["meta"][:, 3] == 0).tolist()
     if not missing:
         return folder
+    _window(settings, missing[0])  # what cannot be drawn is said here, not by a worker
     _check_space(folder, len(missing), settings)
     if not described.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -103,11 +120,27 @@ def render_windows(
         described.write_text(json.dumps(settings))
     jobs = [(folder, index, settings) for index in missing]
     with multiprocessing.get_context("spawn").Pool(workers, initializer=_one_thread) as pool:
-        bar = tqdm(total=count, initial=count - len(missing), desc="render", unit="clip")
+        bar = tqdm(
+            total=settings["count"], initial=settings["count"] - len(missing), desc="render",
+            unit="clip",
+        )  # fmt: skip
         for _ in pool.imap_unordered(_render_into, jobs, chunksize=8):
             bar.update()
         bar.close()
     return folder
+
+
+def _window(settings: dict, index: int) -> Window:
+    """Window ``index`` of what the settings describe."""
+    seed, size, rate = (settings[name] for name in ("seed", "size", "frame_rate"))
+    if settings.get("renderer") != "people":
+        return training_window(seed, index, size, settings["variation"], rate)
+    from core.data.rendered.people import clips  # loads OpenGL
+
+    backgrounds = settings["backgrounds"]
+    return clips.training_window(
+        seed, index, size, rate, Path(backgrounds) if backgrounds else None
+    )
 
 
 def _one_thread() -> None:
@@ -122,9 +155,7 @@ def _render_into(job: tuple[Path, int, dict]) -> None:
     if folder not in _CACHE:
         _CACHE[folder] = _open(folder, "r+")
     arrays = _CACHE[folder]
-    window = training_window(
-        settings["seed"], index, settings["size"], settings["variation"], settings["frame_rate"]
-    )
+    window = _window(settings, index)
     arrays["frames"][index] = window.frames.numpy()
     arrays["labels"][index] = window.labels
     arrays["poses"][index] = window.poses
@@ -163,6 +194,6 @@ def _create(folder: Path, settings: dict) -> None:
 def _open(folder: Path, mode: str) -> dict[str, np.memmap]:
     settings = json.loads((folder / "settings.json").read_text())
     return {
-        name: np.memmap(folder / f"{name}.bin", kind, mode, shape=shape)
+        name: np.memmap(folder / f"{name}.bin", kind, mode, shape=shape)  # type: ignore[call-overload]  # mode is a str
         for name, (kind, shape) in _layout(settings).items()
     }

@@ -100,7 +100,7 @@ def _not_malformed(record: logging.LogRecord) -> bool:
 
 def make_app(desk: Desk, port: int) -> web.Application:
     """The page, its files and the stream; ``port`` is the one that requests have to name."""
-    app = web.Application(middlewares=[make_guard(port)])
+    app = web.Application(middlewares=[make_guard(port)])  # type: ignore[list-item]  # aiohttp marks it, its type hides that
     headers = security_headers(port)
     current: set[web.WebSocketResponse] = set()  # the tab that has the stream
     closing: set[asyncio.Task] = set()

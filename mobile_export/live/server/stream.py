@@ -131,9 +131,11 @@ class Stream:
         while True:
             await self._filled.wait()
             self._filled.clear()
+            assert self._slot is not None, "filled"
             (seconds, jpeg), self._slot = self._slot, None
-            call = (_recognise, self._recognizer, seconds, jpeg)
-            moment, decode_ms = await loop.run_in_executor(self._desk.worker, *call)
+            moment, decode_ms = await loop.run_in_executor(
+                self._desk.worker, _recognise, self._recognizer, seconds, jpeg
+            )
             if moment is not None:
                 self._missed += moment.missed
                 await self._send(self._answer(moment, decode_ms))
@@ -194,6 +196,7 @@ class Stream:
     async def _save(self, clip: Clip) -> None:
         """Write a clip beside the stream, which goes on meanwhile."""
         out = self._desk.out
+        assert out is not None, "without a folder nothing is recorded"
         try:
             path = await asyncio.to_thread(clip.save, out, self._rate)
         except Spoiled as error:

@@ -126,7 +126,8 @@ def _compile(tools: Tools, source: Path, made: Path) -> list[str]:
 
 def _host_package() -> Path:
     """Where executorch is installed: without an ``__init__`` it may have many roots."""
-    for root in find_spec("executorch").submodule_search_locations:
+    spec = find_spec("executorch")
+    for root in (spec and spec.submodule_search_locations) or ():
         if (Path(root) / "include").is_dir():
             return Path(root)
     raise BadInput("the installed executorch has no C++ headers: install its wheel for Linux again")
@@ -157,5 +158,9 @@ def _arm64_package() -> Path:
         with zipfile.ZipFile(wheels[0]) as wheel:
             parts = ("executorch/lib/", "executorch/include/")
             wheel.extractall(unpacked, [n for n in wheel.namelist() if n.startswith(parts)])
-        os.replace(unpacked, final)
+        try:
+            os.replace(unpacked, final)
+        except OSError:
+            if not package.exists():  # else another process was quicker
+                raise
     return package

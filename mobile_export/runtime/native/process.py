@@ -39,6 +39,9 @@ class Native:
             stdout=subprocess.PIPE,
             stderr=self._errors,
         )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._to, self._from = self._process.stdin, self._process.stdout
 
     def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """One call. Raises ``BadInput`` for inputs of other shapes and when the process ends."""
@@ -46,13 +49,13 @@ class Native:
         ordered = (x.permute(p.dim_order) for x, p in zip(inputs, self.inputs, strict=True))
         call = b"".join(x.contiguous().numpy().tobytes() for x in ordered)
         with contextlib.suppress(BrokenPipeError):  # then the answer is missing as well
-            self._process.stdin.write(call)
-            self._process.stdin.flush()
+            self._to.write(call)
+            self._to.flush()
         return [self._answer(port) for port in self.outputs]
 
     def _answer(self, port: Port) -> Tensor:
         size = 4 * int(np.prod(port.shape))
-        data = self._process.stdout.read(size)
+        data = self._from.read(size)
         if len(data) < size:
             status = self._process.wait()
             self._errors.seek(0)
@@ -65,9 +68,9 @@ class Native:
     def close(self) -> None:
         """End the process."""
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()
+            self._to.close()
         self._process.wait()
-        self._process.stdout.close()
+        self._from.close()
         self._errors.close()
 
     def __enter__(self) -> "Native":

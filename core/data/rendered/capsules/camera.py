@@ -8,10 +8,10 @@ from torch import Tensor
 from core.data.rendered.capsules.render import (
     Capsules,
     background_frames,
-    compress,
     make_canvas,
     rasterise,
 )
+from core.data.rendered.compress import compress
 from core.data.rendered.gestures import evaluate
 from core.data.rendered.hand import CAPSULES, SLEEVE, capsules
 from core.data.rendered.scenes import DISTRACTORS, Scene

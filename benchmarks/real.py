@@ -1,0 +1,162 @@
+"""What a model makes of real clips of people: clips by class, and recordings without any gesture.
+
+    python benchmarks/real.py DIR --checkpoint A.safetensors [--checkpoint B.safetensors ...]
+
+``DIR`` has a sub-folder a class, of videos as a phone or webcam made them; not every class has to
+be there. Clips of a gesture are judged by the mean of the logits (top-1, top-5, probability of the
+right class) and through the live path (frames at the model's rate, state, decision rule); clips of
+classes that mean nothing by their false events. With several checkpoints, what two of them say of
+the same clips is compared, since a difference of a few clips says little by itself. Intervals are
+Wilson's 95 % (Brown, Cai and DasGupta 2001, Statistical Science 16).
+"""
+
+import argparse
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from core import checkpoint
+from core.data.transforms import normalise
+from core.data.video import read_clip
+from core.decision import Rule
+from core.errors import BadInput, run_main
+from core.evaluation.streaming import decide, stream_logits
+from core.files import write_json
+from core.options import Parser, check_file
+
+VIDEOS = (".mp4", ".mkv", ".webm", ".mov", ".avi")
+Z = 1.96  # of a 95 % interval
+
+
+@dataclass
+class Clip:
+    """One real clip and what a model said of it."""
+
+    file: str
+    label: str
+    gesture: bool
+    rank: int  # of the right class, 0 for the best
+    right_probability: float
+    said: str
+    events: list[str]
+
+
+def wilson(part: int, whole: int) -> tuple[float, float]:
+    """Wilson's interval of a share, in percent."""
+    if not whole:
+        return 0.0, 100.0
+    share, extra = part / whole, Z * Z / whole
+    middle = (share + extra / 2) / (1 + extra)
+    half = Z / (1 + extra) * math.sqrt(share * (1 - share) / whole + extra / whole / 4)
+    return 100 * max(0.0, middle - half), 100 * min(1.0, middle + half)
+
+
+@torch.inference_mode()
+def judge(loaded: checkpoint.Checkpoint, files: list[tuple[str, Path]]) -> list[Clip]:
+    """What a model says of every file; labels that the model lacks are refused."""
+    config, rule = loaded.config, Rule.of(loaded.labels)
+    found = []
+    for label, path in tqdm(files, desc=loaded.path.stem, unit="clip"):
+        frames = read_clip(path, config.frame_rate, config.size)
+        logits = loaded.model.frame_logits(normalise(frames, config.mean, config.std)[None])[0]
+        chances = logits.mean(0).softmax(0)
+        right = loaded.labels.index(label)
+        order = chances.argsort(descending=True).tolist()
+        events = decide(stream_logits(loaded.model, frames), rule)[1]
+        found.append(
+            Clip(
+                f"{path.parent.name}/{path.name}", label, label not in rule.none_labels,
+                order.index(right), round(float(chances[right]), 4), loaded.labels[order[0]],
+                [event.label for event in events],
+            )
+        )  # fmt: skip
+    return found
+
+
+def summary(clips: list[Clip]) -> dict:
+    """Figures of one model."""
+    shown = [clip for clip in clips if clip.gesture]
+    nothing = [clip for clip in clips if not clip.gesture]
+    top1, top5 = (sum(clip.rank < k for clip in shown) for k in (1, 5))
+    live = sum(clip.events == [clip.label] for clip in shown)
+    return {
+        "gestures": len(shown),
+        "top1": top1,
+        "top1_interval": [round(v, 1) for v in wilson(top1, len(shown))],
+        "top5": top5,
+        "right_probability": round(sum(c.right_probability for c in shown) / max(1, len(shown)), 4),
+        "live_right": live,
+        "without_gesture": len(nothing),
+        "false_events": sum(len(clip.events) for clip in nothing),
+        "clips_with_false_events": sum(bool(clip.events) for clip in nothing),
+    }
+
+
+def agreement(first: list[Clip], second: list[Clip]) -> dict:
+    """Two models on the same clips with a gesture: who is right where the other is not."""
+    pairs = [(a, b) for a, b in zip(first, second, strict=True) if a.gesture]
+    return {
+        "same_answer": sum(a.said == b.said for a, b in pairs),
+        "only_first_right": sum(a.rank == 0 != b.rank for a, b in pairs),
+        "only_second_right": sum(b.rank == 0 != a.rank for a, b in pairs),
+        "better_rank_first": sum(a.rank < b.rank for a, b in pairs),
+        "better_rank_second": sum(b.rank < a.rank for a, b in pairs),
+    }
+
+
+def find(root: Path, labels: list[str]) -> list[tuple[str, Path]]:
+    """(label, file) of every video of a class of the model."""
+    folders = (
+        [folder for folder in sorted(root.iterdir()) if folder.is_dir()] if root.is_dir() else []
+    )
+    unknown = [folder.name for folder in folders if folder.name not in labels]
+    files = [
+        (folder.name, file)
+        for folder in folders
+        for file in sorted(folder.iterdir())
+        if file.suffix.lower() in VIDEOS
+    ]
+    if unknown or not files:
+        reason = f"has a sub-folder {unknown[0]!r}" if unknown else "holds no videos by class"
+        raise BadInput(
+            f"{root} {reason}: give a folder of the model's classes, such as {labels[0]}"
+        )
+    return files
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point."""
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, metavar="DIR", help="sub-folders by class, of videos")
+    parser.add_argument("--checkpoint", type=Path, action="append", help="default: the bundled one")
+    parser.add_argument("--json", type=Path, help="write every clip's answers into this file")
+    args = parser.parse_args(argv)
+    check_file("--json", args.json)
+    told: dict[str, dict] = {}
+    answers: dict[str, list[Clip]] = {}
+    for path in args.checkpoint or [checkpoint.bundled_path()]:
+        loaded = checkpoint.load(path)
+        answers[str(path)] = judge(loaded, find(args.folder, loaded.labels))
+        told[str(path)] = summary(answers[str(path)])
+        print(json.dumps({"checkpoint": str(path), **told[str(path)]}))
+    names = list(answers)
+    pairs = {
+        f"{a} / {b}": agreement(answers[a], answers[b])
+        for i, a in enumerate(names)
+        for b in names[i + 1 :]
+    }
+    for name, found in pairs.items():
+        print(json.dumps({"pair": name, **found}))
+    if args.json:
+        clips = {name: [asdict(clip) for clip in found] for name, found in answers.items()}
+        report = {"models": told, "pairs": pairs, "clips": clips}
+        write_json("--json", args.json, report)
+    return 0
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,1 @@
+"""People drawn in rooms before a camera: bodies, looks, light, motion, the camera's faults."""

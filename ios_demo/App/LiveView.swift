@@ -1,0 +1,140 @@
+import Recognizer
+import SwiftUI
+
+/// The one screen: the camera's picture, and a panel on it with what was seen and what runs.
+struct LiveView: View {
+    let model: LiveModel
+    let preview: PreviewSource
+    @Environment(\.scenePhase) private var phase
+
+    var body: some View {
+        ZStack(alignment: .bottom) {
+            if showsCamera {
+                CameraPreview(source: preview)
+                    .ignoresSafeArea()
+                    .accessibilityLabel(Text("preview_description"))
+            }
+            Panel(model: model)
+        }
+        .task { model.start() }
+        .task(id: phase) {
+            // A phone that is looked at and not touched would fall asleep.
+            UIApplication.shared.isIdleTimerDisabled = phase == .active
+            await model.entered(phase == .active)
+        }
+    }
+
+    private var showsCamera: Bool {
+        switch model.state {
+        case .running, .cameraLost: true
+        default: false
+        }
+    }
+}
+
+/// Everything but the picture; it scrolls, since large text may need more than the screen has.
+private struct Panel: View {
+    let model: LiveModel
+
+    var body: some View {
+        ScrollView {
+            VStack(alignment: .leading, spacing: 8) {
+                Headline(state: model.state)
+                if let facts = model.state.model {
+                    Text(verbatim: Words.model(facts)).font(.footnote)
+                    ForEach(facts.notices, id: \.self) { notice in
+                        Text(verbatim: notice).font(.footnote).foregroundStyle(.secondary)
+                    }
+                }
+                if model.isHot { Text("hot").font(.footnote) }
+                Buttons(model: model)
+                if case .running(_, let figures, let history) = model.state {
+                    if let figures {
+                        Text(verbatim: Words.figures(figures)).font(.footnote.monospacedDigit())
+                    }
+                    History(events: history)
+                }
+            }
+            .padding()
+            .frame(maxWidth: .infinity, alignment: .leading)
+        }
+        .frame(maxHeight: 320)
+        .background(.regularMaterial)
+    }
+}
+
+private struct Headline: View {
+    let state: UiState
+
+    var body: some View {
+        Text(verbatim: Words.headline(state))
+            .font(isGesture ? .largeTitle.bold() : .body)
+            .accessibilityAddTraits(isGesture ? [.isHeader, .updatesFrequently] : .isHeader)
+        switch state {
+        case .running(_, let figures?, _):
+            Text(verbatim: Words.confidence(figures.confidence)).font(.body.monospacedDigit())
+        case .starting: ProgressView()
+        case .benchmarking(_, let share): ProgressView(value: share)
+        default: EmptyView()
+        }
+    }
+
+    private var isGesture: Bool {
+        if case .running = state { true } else { false }
+    }
+}
+
+private struct Buttons: View {
+    let model: LiveModel
+    @Environment(\.openURL) private var openURL
+
+    var body: some View {
+        switch model.state {
+        case .starting, .noCamera, .running: EmptyView()
+        case .bundleProblem, .cameraLost: Button("try_again") { model.retry() }
+        case .needsPermission(_, deniedForGood: true):
+            Button("open_settings") {
+                if let settings = URL(string: UIApplication.openSettingsURLString) { openURL(settings) }
+            }
+        case .needsPermission: Button("allow_camera") { Task { await model.allowCamera() } }
+        case .benchmarking: Button("stop") { model.stop() }
+        case .benchmarkDone(_, let report):
+            ShareLink(item: URL(filePath: report.path)) { Text("share") }
+            Button("back_to_camera") { model.backToCamera() }
+        }
+        if let facts = model.state.model, !isMeasuring {
+            if facts.choices.count > 1 {
+                Menu {
+                    ForEach(facts.choices, id: \.self) { candidate in
+                        Button {
+                            model.choose(candidate)
+                        } label: {
+                            Text(verbatim: Words.choice(candidate))
+                        }
+                    }
+                } label: {
+                    Text("choose_model")
+                }
+            }
+            Button("benchmark") { model.benchmark() }
+        }
+    }
+
+    private var isMeasuring: Bool {
+        if case .benchmarking = model.state { true } else { false }
+    }
+}
+
+private struct History: View {
+    let events: [Event]
+
+    var body: some View {
+        Text("history_heading").font(.headline).accessibilityAddTraits(.isHeader)
+        if events.isEmpty {
+            Text("history_none").font(.body)
+        }
+        ForEach(events.indices, id: \.self) { index in
+            Text(verbatim: Words.event(events[index])).font(.body)
+        }
+    }
+}

@@ -1,0 +1,66 @@
+/// Live figures after a frame.
+public struct Figures: Sendable, Equatable {
+    public var gesture: String?  // of the event that is open
+    public var confidence = 0.0  // of that gesture; of the best one while there is none
+    public var cameraRate = 0.0  // frames a second that the camera delivered
+    public var recognizedRate = 0.0  // frames a second that the model took
+    public var dropped = 0  // frames that came while the model was busy
+    public var missed = 0  // ticks that no frame came for
+    public var resets = 0
+    public var medians: Medians?
+}
+
+/// Median milliseconds of the latest frames.
+public struct Medians: Sendable, Equatable {
+    public let preprocess: Double
+    public let execute: Double
+    public let postprocess: Double
+    public let endToEnd: Double
+}
+
+/// Camera frames through one recognizer, with the figures that the screen shows of them.
+///
+/// There is never more than one frame waiting; who offers them counts those that were dropped. Not safe for
+/// several threads.
+public final class LiveStream<P: Program> {
+    private let recognizer: Recognizer<P>
+    private var recorder = LatencyRecorder(capacity: recent)
+    private var recognized = RateMeter()
+    private var camera = RateMeter()
+    private var medians: Medians?
+
+    public init(_ recognizer: Recognizer<P>) { self.recognizer = recognizer }
+
+    /// The figures after this frame and the event that closed; nil when no tick was due.
+    ///
+    /// `dropped` frames were lost since the stream began. Throws as `Recognizer.offer` does.
+    public func take(
+        _ frame: YuvFrame, at seconds: Double, rotation: Int, dropped: Int
+    ) throws -> (figures: Figures, ended: Event?)? {
+        camera.add(seconds)
+        guard let moment = try recognizer.offer(frame, at: seconds, rotation: rotation) else { return nil }
+        recorder.add(moment.times)
+        recognized.add(seconds)
+        if recognizer.taken % every == 1 { medians = recorder.summaries().map(Medians.init) }
+        let figures = Figures(
+            gesture: moment.answer.current, confidence: moment.answer.confidence, cameraRate: camera.rate,
+            recognizedRate: recognized.rate, dropped: dropped, missed: recognizer.missed,
+            resets: recognizer.resets, medians: medians)
+        return (figures, moment.ended)
+    }
+
+    /// The camera pauses: state and decision are forgotten; the event that was open.
+    public func forget() -> Event? { recognizer.forget() }
+}
+
+private let recent = 100  // frames of the medians: ten seconds
+private let every = 10  // frames from one figure to the next: a person cannot read faster
+
+extension Medians {
+    init(_ stages: StageSummaries) {
+        self.init(
+            preprocess: stages.preprocess.p50, execute: stages.execute.p50,
+            postprocess: stages.postprocess.p50,
+            endToEnd: stages.endToEnd.p50)
+    }
+}

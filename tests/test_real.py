@@ -1,0 +1,67 @@
+"""benchmarks/real.py: clips by class, false events of clips without a gesture, pairs of models."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import real
+from core import checkpoint
+from core.data.rendered.synthetic import SyntheticClips
+from core.data.video import write_clip
+from core.errors import BadInput
+from core.labels import LABELS
+from core.model import ModelConfig, VideoClassifier
+
+CLIPS = ("Swiping Left", "Swiping Left", "Thumb Up", "No gesture")
+RIGHT = 2  # of the three gestures at least: the bundled model knows what is rendered here
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("real")
+    for index, label in enumerate(CLIPS):
+        clips = SyntheticClips("val", 9, frames=24, size=128, frame_rate=10.0, only=(label,))
+        (root / label).mkdir(exist_ok=True)
+        write_clip(root / label / f"{index}.mp4", clips[index][0], 10.0)
+    return root
+
+
+def test_clips_are_judged_by_class_and_through_the_live_path(folder: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = ModelConfig(size=64, width=0.25, num_classes=len(LABELS))
+    other = tmp_path / "untrained.safetensors"
+    checkpoint.save(other, VideoClassifier(config).eval(), list(LABELS))
+    bundled = checkpoint.bundled_path()
+    report = tmp_path / "real.json"
+    argv = [str(folder), "--checkpoint", str(bundled), "--checkpoint", str(other)]
+    assert real.main([*argv, "--json", str(report)]) == 0
+    found = json.loads(report.read_text())
+    told = found["models"][str(bundled)]
+    assert told["gestures"] == 3
+    assert told["without_gesture"] == 1
+    assert told["top1"] >= RIGHT
+    assert told["live_right"] >= RIGHT
+    assert told["false_events"] == 0
+    low, high = told["top1_interval"]
+    assert low < 100 * told["top1"] / 3 <= high
+    (pair,) = found["pairs"].values()
+    assert pair["only_first_right"] + pair["only_second_right"] <= 3
+    assert {clip["label"] for clip in found["clips"][str(bundled)]} == set(CLIPS)
+
+
+# From the tables of Brown, Cai and DasGupta's formula: computed by hand for these counts.
+@pytest.mark.parametrize(
+    ("part", "whole", "low", "high"), [(0, 15, 0.0, 20.4), (9, 15, 35.7, 80.2), (15, 15, 79.6, 100)]
+)
+def test_wilson(part: int, whole: int, low: float, high: float) -> None:
+    assert real.wilson(part, whole) == pytest.approx((low, high), abs=0.05)
+
+
+def test_a_folder_of_other_classes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="holds no videos by class"):
+        real.main([str(tmp_path)])
+    (tmp_path / "waving").mkdir()
+    with pytest.raises(BadInput, match="has a sub-folder 'waving'"):
+        real.main([str(tmp_path)])
