@@ -25,7 +25,6 @@ from torch import Tensor
 from core import checkpoint
 from core.checkpoint import Checkpoint
 from core.data import open_clips
-from core.data.label_files import lines_of
 from core.errors import BadInput, run_main
 from core.importers import movenet
 from core.importers.convert import FRAMES, imported
@@ -113,7 +112,11 @@ def _placeholder(index: int) -> str:
 def _labels(path: Path | None, config: ModelConfig, kind: str) -> list[str]:
     """One name a class: a file's lines, the Jester gestures of TSM's demo, or numbers."""
     if path is not None:
-        return lines_of(path)
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadInput(f"labels {path} cannot be read ({error}): give a text file") from None
+        return [line.strip() for line in lines if line.strip()]
     from core.labels import LABELS
 
     if kind.startswith("TSM online") and config.num_classes == len(LABELS):
