@@ -12,7 +12,9 @@ from torch.utils.data import TensorDataset
 
 from core.data.clips import Clips
 from core.errors import GATE_FAILED, BadInput
+from mobile_export import GateFailed, export
 from mobile_export import __main__ as export_cli
+from mobile_export import verify as api_verify
 from mobile_export.bundle import reader
 from mobile_export.clips import drawn
 from mobile_export.verify import __main__ as verify
@@ -205,6 +207,17 @@ def test_strict_refuses_what_is_not_shown(tiny: Path, capsys) -> None:
     assert bundle.path.name.endswith(".rejected")
     assert bundle.manifest["accuracy"]["verdict"] == "not shown"
     assert "6 clips do not show that it loses at most 1 point (" in capsys.readouterr().out
+
+
+def test_strict_in_the_api(tiny: Path) -> None:
+    options = {"checkpoint": tiny, "precision": "fp32", "out": tiny.parent / "out"}
+    result = export("xnnpack", **options)
+    assert (result.report.verdict, result.report.failures) == ("not shown", [])
+    (failure,) = api_verify(result.path, checkpoint=tiny, strict=True).failures
+    assert "6 clips do not show" in failure
+    with pytest.raises(GateFailed, match="6 clips do not show") as refused:
+        export("xnnpack", strict=True, **options)
+    assert refused.value.result.path.name.endswith(".rejected")
 
 
 def test_a_loss_that_is_shown_is_a_failed_gate(tiny: Path, monkeypatch, capsys) -> None:
