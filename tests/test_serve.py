@@ -32,6 +32,7 @@ CAMERA = 30.0  # frames a second, as Chromium plays a file of JPEGs
 SIDE, WIDTH = 240, 320
 BARS = (200, 20)  # grey levels left and right of what the model sees: a mirror would swap them
 GREY = 30  # levels that cameras and browsers disagree about: some take 16 for black
+PAUSE, TICKS = 4, 10  # seconds that a page is hidden; the default bundle's frames a second
 PATIENCE = 60_000  # milliseconds; a loaded machine starts a browser slowly
 
 
@@ -289,11 +290,14 @@ def test_a_hidden_page_pauses(address, filming):
     with browsing(filming) as b:
         page, wrong = open_page(b, address)
         wait_for_text(page, "#gesture", GESTURE)
+        before = int(page.inner_text("#missed"))  # a loaded machine misses some by itself
         page.evaluate(hide, True)
         wait_for_text(page, "#message-title", "Paused")
         wait_for_text(page, "#model-rate", r"^0\.0 of")
+        page.wait_for_timeout(1000 * PAUSE)
         page.evaluate(hide, False)
         page.locator("#message").wait_for(state="hidden")
         wait_for_text(page, "#gesture", GESTURE)
-        assert page.inner_text("#missed") == "0"  # a pause is not a fault
+        # A pause is not a fault: counted as one, it alone would be PAUSE seconds of ticks.
+        assert int(page.inner_text("#missed")) - before < PAUSE * TICKS / 2
         assert wrong == []

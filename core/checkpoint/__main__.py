@@ -25,6 +25,7 @@ from torch import Tensor
 from core import checkpoint
 from core.checkpoint import Checkpoint
 from core.data import open_clips
+from core.data.transforms import normalise
 from core.errors import BadInput, run_main
 from core.importers import movenet
 from core.importers.convert import FRAMES, imported
@@ -86,9 +87,8 @@ def run_snap_taps(args: argparse.Namespace) -> None:
 def _pictures(config: ModelConfig) -> Tensor:
     """Pictures of people (N, 3, H, W), normalised, to take batch norm's statistics of."""
     clips = open_clips(None, "val", replace(config, frames=4, size=SETTLED_SIZE), SETTLED_CLIPS)
-    frames = torch.cat([clips[index][0] for index in range(len(clips))]).float() / 255
-    mean, std = (torch.tensor(value).view(3, 1, 1) for value in (config.mean, config.std))
-    return (frames - mean) / std
+    frames = torch.cat([clips[index][0] for index in range(len(clips))])
+    return normalise(frames, config.mean, config.std)
 
 
 def _save(out: Path, loaded: Checkpoint, model, more: dict) -> None:

@@ -112,8 +112,8 @@ def render_windows(folder: Path, settings: dict[str, Any], workers: int) -> Path
             missing = np.flatnonzero(_open(folder, "r")["meta"][:, 3] == 0).tolist()
     if not missing:
         return folder
-    _window(settings, missing[0])  # what cannot be drawn is said here, not by a worker
     _check_space(folder, len(missing), settings)
+    _window(settings, missing[0])  # what cannot be drawn is said here, not by a worker
     if not described.exists():
         folder.mkdir(parents=True, exist_ok=True)
         _create(folder, settings)

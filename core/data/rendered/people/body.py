@@ -56,13 +56,12 @@ def share_of(things: list, split: str) -> list:
 class Bodies:
     """The people of one file."""
 
-    def __init__(self, path: Path, detail: int = 5000) -> None:
-        """``detail`` is the number of triangles: 5000, 9000 or 0 for all."""
+    def __init__(self, path: Path) -> None:
         with np.load(path) as file:
             data = {key: file[key] for key in file.files}
         self.names = [str(name) for name in data["names"]]
         self.vertices = data["vertices_mean"] + STEP * data["vertices_steps"]
-        self.triangles = data[f"triangles_{detail}" if detail else "triangles"]
+        self.triangles = data["triangles_5000"]
         self.fine = data["triangles"]  # for normals: shading keeps the detail that is not drawn
         self.heads, self.tails = data["heads"], data["tails"]
         self.canon = self.vertices.mean(0)
