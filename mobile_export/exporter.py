@@ -207,7 +207,7 @@ def _export(checkpoint: Checkpoint, target: str, request: Request, step: Reporte
             bundle, checkpoint, runner, clips, request.max_drop, unopened,
             until_shown=request.clips is None, strict=request.strict,
         )  # fmt: skip
-        step("verify", report.shown)
+        step("accuracy", report.shown)
         report.failures.extend(failures)
         manifest["accuracy"] = _accuracy(report, request, getattr(held, "split", "test"))
         write_manifest(folder, manifest)

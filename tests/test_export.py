@@ -56,7 +56,7 @@ def test_a_bundle_is_written_with_its_proof(tiny: Path, monkeypatch, capsys) -> 
     (report,) = json.loads(figures.read_text())
     assert report["path"].endswith(NAME)
     out = capsys.readouterr().out
-    for step in ("load", "quantize", "lower", "execute", "verify", "write"):
+    for step in ("load", "quantize", "lower", "execute", "verify", "accuracy", "write"):
         assert f" s  {step}" in out
 
 

@@ -28,8 +28,8 @@ from core.errors import GATE_FAILED, run_main
 from core.files import write_json
 from core.options import Parser, add_data_options, percent, whole
 from mobile_export.clips import drawn
-from mobile_export.console import Steps, check_json_path, quiet
-from mobile_export.verify.check import DIFFICULTIES, MAX_DROP, check
+from mobile_export.console import Steps, check_json_path
+from mobile_export.verify.check import DIFFICULTIES, MAX_DROP
 
 ARM_CLIPS = 400  # on emulated cores when nothing else is asked for
 
@@ -62,33 +62,25 @@ def main(argv: list[str] | None = None) -> int:
     args = make_parser().parse_args(argv)
     check_json_path(args.json)
     step = Steps()
-    step("load", f"{args.bundle}, its hashes and its checkpoint")
     from core.data.source import given_source
-    from mobile_export.bundle.runner import open_runner
-    from mobile_export.verify.verifier import gather
+    from mobile_export.verify.verifier import gather, verify
 
-    source = given_source(args, {})
-    found = gather(args.bundle, args.checkpoint, source, args.clips, args.difficulty)
-    bundle, checkpoint, dataset = found.bundle, found.checkpoint, found.clips
-    with quiet():
-        runner = open_runner(bundle)
-    cores = []
+    source, cores = given_source(args, {}), []
     if args.arm64:
         from mobile_export.verify import arm64
 
-        few = drawn(dataset, None, args.clips or ARM_CLIPS)  # in the order that they have
+        found = gather(args.bundle, args.checkpoint, source, args.clips, args.difficulty)
+        few = drawn(found.clips, None, args.clips or ARM_CLIPS)  # in the order that they have
         step("arm64", f"{len(few)} held-out clips on emulated {' and '.join(arm64.CORES)}")
-        cores = arm64.check_cores(bundle, few)
-    at_most = "" if args.clips else "at most "
-    step("verify", f"golden clip and {at_most}{len(dataset)} held-out clips, {runner.name}")
-    report = check(
-        bundle, checkpoint, runner, dataset, args.max_drop, found.unopened,
-        until_shown=args.clips is None, strict=args.strict,
+        cores = arm64.check_cores(found.bundle, few)
+    report = verify(
+        args.bundle, checkpoint=args.checkpoint, data=source, clips=args.clips,
+        difficulty=args.difficulty, max_drop=args.max_drop, strict=args.strict, reporter=step,
     )  # fmt: skip
-    step("verify", report.shown)
     for core in cores:
-        report.failures.extend(core.failures(bundle.manifest["precision"]))
-    step("done", "; ".join(report.failures) or "nothing failed")
+        report.failures.extend(core.failures(found.bundle.manifest["precision"]))
+    failures = "; ".join(report.failures)
+    step("done", f"FAILED: {failures}" if failures else "nothing failed")
     print(report.table())
     figures = report.to_dict()
     if cores:

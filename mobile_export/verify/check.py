@@ -81,8 +81,8 @@ class Report:
             ("top-1 of the artifact", f"{c.artifact_top1:.2f} %"),
             ("drop", f"{c.drop:+.2f} points, at most {self.max_drop:g} allowed"),
             ("95 % interval of the drop", intervals[0]),
-            ("the same, whenever one stops", intervals[1]),
-            ("what that shows", self.shown),
+            ("the wider one that decides", intervals[1]),
+            ("verdict", self.shown),
             ("same answer", f"{c.agreement:.2f} %"),
             ("deviation of the logits", f"{c.deviation:.2e} of the largest"),
             ("golden clip", f"{self.golden_deviation:.2e}, tolerance {self.golden_tolerance:.2e}"),
@@ -135,17 +135,16 @@ def check(
     failures = []
     found = gate.verdict(comparison.gate_interval, max_drop)
     if found == "failed":
-        lost = comparison.only_checkpoint_right - comparison.only_artifact_right
         failures.append(
-            f"it drops {comparison.drop:.2f} points ({lost} of {comparison.clips} clips), more "
-            f"than {max_drop:g} by more than chance explains"
+            f"it loses {comparison.drop:.2f} points on {comparison.clips} clips "
+            f"({gate.in_95(comparison.gate_interval)}), more than the {gate.in_points(max_drop)} "
+            "allowed"
         )
     elif found == "not shown" and strict:
-        low, high = comparison.gate_interval
         failures.append(
             f"{comparison.clips} clips do not show that it loses at most "
-            f"{gate.in_points(max_drop)} ({low:+.2f} to {high:+.2f}): take more clips, or leave "
-            "strict out"
+            f"{gate.in_points(max_drop)} ({gate.in_95(comparison.gate_interval)}): take more "
+            "clips, or leave strict out"
         )
     precision = manifest["precision"]
     if not math.isfinite(comparison.deviation):

@@ -73,9 +73,14 @@ def in_points(drop: float) -> str:
     return f"{drop:g} point{'' if drop == 1 else 's'}"
 
 
+def in_95(interval: tuple[float, float]) -> str:
+    """An interval for a reader."""
+    low, high = interval
+    return f"95 %: {low:+.2f} to {high:+.2f}"
+
+
 def in_words(interval: tuple[float, float], max_drop: float, clips: int) -> str:
     """What was shown, and what was not, as a sentence."""
-    low, high = interval
     bound = in_points(max_drop)
     found = verdict(interval, max_drop)
     if found == "passed":
@@ -83,6 +88,6 @@ def in_words(interval: tuple[float, float], max_drop: float, clips: int) -> str:
     if found == "failed":
         return f"failed: {clips} clips show that it loses more than {bound}"
     return (
-        f"not shown: after {clips} clips it may lose more than {bound} or less "
-        f"({low:+.2f} to {high:+.2f}); more clips tell"
+        f"not shown: after {clips} clips it may still lose more than {bound} "
+        f"({in_95(interval)}); more clips would tell"
     )

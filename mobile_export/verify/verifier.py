@@ -80,5 +80,5 @@ def verify(
             found.bundle, found.checkpoint, runner, found.clips, max_drop, found.unopened,
             until_shown=clips is None, strict=strict,
         )  # fmt: skip
-        step("verify", report.shown)
+        step("accuracy", report.shown)
         return report
