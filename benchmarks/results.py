@@ -22,10 +22,9 @@ from pathlib import Path
 
 from core import checkpoint
 from core.errors import run_main
-from core.evaluation.cam import ROWS
 from core.files import write_figure, write_json
 from core.markdown import markdown
-from core.model import VideoClassifier
+from core.model import NETWORKS, VideoClassifier
 from core.options import Parser, check_file, check_folder, whole
 from mobile_export.verify.accuracy import Z95
 
@@ -60,7 +59,7 @@ class Row:
 
 def rows(groups: list[str]) -> list[Row]:
     """The models of the tables that are asked for, in the order of the supplement's figures."""
-    found = [Row(group, name) for group in groups if group != "locations" for name in ROWS]
+    found = [Row(group, name) for group in groups if group != "locations" for name in NETWORKS]
     if "locations" in groups:
         found += [Row("locations", "action", location) for location in (1, 2, 3, 4)]
     return found
@@ -133,7 +132,7 @@ def wilson(right: int, clips: int) -> tuple[float, float]:
 
 def label(row: dict) -> str:
     """What a row is called in table and picture."""
-    name = ROWS[row["temporal"]]
+    name = NETWORKS[row["temporal"]].upper()
     return f"{name}, location {row['location']}" if row["group"] == "locations" else name
 
 
