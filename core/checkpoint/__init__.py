@@ -90,7 +90,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
             raise BadInput(f"checkpoint {path} {reason}: give a .safetensors file of core.train")
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no dict
     except (SafetensorError, OSError) as error:
         if isinstance(error, OSError) and error.strerror:  # a name too long, no permission
             raise BadInput(f"checkpoint {path} cannot be read ({error.strerror})") from None
