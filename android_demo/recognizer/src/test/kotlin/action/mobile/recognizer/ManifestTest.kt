@@ -12,7 +12,6 @@ import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 
 private const val MUTATIONS = 20_000
-private const val SECONDS = 60 // for all of them; a hang takes longer
 
 class ManifestTest {
     private val text = String(resource("manifest.json"))
@@ -84,7 +83,6 @@ class ManifestTest {
     fun `a mutated manifest is read or refused, nothing else`() {
         val random = Random(5)
         var read = 0
-        val began = System.nanoTime()
         repeat(MUTATIONS) {
             val mutant = mutated(random)
             try {
@@ -95,7 +93,6 @@ class ManifestTest {
                 assertTrue(error.message!!.length < 400) { error.message }
             }
         }
-        assertTrue((System.nanoTime() - began) / 1e9 < SECONDS)
         assertTrue(read in 1 until MUTATIONS / 2) { "$read of $MUTATIONS were read" }
     }
 
