@@ -62,6 +62,7 @@ def main(argv: list[str] | None = None) -> int:
     args = make_parser().parse_args(argv)
     check_json_path(args.json)
     step = Steps()
+    step("load", f"{args.bundle}, its hashes and its checkpoint")
     from core.data.source import given_source
     from mobile_export.verify.verifier import gather, verify
 

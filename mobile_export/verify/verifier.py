@@ -69,7 +69,6 @@ def verify(
     origin = None if checkpoint is None else check_path("checkpoint", checkpoint)
     source = source_at(data)
     with reporting(reporter) as step:
-        step("load", f"{folder}, its hashes and its checkpoint")
         found = gather(folder, origin, source, clips, difficulty)
         with quiet():
             runner = open_runner(found.bundle)
