@@ -6,7 +6,6 @@ from pathlib import Path
 
 import peers
 import peers_contenders as contenders
-import peers_limits as limits
 import peers_process as process
 import peers_report as report
 import pytest
@@ -174,6 +173,8 @@ def test_a_process_gives_its_last_line_or_one_reason() -> None:
 
 
 def test_multiply_adds_are_those_that_torch_counts() -> None:
+    import peers_limits as limits  # executorch's packages, for this test alone
+
     model = make_model(temporal="none", size=32, frames=2)
     for form, shape in (("stream", (1, 1, 3, 32, 32)), ("clip", (1, 2, 3, 32, 32))):
         with FlopCounterMode(display=False) as counter, torch.no_grad():
