@@ -1,5 +1,6 @@
 """What every data set of clips has."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
@@ -28,3 +29,17 @@ def loader(data: Dataset, workers: int, **options: Any) -> DataLoader:
         inner = inner.dataset
     start = getattr(inner, "start", None) if workers else None
     return DataLoader(data, num_workers=workers, multiprocessing_context=start, **options)
+
+
+class Chosen(Clips):
+    """Clips of a data set by their numbers in it, in the order given."""
+
+    def __init__(self, clips: Clips, numbers: Sequence[int]) -> None:
+        self.clips, self.numbers = clips, numbers
+        self.labels, self.start = clips.labels, clips.start
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.clips[self.numbers[index]]
