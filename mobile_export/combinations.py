@@ -15,7 +15,7 @@ PRECISIONS = ("int8", "w8a16", "fp16", "fp32")
 EXECUTED_BY = {
     "coreml": "a reference interpreter for ML Programs; Core ML itself on a Mac",
     "xnnpack": "ExecuTorch's runtime",
-    "vulkan": "no runtime outside a device: the converted graph, evaluated eagerly (a proxy)",
+    "vulkan": "a reference interpreter for the delegate's graphs, not a GPU",
 }
 
 XNNPACK_FP16 = "XNNPACK programs have been executed and measured in fp32 and int8 only"

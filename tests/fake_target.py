@@ -48,7 +48,7 @@ class NoiseClips(Dataset):
 class FakeRunner:
     """Runs a graph; ``change`` is applied to what it gives, ``[logits, *state]``."""
 
-    proxy, batch = False, 1
+    interpreted, batch = False, 1
 
     def __init__(self, graph: torch.nn.Module, noise: float, change: Change | None) -> None:
         self.graph, self.noise, self.name = graph, noise, "fake runtime"

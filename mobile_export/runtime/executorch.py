@@ -19,7 +19,7 @@ FLOAT = 6  # ExecuTorch's number for 32-bit floats (c10's ScalarType)
 class Executorch:
     """Runner of a ``.pte``: compiled for one batch; outputs are copies that the caller owns."""
 
-    proxy = False
+    interpreted = False
     batch = 1
 
     def __init__(self, artifact: Path, inputs: Sequence[Port]) -> None:

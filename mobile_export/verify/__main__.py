@@ -4,10 +4,13 @@
     python -m mobile_export.verify BUNDLE --clips 2700 --json report.json
     python -m mobile_export.verify BUNDLE --data my_clips --checkpoint my_model.safetensors
     python -m mobile_export.verify BUNDLE --arm64 --clips 20
+    python -m mobile_export.verify BUNDLE --runner ./vulkan_runner
 
 Checks every file against the manifest's hashes, replays the golden clip, and measures the top-1
-accuracy of checkpoint and artifact on the same held-out clips. Where no runtime exists on this
-machine (Vulkan) the converted graph is evaluated instead, and the report calls that a proxy.
+accuracy of checkpoint and artifact on the same held-out clips. Where the target's runtime does not
+exist on this machine (Vulkan; Core ML off a Mac) a reference interpreter computes the artifact, and
+the report says so. --runner has a program of yours execute it, on a device or a software driver:
+docs/bundle.md has the protocol.
 --arm64 also executes an XNNPACK program by the kernels that a phone has, on emulated Arm cores, and
 compares it with this machine; it compiles a small runner once, for which it names what is missing.
 
@@ -22,7 +25,7 @@ from pathlib import Path
 from core.errors import GATE_FAILED, run_main
 from core.files import write_json
 from core.options import Parser, add_data_options, percent, whole
-from mobile_export.console import Steps, check_json_path, quiet
+from mobile_export.console import Steps, check_json_path
 from mobile_export.verify.check import CLIPS, DIFFICULTIES, MAX_DROP, check
 
 
@@ -44,6 +47,7 @@ def make_parser() -> Parser:
         "--arm64", action="store_true",
         help="also run an XNNPACK bundle through Arm's kernels, on emulated cores",
     )  # fmt: skip
+    add("--runner", type=Path, metavar="PROGRAM", help="an ExecuTorch runner of yours executes it")
     add("--json", type=Path, metavar="FILE", help="write the figures")
     return parser
 
@@ -55,22 +59,21 @@ def main(argv: list[str] | None = None) -> int:
     step = Steps()
     step("load", f"{args.bundle}, its hashes and its checkpoint")
     from core.data.source import given_source
-    from mobile_export.bundle.runner import open_runner
+    from mobile_export.bundle.runner import opened
     from mobile_export.verify.verifier import gather
 
     source = given_source(args, {})
     found = gather(args.bundle, args.checkpoint, source, args.clips, args.difficulty)
     bundle, checkpoint, dataset = found.bundle, found.checkpoint, found.clips
-    with quiet():
-        runner = open_runner(bundle)
     cores = []
     if args.arm64:
         from mobile_export.verify import arm64
 
         step("arm64", f"{len(dataset)} held-out clips on emulated {' and '.join(arm64.CORES)}")
         cores = arm64.check_cores(bundle, dataset)
-    step("verify", f"golden clip and {len(dataset)} held-out clips, {runner.name}")
-    report = check(bundle, checkpoint, runner, dataset, args.max_drop, found.unopened)
+    with opened(bundle, args.runner) as runner:
+        step("verify", f"golden clip and {len(dataset)} held-out clips, {runner.name}")
+        report = check(bundle, checkpoint, runner, dataset, args.max_drop, found.unopened)
     for core in cores:
         report.failures.extend(core.failures(bundle.manifest["precision"]))
     step("done", "passed" if not report.failures else "; ".join(report.failures))

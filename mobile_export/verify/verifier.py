@@ -10,9 +10,9 @@ from core.data.source import Source, as_trained, source_at
 from core.options import check_choice, check_number, check_path, check_whole
 from mobile_export.bundle.origin import find_checkpoint, require_same
 from mobile_export.bundle.reader import Bundle, load
-from mobile_export.bundle.runner import open_runner
+from mobile_export.bundle.runner import opened
 from mobile_export.clips import count_unopened, held_out
-from mobile_export.console import Reporter, quiet, reporting
+from mobile_export.console import Reporter, reporting
 from mobile_export.verify.check import CLIPS, DIFFICULTIES, MAX_DROP, Report, check
 
 
@@ -48,6 +48,7 @@ def verify(
     clips: int | None = None,
     difficulty: str = "default",
     max_drop: float = MAX_DROP,
+    runner: str | os.PathLike[str] | None = None,
     reporter: Reporter | None = None,
 ) -> Report:
     """Replay the golden clip of a bundle and compare it with its checkpoint on held-out clips.
@@ -55,7 +56,8 @@ def verify(
     ``checkpoint`` is the file that the bundle was made from when it is not the one in the package,
     ``data`` a folder of clips, None for rendered ones of ``difficulty`` easy, default or hard.
     ``clips`` are 400 of the rendered ones, and all of a folder, unless a number is given;
-    ``max_drop`` is the top-1 accuracy, in percentage points, that may be lost.
+    ``max_drop`` is the top-1 accuracy, in percentage points, that may be lost. ``runner`` is a
+    program of the user's that executes an ExecuTorch artifact, see docs/bundle.md.
 
     The report's ``failures`` are empty when all is well. Raises ``BadInput`` for what cannot be
     used, a file that was changed after the export among it. Prints nothing; see ``export``.
@@ -65,11 +67,11 @@ def verify(
     check_whole("clips", clips, 1)
     folder = check_path("bundle", bundle)
     origin = None if checkpoint is None else check_path("checkpoint", checkpoint)
+    program = None if runner is None else check_path("runner", runner)
     source = source_at(data)
     with reporting(reporter) as step:
         step("load", f"{folder}, its hashes and its checkpoint")
         found = gather(folder, origin, source, clips, difficulty)
-        with quiet():
-            runner = open_runner(found.bundle)
-        step("verify", f"golden clip and {len(found.clips)} held-out clips, {runner.name}")
-        return check(found.bundle, found.checkpoint, runner, found.clips, max_drop, found.unopened)
+        with opened(found.bundle, program) as run:
+            step("verify", f"golden clip and {len(found.clips)} held-out clips, {run.name}")
+            return check(found.bundle, found.checkpoint, run, found.clips, max_drop, found.unopened)
