@@ -18,9 +18,9 @@ from mobile_export.runtime.executorch import check_inputs
 class Native:
     """Runs one program in a process of its own; ``close`` or a ``with`` block ends it.
 
-    ``command`` is ``build.host_command()``, ``build.arm64_command(core)`` or a program of the user's
-    that takes no ``options``; ``inputs`` and ``outputs`` are the bundle's ports. Raises ``BadInput``
-    when it cannot be started.
+    ``command`` is ``build.host_command()``, ``build.arm64_command(core)``, or a program of the
+    user's, which takes no ``options``; ``inputs`` and ``outputs`` are the bundle's ports. Raises
+    ``BadInput`` when it cannot be started.
     """
 
     interpreted = False
