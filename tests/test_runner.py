@@ -1,4 +1,4 @@
-"""``verify --runner``: a program of the user's executes the artifact, by the documented protocol."""
+"""``verify --runner``: a program of the user's executes the artifact."""
 
 import json
 import shutil
