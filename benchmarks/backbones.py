@@ -22,13 +22,15 @@ from core.files import write_json
 from core.markdown import markdown
 from core.options import Parser, check_file, check_folder, whole
 
-BACKBONES = ("mobilenet_v2", "bn_inception", "resnet50")
-MODELS = {"tsm": "shift", "action": "action"}
+MODELS = (
+    "tsm_mobilenet_v2", "action_mobilenet_v2", "tsm_bn_inception", "action_bn_inception",
+    "tsm_resnet50", "action_resnet50",
+)  # fmt: skip
 PRECISIONS = ("fp32", "int8")
 SIZE, FRAMES, CLASSES = 224, 8, 27
 WARMUP = 3  # calls after the first, before any is counted
-COLUMNS = ("backbone", "model", "precision", "threads", "median_ms", "of_mobilenet_v2", "MB")
-Program = tuple[str, str, str]  # backbone, model, precision
+COLUMNS = ("model", "precision", "threads", "median_ms", "of_mobilenet_v2", "MB")
+Program = tuple[str, str]  # model, by its name in CONFIGS, and precision
 
 
 def prepare(program: Program, folder: Path) -> None:
@@ -38,13 +40,10 @@ def prepare(program: Program, folder: Path) -> None:
     from core.model import ModelConfig, VideoClassifier
     from mobile_export.targets import xnnpack
 
-    backbone, name, precision = program
+    name, precision = program
     torch.manual_seed(0)
-    model = VideoClassifier(
-        ModelConfig(
-            backbone=backbone, temporal=MODELS[name], size=SIZE, frames=FRAMES, num_classes=CLASSES
-        )
-    )
+    config = ModelConfig.from_name(name, size=SIZE, frames=FRAMES, num_classes=CLASSES)
+    model = VideoClassifier(config)
     clips = torch.rand(2, FRAMES, 3, SIZE, SIZE) * 2 - 1
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
@@ -70,11 +69,11 @@ def measure(files: dict[Program, Path], threads: list[int], rounds: int, calls: 
         found[program, count] += done.answer["ms"]
     rows = []
     for (program, count), times in found.items():
-        backbone, name, precision = program
-        base = found[("mobilenet_v2", name, precision), count]
+        name, precision = program
+        base = found[(f"{name.partition('_')[0]}_mobilenet_v2", precision), count]
         rows.append(
             {
-                "backbone": backbone, "model": name, "precision": precision, "threads": count,
+                "model": name, "precision": precision, "threads": count,
                 "median_ms": round(statistics.median(times), 3), "min_ms": round(min(times), 3),
                 "of_mobilenet_v2": round(statistics.median(times) / statistics.median(base), 2),
                 "calls": len(times), "MB": round(files[program].stat().st_size / 1e6, 2),
@@ -85,7 +84,7 @@ def measure(files: dict[Program, Path], threads: list[int], rounds: int, calls: 
 
 def table(rows: list[dict]) -> str:
     """Markdown."""
-    return markdown(COLUMNS, ([row[c] for c in COLUMNS] for row in rows), COLUMNS[3:])
+    return markdown(COLUMNS, ([row[c] for c in COLUMNS] for row in rows), COLUMNS[2:])
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -97,7 +96,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--calls", type=whole(1), default=30, help="of a round and program")
     add("--threads", type=whole(1), nargs="+", default=[1, 2])
     add("--json", type=Path, help="write the rows here too")
-    add("--prepare", nargs=3, help=argparse.SUPPRESS)  # one program, in this process
+    add("--prepare", nargs=2, help=argparse.SUPPRESS)  # one program, in this process
     args = parser.parse_args(argv)
     check_folder("--work", args.work)
     check_file("--json", args.json)
@@ -111,7 +110,7 @@ def main(argv: list[str] | None = None) -> int:
         prepare(tuple(args.prepare), args.work)
         return 0
     files = {}
-    for program in itertools.product(BACKBONES, MODELS, PRECISIONS):
+    for program in itertools.product(MODELS, PRECISIONS):
         folder = args.work / "-".join(program)
         files[program] = folder / "model.pte"
         if not files[program].is_file():

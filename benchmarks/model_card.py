@@ -17,6 +17,7 @@ from pathlib import Path
 import matplotlib
 
 from core import checkpoint
+from core.markdown import markdown
 from core.training.loop import parse
 
 matplotlib.use("Agg")
@@ -152,54 +153,42 @@ def card(models: dict[str, dict], about: list[str], earlier: list[str]) -> str:
         "",
         f"Test split (hands, rooms and motions that training never drew), {difficulty} difficulty.",
         "",
-        "| | " + " | ".join(names) + " |",
-        "| --- |" + " ---: |" * len(names),
-        _row("clips", [str(t["clips"]) for t in top]),
-        _row("clip top-1, %", [f"{t['top1']:.2f}" for t in top]),
-        _row("clip top-5, %", [f"{t['top5']:.2f}" for t in top]),
-        _row("static classes, top-1, %", [_percent(t["static_top1"]) for t in top]),
-        _row(
-            "continuous streams, top-1, % (gestures)",
-            [
-                f"{t['stream']['top1']:.2f} ({t['stream']['gestures']})" if "stream" in t else "-"
-                for t in top
-            ],
-        ),
-    ]
+        markdown(("", *names), [
+            ["clips", *(t["clips"] for t in top)],
+            ["clip top-1, %", *(f"{t['top1']:.2f}" for t in top)],
+            ["clip top-5, %", *(f"{t['top5']:.2f}" for t in top)],
+            ["static classes, top-1, %", *(_percent(t["static_top1"]) for t in top)],
+            ["continuous streams, top-1, % (gestures)", *map(_streams, top)],
+        ], names),
+    ]  # fmt: skip
     if any("pairs" in t for t in top):
+        pairs = next(t["pairs"] for t in top if "pairs" in t)
+        rows = [["clips a pair", *(t.get("clips_a_pair", "-") for t in top)]]
+        rows += [
+            [pair, *(f"{t['pairs'][pair]:.1f}" if "pairs" in t else "-" for t in top)]
+            for pair in pairs
+        ]
         lines += [
             "",
             "## Pairs that only the order of time tells apart",
             "",
             "Accuracy in % between the two classes of a pair; 50 is a guess.",
             "",
-            "| pair | " + " | ".join(names) + " |",
-            "| --- |" + " ---: |" * len(names),
-            _row("clips a pair", [str(t.get("clips_a_pair", "-")) for t in top]),
+            markdown(("pair", *names), rows, names),
         ]
-        pairs = next(t["pairs"] for t in top if "pairs" in t)
-        lines += [
-            _row(pair, [f"{t['pairs'][pair]:.1f}" if "pairs" in t else "-" for t in top])
-            for pair in pairs
-        ]
-    lines += [
-        "",
-        "## Clip top-1 by class, %",
-        "",
-        "| class | " + " | ".join(names) + " |",
-        "| --- |" + " ---: |" * len(names),
-    ]
-    for label in top[0]["by_class"]:
-        lines.append(_row(label, [f"{t['by_class'][label]:.1f}" for t in top]))
+    rows = [[label, *(f"{t['by_class'][label]:.1f}" for t in top)] for label in top[0]["by_class"]]
+    lines += ["", "## Clip top-1 by class, %", "", markdown(("class", *names), rows, names)]
     return "\n".join(lines) + "\n"
+
+
+def _streams(test: dict) -> str:
+    if "stream" not in test:
+        return "-"
+    return f"{test['stream']['top1']:.2f} ({test['stream']['gestures']})"
 
 
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
-
-
-def _row(name: str, cells: list[str]) -> str:
-    return f"| {name} | " + " | ".join(cells) + " |"
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from core.errors import BadInput
 
-MODELS = {"tsn": "none", "tsm": "shift", "action": "action"}  # and the temporal module of each
+MODELS = ("tsn", "tsm", "action")  # on the backbone of the model in the package
 FORMS = ("stream", "clip")
 COPIED = 2**28  # bytes, of the probe of memory: more than caches hold
 

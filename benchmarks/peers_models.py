@@ -9,12 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from peers_contenders import MODELS
 from torch import Tensor, nn
 
 from core import checkpoint
 from core.checkpoint import Checkpoint
-from core.model import VideoClassifier
+from core.model import CONFIGS, VideoClassifier
 
 # The papers' formulas are a reference of the tests.
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -26,7 +25,8 @@ CALIBRATION_CLIPS = 2
 def built(name: str, size: int, frames: int) -> Checkpoint:
     """A model at ``size`` pixels and ``frames`` frames with the bundled weights that it has."""
     bundled = checkpoint.load(checkpoint.bundled_path())
-    config = replace(bundled.config, temporal=MODELS[name], causal=True, size=size, frames=frames)
+    named = CONFIGS[f"{name}_{bundled.config.backbone}"]
+    config = replace(bundled.config, **named, causal=True, size=size, frames=frames)
     model = VideoClassifier(config).eval()
     own = model.state_dict()
     model.load_state_dict({k: v for k, v in bundled.model.state_dict().items() if k in own})

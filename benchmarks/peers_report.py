@@ -151,7 +151,7 @@ def ordered(rows: Sequence[Row]) -> list[Row]:
             row["threads"],
             RUNTIMES.index(row["runtime"]),
             PRECISIONS.index(row["precision"]),
-            list(MODELS).index(row["model"]),
+            MODELS.index(row["model"]),
         ),
     )
 

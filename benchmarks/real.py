@@ -6,17 +6,16 @@
 be there. Clips of a gesture are judged by the mean of the logits (top-1, top-5, probability of the
 right class) and through the live path (frames at the model's rate, state, decision rule); clips of
 classes that mean nothing by their false events. With several checkpoints, what two of them say of
-the same clips is compared, since a difference of a few clips says little by itself. Intervals are
-Wilson's 95 % (Brown, Cai and DasGupta 2001, Statistical Science 16).
+the same clips is compared, since a difference of a few clips says little by itself.
 """
 
 import argparse
 import json
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from intervals import wilson
 from tqdm import tqdm
 
 from core import checkpoint
@@ -29,7 +28,6 @@ from core.files import write_json
 from core.options import Parser, check_file
 
 VIDEOS = (".mp4", ".mkv", ".webm", ".mov", ".avi")
-Z = 1.96  # of a 95 % interval
 
 
 @dataclass
@@ -43,16 +41,6 @@ class Clip:
     right_probability: float
     said: str
     events: list[str]
-
-
-def wilson(part: int, whole: int) -> tuple[float, float]:
-    """Wilson's interval of a share, in percent."""
-    if not whole:
-        return 0.0, 100.0
-    share, extra = part / whole, Z * Z / whole
-    middle = (share + extra / 2) / (1 + extra)
-    half = Z / (1 + extra) * math.sqrt(share * (1 - share) / whole + extra / whole / 4)
-    return 100 * max(0.0, middle - half), 100 * min(1.0, middle + half)
 
 
 @torch.inference_mode()

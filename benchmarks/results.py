@@ -13,21 +13,20 @@ that of the first command that failed.
 
 import argparse
 import json
-import math
 import shlex
 import subprocess
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from intervals import wilson
+
 from core import checkpoint
 from core.errors import run_main
-from core.evaluation.cam import ROWS
 from core.files import write_figure, write_json
 from core.markdown import markdown
-from core.model import VideoClassifier
+from core.model import NETWORKS, VideoClassifier
 from core.options import Parser, check_file, check_folder, whole
-from mobile_export.verify.accuracy import Z95
 
 TRUNK = "trunk.safetensors"
 GROUPS = ("bidirectional", "causal", "locations")
@@ -60,7 +59,7 @@ class Row:
 
 def rows(groups: list[str]) -> list[Row]:
     """The models of the tables that are asked for, in the order of the supplement's figures."""
-    found = [Row(group, name) for group in groups if group != "locations" for name in ROWS]
+    found = [Row(group, name) for group in groups if group != "locations" for name in NETWORKS]
     if "locations" in groups:
         found += [Row("locations", "action", location) for location in (1, 2, 3, 4)]
     return found
@@ -110,30 +109,20 @@ def measured(row: Row, args: argparse.Namespace) -> dict | None:
         return None
     test = json.loads(file.read_text())
     clips, top1 = test["clips"], test["top1"]
-    low, high = wilson(round(top1 / 100 * clips), clips)
+    interval = wilson(round(top1 / 100 * clips), clips)
     pairs = test["pairs"]
     return {
         "group": row.group, "temporal": row.temporal, "location": row.location, "clips": clips,
-        "top1": top1, "top1_interval": [low, high], "top5": test["top5"],
-        "static_top1": test["static_top1"],
+        "top1": top1, "top1_interval": [round(value, 2) for value in interval],
+        "top5": test["top5"], "static_top1": test["static_top1"],
         "pairs": round(sum(pairs.values()) / len(pairs), 2), "clips_a_pair": test["clips_a_pair"],
         "commands": ["python -m " + shlex.join(command) for command in commands(row, args)],
     }  # fmt: skip
 
 
-def wilson(right: int, clips: int) -> tuple[float, float]:
-    """95 % interval, in percent, of an accuracy (Wilson, JASA 22, 1927)."""
-    z, part = Z95, right / clips
-    centre = (part + z * z / (2 * clips)) / (1 + z * z / clips)
-    half = (
-        z / (1 + z * z / clips) * math.sqrt(part * (1 - part) / clips + z * z / (4 * clips * clips))
-    )
-    return round(100 * (centre - half), 2), round(100 * (centre + half), 2)
-
-
 def label(row: dict) -> str:
     """What a row is called in table and picture."""
-    name = ROWS[row["temporal"]]
+    name = NETWORKS[row["temporal"]].upper()
     return f"{name}, location {row['location']}" if row["group"] == "locations" else name
 
 

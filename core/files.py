@@ -1,6 +1,7 @@
-"""Writing files whole: under a temporary name, then renamed."""
+"""Files written whole, under a temporary name and then renamed; and their hashes."""
 
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -62,3 +63,15 @@ def write_bytes(path: Path, content: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, content)
     return path
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, or of a folder's files in sorted order with their relative names."""
+    digest = hashlib.sha256()
+    if path.is_file():
+        digest.update(path.read_bytes())
+        return digest.hexdigest()
+    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+        digest.update(file.relative_to(path).as_posix().encode() + b"\0")
+        digest.update(file.read_bytes())
+    return digest.hexdigest()

@@ -25,6 +25,16 @@ BACKBONES: dict[str, type[Trunk]] = {
     "bn_inception": BNInception,
 }
 SHIFTS = ("fixed", "learned")
+# What the papers call a backbone with each temporal module in its slots.
+NETWORKS = {
+    "none": "tsn", "shift": "tsm", "ste": "ste", "ce": "ce", "me": "me", "action": "action",
+}  # fmt: skip
+# Every model by its name, tsn_mobilenet_v2 to action_bn_inception, as keywords of ``ModelConfig``.
+CONFIGS: dict[str, dict[str, Any]] = {
+    f"{network}_{backbone}": {"backbone": backbone, "temporal": temporal}
+    for backbone in BACKBONES
+    for temporal, network in NETWORKS.items()
+}
 
 LEAST_SIZE = 32  # pixels: the backbone halves a picture five times
 
@@ -41,7 +51,7 @@ class ModelConfig:
     """
 
     backbone: str = "mobilenet_v2"
-    temporal: str = "action"  # none (TSN), shift (TSM), ste, ce, me, action
+    temporal: str = "action"  # a key of ``NETWORKS``
     causal: bool = True
     num_classes: int = 27
     width: float = 1.0  # channel multiplier of the backbone
@@ -90,6 +100,11 @@ class ModelConfig:
             )
 
     @property
+    def name(self) -> str:
+        """As ``CONFIGS`` has it, whatever the direction, the place and the kind of shift."""
+        return f"{NETWORKS[self.temporal]}_{self.backbone}"
+
+    @property
     def why_no_stream(self) -> str | None:
         """Why the model has no stream form and what to do about it; None when it has one.
 
@@ -118,6 +133,16 @@ class ModelConfig:
 
     def to_dict(self) -> dict:
         return asdict(self)
+
+    @classmethod
+    def from_name(cls, name: str, **settings: Any) -> "ModelConfig":
+        """Build one of ``CONFIGS``, ``tsm_resnet50`` for one, with other settings beside.
+
+        Raises ``ValueError`` for a name that there is not.
+        """
+        if name not in CONFIGS:
+            raise ValueError(f"model {name!r} is unknown: choose one of {', '.join(CONFIGS)}")
+        return cls(**CONFIGS[name] | settings)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "ModelConfig":

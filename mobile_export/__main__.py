@@ -39,7 +39,8 @@ examples:
       what each target can do
 
 exit status:
-  0  exported and verified
+  0  exported and verified; the clips may not have shown how much accuracy is lost ("not shown":
+     the manifest and the printed lines say so; --strict makes a failure of it)
   2  something given cannot be used, or a target does not take the model; one line says what, why
      and the way out; nothing is written for that target (with all, others may have been)
   3  the artifact failed its check: it is kept as <name>.rejected with its manifest, and an older
@@ -102,9 +103,10 @@ def make_parser() -> Parser:
         "--clips",
         type=whole(1),
         metavar="N",
-        help="held-out clips of the check (default: what fits into a minute, at most 400; "
-        "all 400 when those lose too much)",
+        help="held-out clips of the check (default: until they show whether more than --max-drop "
+        "is lost, for a minute at most)",
     )
+    add("--strict", action="store_true", help="what the clips do not show is a failure too")
     add("--allow-partial", action="store_true", help="accept operators outside the delegate")
     add("--json", type=Path, metavar="FILE", help="write the figures of the check")
     add("--list", action="store_true", help="print what each target can do, and stop")
@@ -153,6 +155,7 @@ def main(argv: list[str] | None = None) -> int:
         "out": args.out,
         "max_drop": args.max_drop,
         "clips": args.clips,
+        "strict": args.strict,
         "allow_partial": args.allow_partial,
         "reporter": step,
     }

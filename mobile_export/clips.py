@@ -22,6 +22,22 @@ def held_out(
     return _clips(data, "test", config, labels, count, difficulty)
 
 
+def drawn(clips: "Clips", data: "Source | None", count: int | None) -> "Clips":
+    """Held-out clips in the order in which a check looks at them; at most ``count``.
+
+    Those of a folder stand class by class and are shuffled, always alike: any first ones of them
+    are a fair sample. Rendered ones, which are independent, stay in theirs.
+    """
+    import torch
+
+    from core.data.clips import Chosen
+
+    order = list(range(len(clips)))
+    if data is not None:
+        order = torch.randperm(len(clips), generator=torch.Generator().manual_seed(0)).tolist()
+    return Chosen(clips, order[:count])
+
+
 def count_unopened(dataset: "Clips") -> int:
     """Clips of a folder that could not be opened and were left out.
 

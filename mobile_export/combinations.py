@@ -8,6 +8,8 @@ a refusal comes at once.
 import argparse
 import json
 
+from core.markdown import markdown
+
 TARGETS = ("coreml", "xnnpack", "vulkan")
 FORMS = ("stream", "clip")
 PRECISIONS = ("int8", "w8a16", "fp16", "fp32")
@@ -57,16 +59,13 @@ def supported() -> list[tuple[str, str, str]]:
 def table() -> str:
     """The combinations as a Markdown table with numbered reasons."""
     reasons: list[str] = []
-    lines = [
-        "| target | form | " + " | ".join(PRECISIONS) + " | executed here by |",
-        "| --- | --- |" + " --- |" * (len(PRECISIONS) + 1),
-    ]
+    rows = []
     for target in TARGETS:
         for form in FORMS:
             cells = [_cell((target, form, precision), reasons) for precision in PRECISIONS]
             runner = EXECUTED_BY[target] if "yes" in cells else "-"
-            lines.append(f"| {target} | {form} | " + " | ".join(cells) + f" | {runner} |")
-    lines.append("")
+            rows.append([target, form, *cells, runner])
+    lines = [markdown(("target", "form", *PRECISIONS, "executed here by"), rows), ""]
     lines += [f"{number}. Refused: {reason}." for number, reason in enumerate(reasons, 1)]
     lines.append(
         f"{len(reasons) + 1}. A bidirectional TSM or ACTION model has no stream form on any "

@@ -28,17 +28,14 @@ from mobile_export.bundle.manifest import bundle_name, make_manifest, write_mani
 from mobile_export.bundle.reader import Bundle
 from mobile_export.bundle.runner import open_runner
 from mobile_export.bundle.staging import publish, reject, staging
-from mobile_export.clips import count_unopened, held_out
+from mobile_export.clips import count_unopened, drawn, held_out
 from mobile_export.console import Reporter, quiet, reporting
 from mobile_export.quantization.training import Terms, Training, training_of
 from mobile_export.runtime import Runner
 from mobile_export.runtime.inference import relative_deviation, run_form
 from mobile_export.targets import Lowered, LoweringError
 from mobile_export.verify import check
-from mobile_export.verify.accuracy import Measurement
 
-VERIFY_SECONDS = 60.0  # budget of the exporter's own check
-FEWEST_CLIPS = 16  # checked even when that takes longer
 GOLDEN_FRAMES = 8  # of a stream; a clip-form artifact needs its whole clip
 # What a device may deviate from the golden logits, relative to the largest of them. fp32: rounding
 # and another order of sums. fp16: ten bits of mantissa over some 50 layers; packages computed with
@@ -67,7 +64,8 @@ class Request(Terms):
     precision: str = "int8"
     out: Path = Path("artifacts")
     max_drop: float = check.MAX_DROP
-    clips: int | None = None
+    clips: int | None = None  # None: until the drop is shown, or time is over
+    strict: bool = False
     allow_partial: bool = False
 
     def __post_init__(self) -> None:
@@ -122,6 +120,7 @@ def export(
     out: str | os.PathLike = "artifacts",
     max_drop: float = check.MAX_DROP,
     clips: int | None = None,
+    strict: bool = False,
     allow_partial: bool = False,
     reporter: Reporter | None = None,
 ) -> Result:
@@ -132,7 +131,9 @@ def export(
     qat, ``qat_steps`` of 4 clips at Adam's ``qat_rate``) or calibrated only (ptq). ``data`` is a
     folder of clips to calibrate and check on, None for rendered ones. ``max_drop`` is the top-1
     accuracy, in percentage points, that may be lost on the held-out ``clips``: None for as many as
-    fit a minute. ``allow_partial`` accepts operators outside the delegate.
+    show whether it is, for a minute at most. ``report.verdict`` is then passed, failed or not
+    shown; ``strict`` makes a failure of the last too. ``allow_partial`` accepts operators outside
+    the delegate.
 
     Nothing is printed; ``reporter(step, text)`` is told of every step, and
     ``mobile_export.console.Steps()`` prints them. Raises ``BadInput`` for what cannot be used and
@@ -151,6 +152,7 @@ def export(
         out=check_path("out", out),
         max_drop=max_drop,
         clips=clips,
+        strict=strict,
         allow_partial=allow_partial,
     )
     refused = combinations.refusal(target, form, precision)
@@ -175,7 +177,8 @@ def _export(checkpoint: Checkpoint, target: str, request: Request, step: Reporte
     name = bundle_name(config, form, target, precision)
     with staging(request.out, name) as folder:
         # Data that does not fit is found before the minutes of lowering.
-        held = held_out(request.data, config, checkpoint.labels, request.clips or check.CLIPS)
+        count = request.clips if request.data is None else None
+        held = held_out(request.data, config, checkpoint.labels, count)
         unopened = count_unopened(held)
         pixels = _first_readable(held)
         training = Training()
@@ -191,16 +194,14 @@ def _export(checkpoint: Checkpoint, target: str, request: Request, step: Reporte
         step("execute", f"{lowered.artifact.name}, {size:.2f} MB, by {runner.name}")
         manifest["execution"] = {"runner": runner.name, "interpreted": runner.interpreted}
         manifest["golden"], failures = _golden(bundle, runner, lowered.converted, pixels)
-        clips = held
-        if request.clips is None:
-            clips = _affordable(bundle, checkpoint, runner, held, request)
-        step("verify", f"{len(clips)} held-out clips, checkpoint and artifact")
-        report = check.check(bundle, checkpoint, runner, clips, request.max_drop, unopened)
-        if len(clips) < len(held) and report.comparison.drop > request.max_drop:
-            # A slow machine gets few, and of few a single one can be more than is allowed.
-            drop = f"{report.comparison.drop:.2f} points of {len(clips)} clips"
-            step("verify", f"all {len(held)}: {drop} can be chance")
-            report = check.check(bundle, checkpoint, runner, held, request.max_drop, unopened)
+        clips = drawn(held, request.data, request.clips)
+        at_most = "at most " if request.clips is None else ""
+        step("verify", f"{at_most}{len(clips)} held-out clips, checkpoint and artifact")
+        report = check.check(
+            bundle, checkpoint, runner, clips, request.max_drop, unopened,
+            until_shown=request.clips is None, strict=request.strict,
+        )  # fmt: skip
+        step("accuracy", report.shown)
         report.failures.extend(failures)
         manifest["accuracy"] = _accuracy(report, request, getattr(held, "split", "test"))
         write_manifest(folder, manifest)
@@ -315,21 +316,9 @@ def _golden(
     return golden, failures
 
 
-def _affordable(
-    bundle: Bundle, checkpoint: Checkpoint, runner: Runner, clips: Clips, request: Request
-) -> Clips:
-    """As many held-out clips as fit the budget: the set that ``verify --clips N`` takes too."""
-    form = bundle.manifest["form"]
-    measurement = Measurement(checkpoint.model, runner, form, bundle.state_shapes)
-    fits = int(VERIFY_SECONDS / measurement.seconds_a_clip(clips))
-    count = min(len(clips), max(FEWEST_CLIPS, fits))
-    if count == len(clips):
-        return clips
-    return held_out(request.data, checkpoint.config, checkpoint.labels, count)
-
-
 def _accuracy(report: check.Report, request: Request, split: str) -> dict:
     figures = report.to_dict()
     kept = {key: figures[key] for key in report.comparison.to_dict()}
     source = f"{request.data.kind} {request.data.folder.name}" if request.data else "synthetic"
-    return {"data": f"{source}, {split} split"} | kept | {"max_drop": request.max_drop}
+    gate = {key: figures[key] for key in ("max_drop", "verdict")}
+    return {"data": f"{source}, {split} split"} | kept | gate

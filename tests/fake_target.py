@@ -109,13 +109,15 @@ def make_checkpoint(folder: Path, labels: list[str] = LABELS, **settings: object
     return path
 
 
-def use_noise_clips(monkeypatch, path: Path) -> None:
+def use_noise_clips(monkeypatch, path: Path, count: int = 6) -> None:
     """Make ``open_clips`` give noise clips that the checkpoint at ``path`` is always right on."""
     import core.data
 
     model = checkpoint.load(path).model
 
+    most = count
+
     def open_clips(data, split, config, count=None, *, labels=None, **_options):
-        return NoiseClips(model, min(count or 6, 6), seed={"train": 1, "test": 2}[split])
+        return NoiseClips(model, min(count or most, most), seed={"train": 1, "test": 2}[split])
 
     monkeypatch.setattr(core.data, "open_clips", open_clips)

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from core import checkpoint
 from core.errors import BadInput
+from core.files import file_sha256
 from core.model import VideoClassifier
 
 LABELS = ["up", "down", "left", "right", "none"]
@@ -63,7 +64,7 @@ def test_round_trip(model: VideoClassifier, saved: Path) -> None:
     assert loaded.labels == LABELS
     assert loaded.info == {"top1": 91.5, "command": "core.train"}
     assert loaded.path == saved
-    assert loaded.sha256 == checkpoint.file_sha256(saved)
+    assert loaded.sha256 == file_sha256(saved)
     assert not loaded.model.training
     clip = random_clip(1, model.config, frames=3)
     assert torch.equal(loaded.model(clip), model(clip))
@@ -81,7 +82,7 @@ def test_the_same_model_gives_the_same_bytes(model: VideoClassifier, tmp_path: P
     written = set()
     for number in range(8):
         checkpoint.save(tmp_path / f"{number}.safetensors", model, LABELS, {"top1": 90.0})
-        written.add(checkpoint.file_sha256(tmp_path / f"{number}.safetensors"))
+        written.add(file_sha256(tmp_path / f"{number}.safetensors"))
     assert len(written) == 1
 
 
@@ -243,6 +244,6 @@ def test_hash_of_a_folder_knows_names_and_contents(tmp_path: Path) -> None:
         (tmp_path / folder / "inner").mkdir(parents=True)
         (tmp_path / folder / "inner" / "one").write_bytes(b"1")
     one, other = tmp_path / "a", tmp_path / "b"
-    assert checkpoint.file_sha256(one) == checkpoint.file_sha256(other)
+    assert file_sha256(one) == file_sha256(other)
     (other / "inner" / "one").rename(other / "inner" / "two")
-    assert checkpoint.file_sha256(one) != checkpoint.file_sha256(other)
+    assert file_sha256(one) != file_sha256(other)

@@ -1,20 +1,16 @@
 """The benchmark behind docs/targets.md: what it says of failed exports, and what it measures."""
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 
+import combinations as benchmark
 import pytest
 
 from core.errors import GATE_FAILED
 
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "benchmarks" / "combinations.py"
-sys.path.insert(0, str(FILE.parent))
-SPEC = importlib.util.spec_from_file_location("benchmark_of_combinations", FILE)
-benchmark = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(benchmark)
 
 LARGE = 200 * 2**20  # bytes
 
@@ -22,7 +18,7 @@ LARGE = 200 * 2**20  # bytes
 def row(status: int, path: Path, precision: str = "int8", **figures: object) -> dict:
     found = {
         "path": str(path), "clips": 5, "checkpoint_top1": 90.0, "artifact_top1": 80.0, "drop": 10.0,
-        "drop_interval": [5.0, 15.0], "agreement": 85.0, "deviation": 0.05,
+        "drop_interval": [5.0, 15.0], "agreement": 85.0, "deviation": 0.05, "verdict": "passed",
     }  # fmt: skip
     results = [] if figures.pop("missing", False) else [found | figures]
     return {
@@ -37,7 +33,7 @@ def test_table_tells_passed_from_failed(tmp_path: Path) -> None:
         [
             row(0, tmp_path),
             row(GATE_FAILED, tmp_path, deviation=None),
-            row(0, tmp_path, "fp16"),
+            row(0, tmp_path, "fp16", verdict="not shown"),
             row(2, tmp_path, missing=True),
         ]
     )
@@ -49,6 +45,7 @@ def test_table_tells_passed_from_failed(tmp_path: Path) -> None:
     assert passed.endswith("| 5.0e-02 | interpreter | 12 | 1.50 |")
     assert "| failed gate |" in failed
     assert "| not finite |" in failed
+    assert "| fp16 | not shown |" in fp16
     assert "| interpreter |" in fp16
     assert "| exit status 2 |" in refused
 
@@ -71,6 +68,10 @@ print(*measured([sys.executable, "-c", "raise SystemExit(3)"]))
     assert (large[0], small[0], failed[0]) == ("0", "0", str(GATE_FAILED))
     assert float(large[1]) > 0
     assert int(large[2]) - int(small[2]) == pytest.approx(LARGE, rel=0.2)
+
+
+def test_every_precision_has_its_bound() -> None:
+    assert set(benchmark.MAX_DROP) == {precision for _, _, precision in benchmark.supported()}
 
 
 def test_a_failed_combination_fails_the_run(monkeypatch, tmp_path: Path, capsys) -> None:

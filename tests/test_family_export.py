@@ -9,7 +9,7 @@ from test_xnnpack import FP32, INT8_FLIPS, INT8_TO_FP32, lower, open_program, wh
 
 from core.backbones.bn_inception import AveragePool
 from core.errors import BadInput
-from core.model import BACKBONES, ModelConfig, VideoClassifier
+from core.model import BACKBONES, CONFIGS, ModelConfig, VideoClassifier
 from core.temporal import TEMPORAL, Action
 from mobile_export.graph import forms
 from mobile_export.graph.fold import folded
@@ -18,6 +18,8 @@ from mobile_export.graph.pools import without_average_pools
 from mobile_export.targets import coreml, vulkan
 
 NEW = ["resnet50", "bn_inception"]
+NAMED = [f"{network}_{backbone}" for backbone in BACKBONES for network in ("tsm", "action")]
+NEW_NAMED = [name for name in NAMED if CONFIGS[name]["backbone"] in NEW]
 FULL = {"width": 1.0, "size": 224, "num_classes": 27, "frames": 8}
 PLACES = [(b, place) for b in BACKBONES for place in range(1, BACKBONES[b].LOCATIONS + 1)]
 # float64 through all layers: what remains is the order of summation.
@@ -104,11 +106,9 @@ def assert_package(model, form, precision, folder):
 
 
 # The other two combinations are slow: lowering takes its time by the node.
-@pytest.mark.parametrize(
-    ("backbone", "temporal"), [("resnet50", "action"), ("bn_inception", "shift")]
-)
-def test_short_streams_of_xnnpack(backbone, temporal, tmp_path_factory):
-    model = make_short(temporal, backbone=backbone, width=0.5)
+@pytest.mark.parametrize("name", ["action_resnet50", "tsm_bn_inception"])
+def test_short_streams_of_xnnpack(name, tmp_path_factory):
+    model = make_short(**CONFIGS[name], width=0.5)
     assert_program(model, "stream", "fp32", tmp_path_factory, FP32)
 
 
@@ -140,10 +140,9 @@ def test_a_learned_shift_is_exported_as_a_clip_and_its_stream_refused(tmp_path_f
         lower(causal, "stream", "fp32", tmp_path_factory)
 
 
-@pytest.mark.parametrize("temporal", ["shift", "action"])
-@pytest.mark.parametrize("backbone", NEW)
-def test_nothing_in_them_is_what_vulkan_miscomputes(backbone, temporal):
-    model = VideoClassifier(ModelConfig(backbone=backbone, temporal=temporal, size=64)).eval()
+@pytest.mark.parametrize("name", NEW_NAMED)
+def test_nothing_in_them_is_what_vulkan_miscomputes(name):
+    model = VideoClassifier(ModelConfig.from_name(name, size=64)).eval()
     model = forms.deployed(model, "vulkan")
     inputs = forms.example_inputs(model, "stream", "vulkan")
     vulkan.check_structure(torch.export.export(forms.graph_of(model, "stream"), inputs).graph)
@@ -151,28 +150,25 @@ def test_nothing_in_them_is_what_vulkan_miscomputes(backbone, temporal):
 
 @slow
 @pytest.mark.parametrize("form", ["stream", "clip"])
-@pytest.mark.parametrize("temporal", ["shift", "action"])
-@pytest.mark.parametrize("backbone", BACKBONES)
-def test_full_size_on_xnnpack(backbone, temporal, form, tmp_path_factory):
-    model = make_model(backbone=backbone, temporal=temporal, **FULL)
+@pytest.mark.parametrize("name", NAMED)
+def test_full_size_on_xnnpack(name, form, tmp_path_factory):
+    model = make_model(**CONFIGS[name], **FULL)
     assert_program(model, form, "fp32", tmp_path_factory, FP32)
 
 
 @slow
 @pytest.mark.parametrize("form", ["stream", "clip"])
-@pytest.mark.parametrize("temporal", ["shift", "action"])
-@pytest.mark.parametrize("backbone", BACKBONES)
-def test_full_size_on_coreml(backbone, temporal, form, tmp_path):
-    model = make_model(backbone=backbone, temporal=temporal, **FULL)
+@pytest.mark.parametrize("name", NAMED)
+def test_full_size_on_coreml(name, form, tmp_path):
+    model = make_model(**CONFIGS[name], **FULL)
     assert_package(model, form, "fp16", tmp_path)
 
 
 @slow
 @pytest.mark.parametrize("form", ["stream", "clip"])
-@pytest.mark.parametrize("temporal", ["shift", "action"])
-@pytest.mark.parametrize("backbone", NEW)
-def test_full_size_in_int8_on_xnnpack(backbone, temporal, form, tmp_path_factory):
-    model = make_model(backbone=backbone, temporal=temporal, **FULL)
+@pytest.mark.parametrize("name", NEW_NAMED)
+def test_full_size_in_int8_on_xnnpack(name, form, tmp_path_factory):
+    model = make_model(**CONFIGS[name], **FULL)
     tame(model)
     assert_program(model, form, "int8", tmp_path_factory, None)
 

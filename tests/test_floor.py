@@ -1,17 +1,12 @@
 """The program of benchmarks/floor.py, lowered and executed."""
 
-import sys
-from pathlib import Path
-
+import floor
 import torch
 from short_models import clips_for, make_short
 
 from mobile_export.graph.forms import input_ports
 from mobile_export.runtime.executorch import open_pte
 from mobile_export.targets import xnnpack
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-import floor
 
 
 def test_only_the_shift_remembers(tmp_path):

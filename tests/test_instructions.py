@@ -6,15 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import instructions
 import pytest
 from short_models import arm_command, short_program
 
 from mobile_export.runtime.native.build import CORES
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "benchmarks"))
-import instructions  # noqa: E402
-
 TOOLS = ("gcc", "aarch64-linux-gnu-g++", "qemu-aarch64-static", "qemu-aarch64")
 
 

@@ -3,16 +3,13 @@
 import json
 import platform
 import shutil
-import sys
 from pathlib import Path
 
+import kernels
 import pytest
 from short_models import short_program
 
 from core.errors import BadInput
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-import kernels
 
 
 def row(name: str, threads: int, program: str, ms: float, ratio: float) -> dict:

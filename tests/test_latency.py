@@ -13,9 +13,10 @@ import pytest
 from clips import levels, refusal
 from short_models import clips_for, make_short, short_program
 
-from core.checkpoint import Checkpoint, file_sha256
+from core.checkpoint import Checkpoint
 from core.data.video import write_clip
 from core.errors import BadInput
+from core.files import file_sha256
 from mobile_export.bundle import schemas
 from mobile_export.bundle.golden import write_golden
 from mobile_export.bundle.manifest import file_entry, make_manifest, write_manifest

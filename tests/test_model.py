@@ -8,7 +8,7 @@ from helpers import make_model, random_clip
 from torch import Tensor, nn
 
 from core.backbones.mobilenet_v2 import InvertedResidual, round_channels
-from core.model import ModelConfig, VideoClassifier
+from core.model import BACKBONES, CONFIGS, NETWORKS, ModelConfig, VideoClassifier
 from core.temporal import TEMPORAL
 
 # float32 through 50 layers with other batch sizes, relative to the largest logit.
@@ -281,6 +281,20 @@ def test_config_refuses_what_no_model_can_be_built_from(settings: dict, named: s
     with pytest.raises(ValueError, match=named) as caught:
         ModelConfig(**settings)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_name_builds_its_model_with_what_is_set_beside_it(name: str) -> None:
+    config = ModelConfig.from_name(name, causal=False, num_classes=5)
+    assert (config.name, config.causal, config.num_classes) == (name, False, 5)
+    assert {key: getattr(config, key) for key in CONFIGS[name]} == CONFIGS[name]
+
+
+def test_names_are_of_every_backbone_and_temporal_module() -> None:
+    assert len(CONFIGS) == len(BACKBONES) * len(TEMPORAL)
+    assert list(NETWORKS) == list(TEMPORAL)
+    with pytest.raises(ValueError, match=r"'tsm_alexnet' is unknown: .* tsm_resnet50"):
+        ModelConfig.from_name("tsm_alexnet")
 
 
 def test_config_round_trip_and_unknown_settings() -> None:

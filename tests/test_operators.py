@@ -5,15 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import operators
 import pytest
 from short_models import short_program
 
 from mobile_export.graph.forms import PLANES_ORDER, input_ports
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "benchmarks"))
-import operators  # noqa: E402
-
 LINES = [
     "Add (ND)\t1400 9000 1500 ",
     "Convolution (NHWC, QC8) IGEMM\t2000 2000 2000 ",

@@ -1,22 +1,19 @@
 """The side-by-side benchmark: what it says of its rows, its order of visits, and failures."""
 
-import importlib
 import json
 import sys
 from pathlib import Path
 
+import peers
+import peers_contenders as contenders
+import peers_process as process
+import peers_report as report
 import pytest
 import torch
 from helpers import make_model
 from torch.utils.flop_counter import FlopCounterMode
 
 from core.errors import BadInput
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-peers = importlib.import_module("peers")
-contenders = importlib.import_module("peers_contenders")
-process = importlib.import_module("peers_process")
-report = importlib.import_module("peers_report")
 
 
 def row(model: str, form: str, precision: str, runtime: str, ms: float | None, threads=1) -> dict:
@@ -176,7 +173,8 @@ def test_a_process_gives_its_last_line_or_one_reason() -> None:
 
 
 def test_multiply_adds_are_those_that_torch_counts() -> None:
-    limits = importlib.import_module("peers_limits")
+    import peers_limits as limits  # executorch's packages, for this test alone
+
     model = make_model(temporal="none", size=32, frames=2)
     for form, shape in (("stream", (1, 1, 3, 32, 32)), ("clip", (1, 2, 3, 32, 32))):
         with FlopCounterMode(display=False) as counter, torch.no_grad():

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+import real
 import torch
 
-from benchmarks import real
 from core import checkpoint
 from core.data.rendered.synthetic import SyntheticClips
 from core.data.video import write_clip
@@ -49,14 +49,6 @@ def test_clips_are_judged_by_class_and_through_the_live_path(folder: Path, tmp_p
     (pair,) = found["pairs"].values()
     assert pair["only_first_right"] + pair["only_second_right"] <= 3
     assert {clip["label"] for clip in found["clips"][str(bundled)]} == set(CLIPS)
-
-
-# From the tables of Brown, Cai and DasGupta's formula: computed by hand for these counts.
-@pytest.mark.parametrize(
-    ("part", "whole", "low", "high"), [(0, 15, 0.0, 20.4), (9, 15, 35.7, 80.2), (15, 15, 79.6, 100)]
-)
-def test_wilson(part: int, whole: int, low: float, high: float) -> None:
-    assert real.wilson(part, whole) == pytest.approx((low, high), abs=0.05)
 
 
 def test_a_folder_of_other_classes_is_refused(tmp_path: Path) -> None:

@@ -4,10 +4,10 @@ import json
 import shlex
 
 import pytest
+import results
 import torch
 from PIL import Image
 
-from benchmarks import results
 from core import checkpoint
 from core.training.loop import parse
 
@@ -34,10 +34,16 @@ def test_every_row_differs_from_the_others_in_its_model_alone(tmp_path):
     assert len(rest) == 1
 
 
-def test_the_interval_is_wilsons():
-    # Newcombe, Statistics in Medicine 17 (1998), table I: 81 of 263 and 0 of 20.
-    assert results.wilson(81, 263) == (25.53, 36.62)
-    assert results.wilson(0, 20) == (0.0, 16.11)
+# Newcombe, Statistics in Medicine 17 (1998), table I, and counts of fifteen computed by hand.
+@pytest.mark.parametrize(
+    ("part", "whole", "low", "high"),
+    [
+        (81, 263, 25.53, 36.62), (0, 20, 0.0, 16.11),
+        (0, 15, 0.0, 20.39), (9, 15, 35.75, 80.18), (15, 15, 79.61, 100.0), (0, 0, 0.0, 100.0),
+    ],
+)  # fmt: skip
+def test_the_interval_is_wilsons(part, whole, low, high):
+    assert results.wilson(part, whole) == pytest.approx((low, high), abs=0.005)
 
 
 @pytest.mark.slow  # a dozen processes

@@ -1,21 +1,17 @@
 """The benchmark of training: both sides compute the same, and its figures are those it measured."""
 
 import copy
-import importlib
 import json
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+import training
+import training_published as published
 from helpers import TINY, make_model, random_clip
 
 from core.errors import BadInput
 from core.model import ModelConfig
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-training = importlib.import_module("training")
-published = importlib.import_module("training_published")
 
 TOLERANCE = 1e-8  # float64 through all layers, relative to the largest value
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ from scipy import stats
 from core.errors import GATE_FAILED, BadInput
 from core.labels import IGNORE
 from mobile_export import __main__ as export_cli
-from mobile_export import exporter
 from mobile_export.graph.forms import graph_of
 from mobile_export.runtime.inference import (
     check_input,
@@ -215,10 +213,9 @@ def test_verify_fails_an_artifact_that_answers_otherwise(
     assert verify.main([str(folder), *options, "--json", str(figures)]) == GATE_FAILED
     report = json.loads(figures.read_text())
     failures = " ".join(report["failures"])
-    lost = round(report["drop"] * report["clips"] / 100)
-    assert lost > 0
-    assert f"it drops {report['drop']:.2f} points ({lost} of 6 clips), more than 1" in failures
+    assert report["drop"] > 0
     assert "golden" in failures
+    assert report["verdict"] == "not shown"  # six clips, but the logits tell enough
     # Allowing any drop does not excuse a golden clip that is not reproduced.
     assert verify.main([str(folder), *options, "--max-drop", "100"]) == GATE_FAILED
 
@@ -333,30 +330,3 @@ def test_a_broken_state_spoils_its_own_clip_from_there_on(batch: int | None) -> 
     assert got[1, 2:].isnan().all()
     got[1, 2:] = expected[1, 2:]
     torch.testing.assert_close(got, expected)
-
-
-@pytest.mark.parametrize(("lost_of_all", "status"), [(0, 0), (3, GATE_FAILED)])
-def test_a_drop_on_few_clips_is_looked_for_on_all(
-    lost_of_all, status, tmp_path, monkeypatch, capsys
-) -> None:
-    # A slow machine has time for two clips; the artifact loses one of them, which is 50 points.
-    monkeypatch.setattr(exporter, "VERIFY_SECONDS", 0.0)
-    monkeypatch.setattr(exporter, "FEWEST_CLIPS", 2)
-    path = make_checkpoint(tmp_path)
-    use_noise_clips(monkeypatch, path)
-    install(monkeypatch)
-    right = Measurement.run
-
-    def some_lost(self, dataset, unopened=0):
-        lost = 1 if len(dataset) == 2 else lost_of_all
-        drop = 100.0 * lost / len(dataset)
-        found = right(self, dataset, unopened)
-        return replace(found, drop=drop, only_checkpoint_right=lost)
-
-    monkeypatch.setattr(Measurement, "run", some_lost)
-    options = ["--checkpoint", str(path), "--precision", "fp32", "--out", str(tmp_path / "out")]
-    assert export_cli.main(["--target", "xnnpack", *options]) == status
-    shown = capsys.readouterr().out
-    assert "2 held-out clips" in shown
-    assert "all 6: 50.00 points of 2 clips can be chance" in shown
-    assert ("REJECTED" in shown) == bool(status)

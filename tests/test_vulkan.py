@@ -9,6 +9,7 @@ from short_models import clips_for, eager, make_short, play, relative, short_vul
 from torch import nn
 
 from core.model import ModelConfig, VideoClassifier
+from core.temporal import TEMPORAL
 from mobile_export.graph import forms
 from mobile_export.targets import LoweringError, vulkan
 
@@ -48,7 +49,7 @@ def test_stream_is_one_delegate_call(precision, temporal, tolerance):
     assert relative(played.logits, reference.logits) < tolerance
 
 
-@pytest.mark.parametrize("temporal", ["none", "shift", "ste", "ce", "me", "action"])
+@pytest.mark.parametrize("temporal", TEMPORAL)
 def test_the_models_hold_nothing_that_vulkan_miscomputes(temporal):
     """In full depth and width: ME's depthwise has 1 to 10 channels, STE goes from 3 to 1."""
     model = VideoClassifier(ModelConfig(temporal=temporal, size=64)).eval()

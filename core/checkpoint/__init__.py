@@ -6,7 +6,6 @@ Nothing is unpickled. A file is written under a temporary name and renamed, so t
 leaves either the old checkpoint or the new one.
 """
 
-import hashlib
 import json
 import os
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 
 from core.errors import BadInput
-from core.files import replace_file
+from core.files import file_sha256, replace_file
 from core.model import ModelConfig, VideoClassifier
 from core.options import check_path
 
@@ -90,7 +89,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
             raise BadInput(f"checkpoint {path} {reason}: give a .safetensors file of core.train")
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no dict
     except (SafetensorError, OSError) as error:
         if isinstance(error, OSError) and error.strerror:  # a name too long, no permission
             raise BadInput(f"checkpoint {path} cannot be read ({error.strerror})") from None
@@ -148,15 +147,3 @@ def _check_labels(labels: list[str], config: ModelConfig, path: Path) -> None:
     twice = sorted({label for label in labels if labels.count(label) > 1})
     if twice:
         raise BadInput(f"{path}: label {twice[0]!r} stands for two classes: give each its own name")
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, or of a folder's files in sorted order with their relative names."""
-    digest = hashlib.sha256()
-    if path.is_file():
-        digest.update(path.read_bytes())
-        return digest.hexdigest()
-    for file in sorted(p for p in path.rglob("*") if p.is_file()):
-        digest.update(file.relative_to(path).as_posix().encode() + b"\0")
-        digest.update(file.read_bytes())
-    return digest.hexdigest()

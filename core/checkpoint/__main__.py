@@ -27,6 +27,7 @@ from core.checkpoint import Checkpoint
 from core.data import open_clips
 from core.data.transforms import normalise
 from core.errors import BadInput, run_main
+from core.files import file_sha256
 from core.importers import movenet
 from core.importers.convert import FRAMES, imported
 from core.importers.download import URLS, pretrained
@@ -50,7 +51,7 @@ def run_import(args: argparse.Namespace) -> None:
     if kind.name == movenet.NAME:
         movenet.settle(model, _pictures(config))
     labels = _labels(args.labels, config, kind.name)
-    sha256 = checkpoint.file_sha256(file)
+    sha256 = file_sha256(file)
     info = {"imported": {"kind": kind.name, "sha256": sha256, "images": kind.images}}
     checkpoint.save(args.out, model, labels, info)
     print(f"{file} is {kind.name}: {_told(config)}")

@@ -30,12 +30,9 @@ from core.data.transforms import normalise
 from core.errors import BadInput
 from core.files import write_figure
 from core.labels import LABELS
-from core.model import VideoClassifier
+from core.model import NETWORKS, VideoClassifier
 from core.options import Parser, check_file, whole
 
-ROWS = {
-    "none": "TSN", "shift": "TSM", "ste": "STE", "ce": "CE", "me": "ME", "action": "ACTION",
-}  # fmt: skip
 BLEND = 0.5  # of the map over the picture
 COLUMNS = 8  # frames that are shown
 
@@ -106,7 +103,7 @@ def look(loaded: Checkpoint, pictures: Tensor, target: str | None) -> Seen:
 def row_name(loaded: Checkpoint) -> str:
     """TSN, TSM, STE ..., with the direction where it matters."""
     config = loaded.config
-    name = ROWS[config.temporal]
+    name = NETWORKS[config.temporal].upper()
     return name if config.causal or config.temporal == "none" else f"{name}, bidirectional"
 
 

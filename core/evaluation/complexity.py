@@ -3,6 +3,8 @@
     python -m core.models            # a table
     python -m core.models --json     # a list of rows
 
+``ModelConfig.from_name`` takes the names of the first column.
+
 Multiply-adds are those of convolutions and linear layers in the form in which the papers write the
 modules (a learned shift is a convolution of three taps; means, products and the fixed shift count
 nothing), for 8 frames of 224x224 pixels (``macs``) and for one (``macs_frame``). Every operation is
@@ -12,35 +14,33 @@ done once a frame, whether the model sees the future or not.
 import argparse
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from core.model import BACKBONES, SHIFTS, ModelConfig, VideoClassifier
+from core.model import BACKBONES, CONFIGS, SHIFTS, ModelConfig, VideoClassifier
 from core.options import Parser
 from core.shift import LearnedShift
-from core.temporal import TEMPORAL
 
 CLASSES = (27, 83, 174)  # Jester, EgoGesture, Something-Something V2
 FRAMES = 8  # segments of a clip in the papers
 COLUMNS = (
-    "backbone", "temporal", "location", "shift", "classes", "parameters", "macs", "macs_frame",
+    "model", "backbone", "temporal", "location", "shift", "classes", "parameters", "macs",
+    "macs_frame",
 )  # fmt: skip
 
 
 def configs() -> Iterator[ModelConfig]:
     """Every architecture, with the classes of the first data set."""
-    for backbone, trunk in BACKBONES.items():
-        for temporal in TEMPORAL:
-            if temporal == "none":
-                yield ModelConfig(backbone=backbone, temporal=temporal, num_classes=CLASSES[0])
-                continue
-            for location in range(1, trunk.LOCATIONS + 1):
-                for shift in SHIFTS:
-                    yield ModelConfig(
-                        backbone=backbone, temporal=temporal, location=location, shift=shift,
-                        num_classes=CLASSES[0],
-                    )  # fmt: skip
+    for name in CONFIGS:
+        config = ModelConfig.from_name(name, num_classes=CLASSES[0])
+        if config.temporal == "none":
+            yield config
+            continue
+        for location in range(1, BACKBONES[config.backbone].LOCATIONS + 1):
+            for shift in SHIFTS:
+                yield replace(config, location=location, shift=shift)
 
 
 def multiply_adds(model: VideoClassifier, frames: int) -> int:
@@ -82,8 +82,8 @@ def rows(chosen: Iterable[ModelConfig]) -> list[dict]:
             more = classes - config.num_classes
             of_clip = macs + more * features * FRAMES
             values = (
-                config.backbone, config.temporal, config.location, config.shift, classes,
-                parameters + more * (features + 1), of_clip, of_clip // FRAMES,
+                config.name, config.backbone, config.temporal, config.location, config.shift,
+                classes, parameters + more * (features + 1), of_clip, of_clip // FRAMES,
             )  # fmt: skip
             found.append(dict(zip(COLUMNS, values, strict=True)))
     return found
@@ -91,12 +91,12 @@ def rows(chosen: Iterable[ModelConfig]) -> list[dict]:
 
 def table(found: list[dict]) -> str:
     """The rows for reading: millions of parameters, GMAC of a clip and of a frame."""
-    names = "backbone      temporal  location  shift    classes  parameters  GMAC a clip  a frame"
+    names = "model                location  shift    classes  parameters  GMAC a clip  a frame"
     lines = [names]
     for row in found:
         lines.append(
-            f"{row['backbone']:<13} {row['temporal']:<9} {row['location']:<9} {row['shift']:<8} "
-            f"{row['classes']:<8} {row['parameters'] / 1e6:8.3f} M  {row['macs'] / 1e9:11.3f}  "
+            f"{row['model']:<20} {row['location']:<9} {row['shift']:<8} {row['classes']:<8} "
+            f"{row['parameters'] / 1e6:8.3f} M  {row['macs'] / 1e9:11.3f}  "
             f"{row['macs_frame'] / 1e9:7.3f}"
         )
     return "\n".join(lines)

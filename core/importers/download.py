@@ -8,7 +8,6 @@ Source: torchvision, ``ResNet50_Weights.IMAGENET1K_V1``, ``MobileNet_V2_Weights.
 """
 
 import contextlib
-import hashlib
 import http.client
 import re
 import socket
@@ -20,6 +19,7 @@ from urllib.error import HTTPError, URLError
 import torch
 
 from core.errors import BadInput
+from core.files import file_sha256
 
 URLS = {
     "resnet50": "https://download.pytorch.org/models/resnet50-0676ba61.pth",
@@ -79,7 +79,6 @@ def _reason(error: Exception) -> str:
 
 def _sha256(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise BadInput(f"{path} cannot be read ({error.strerror}): remove it") from None

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.checkpoint import file_sha256
+from core.files import file_sha256
 
 
 def write_golden(folder: Path, arrays: dict[str, np.ndarray]) -> dict:

@@ -10,8 +10,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from core.checkpoint import Checkpoint, file_sha256
+from core.checkpoint import Checkpoint
 from core.decision import NONE_LABELS, NUMBERS
+from core.files import file_sha256
 from core.model import ModelConfig
 from mobile_export.bundle.reader import MANIFEST, Bundle, validate
 from mobile_export.bundle.typed import File, Manifest

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from core.checkpoint import Checkpoint, bundled_path, file_sha256, load
+from core.checkpoint import Checkpoint, bundled_path, load
 from core.errors import BadInput
+from core.files import file_sha256
 from mobile_export.bundle.manifest import interface
 from mobile_export.bundle.reader import MANIFEST, Bundle
 

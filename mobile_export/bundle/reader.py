@@ -15,8 +15,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from core.checkpoint import file_sha256
 from core.errors import BadInput
+from core.files import file_sha256
 from core.model import ModelConfig
 from core.options import check_path
 from mobile_export.bundle.schemas import violation

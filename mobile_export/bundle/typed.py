@@ -158,7 +158,9 @@ class Accuracy(TypedDict):
     only_artifact_right: int
     agreement: float
     deviation: float | None
+    gate_interval: NotRequired[list[float]]  # not in bundles from before the verdict
     max_drop: float
+    verdict: NotRequired[Literal["passed", "failed", "not shown"]]
 
 
 class Manifest(TypedDict):

@@ -29,11 +29,6 @@ class Moment:
     execute_ms: float
     postprocess_ms: float
 
-    @property
-    def total_ms(self) -> float:
-        """From the picture to the decision."""
-        return self.preprocess_ms + self.execute_ms + self.postprocess_ms
-
 
 class Recognizer:
     """One stream through a bundle: ticks, model with its state, decision rule.

@@ -19,9 +19,10 @@ from torch import Tensor
 from core.errors import BadInput
 
 # Results that are among the inputs' values, or rounded already: nothing to round to half.
-EXACT = frozenset(
-    "clip concat max_pool pad quantize relu reshape slice_by_index transpose".split()  # noqa: SIM905
-)
+EXACT = {
+    "clip", "concat", "max_pool", "pad", "quantize", "relu", "reshape", "slice_by_index",
+    "transpose",
+}  # fmt: skip
 _RANGES = {"int8": (-128, 127), "uint8": (0, 255)}
 
 

@@ -5,8 +5,7 @@ Clip accuracy: state reset at the start of every clip, mean of the logits over i
 
 import copy
 import math
-import os
-import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import torch
@@ -21,11 +20,13 @@ from core.model import VideoClassifier
 from mobile_export.console import progress
 from mobile_export.runtime import Runner
 from mobile_export.runtime.inference import check_pixels, relative_deviation, run_form
+from mobile_export.verify.gate import gate_interval
 
 # Clips taken together, side by side where the runner takes any batch. A Core ML int8 stream of 112
 # pixels took the interpreter 7.7 ms a frame of one core with 8, 12 with 4 and 21 with 32, whose
 # maps no longer fit the caches.
 BATCH = 8
+Enough = Callable[[int, int, int], bool]  # of lost, won and all clips: stop looking?
 Z95 = 1.959963984540054  # two-sided 95 % point of the normal distribution
 
 
@@ -34,8 +35,10 @@ class Comparison:
     """A checkpoint and its artifact on the same clips; accuracies in per cent.
 
     ``clips`` were compared, ``broken`` more could not be read and do not count. ``drop`` is
-    checkpoint minus artifact in percentage points with its 95 % interval; ``deviation`` the largest
-    difference of a logit over the largest logit of the checkpoint.
+    checkpoint minus artifact in percentage points; ``drop_interval`` its 95 % interval where the
+    number of clips was set beforehand, ``gate_interval`` the wider one that holds whatever ended
+    the looking. ``deviation`` is the largest difference of a logit over the largest logit of the
+    checkpoint.
     """
 
     clips: int
@@ -44,14 +47,21 @@ class Comparison:
     artifact_top1: float
     drop: float
     drop_interval: tuple[float, float]
+    gate_interval: tuple[float, float]
     only_checkpoint_right: int
     only_artifact_right: int
     agreement: float
     deviation: float
 
+    @property
+    def intervals(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Both of the drop."""
+        return self.drop_interval, self.gate_interval
+
     def to_dict(self) -> dict:
         """JSON-ready."""
-        return asdict(self) | {"drop_interval": list(self.drop_interval)}
+        values = asdict(self)
+        return values | {k: list(values[k]) for k in ("drop_interval", "gate_interval")}
 
 
 def drop_interval(only_checkpoint: int, only_artifact: int, clips: int) -> tuple[float, float]:
@@ -75,10 +85,9 @@ def compare(reference: Tensor, artifact: Tensor, truth: Tensor, broken: int = 0)
     infinite and its clip wrong.
     """
     clips = len(truth)
-    ours, theirs = reference.mean(1).argmax(1), artifact.mean(1).argmax(1)
+    right, kept = _right(reference, artifact, truth)
+    same = reference.mean(1).argmax(1) == artifact.mean(1).argmax(1)
     finite = artifact.isfinite().flatten(1).all(1)
-    theirs = torch.where(finite, theirs, -1)
-    right, kept = ours == truth, theirs == truth
     lost, won = int((right & ~kept).sum()), int((~right & kept).sum())
     deviation = math.inf
     if bool(finite.all()):
@@ -90,11 +99,19 @@ def compare(reference: Tensor, artifact: Tensor, truth: Tensor, broken: int = 0)
         artifact_top1=100 * float(kept.float().mean()),
         drop=100 * (lost - won) / clips,
         drop_interval=drop_interval(lost, won, clips),
+        gate_interval=gate_interval(lost, won, clips),
         only_checkpoint_right=lost,
         only_artifact_right=won,
-        agreement=100 * float((ours == theirs).float().mean()),
+        agreement=100 * float((same & finite).float().mean()),
         deviation=deviation,
     )
+
+
+def _right(reference: Tensor, artifact: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    """Clips (N,) that each side gets right; the artifact none with a value that is not finite."""
+    finite = artifact.isfinite().flatten(1).all(1)
+    ours, theirs = (logits.mean(1).argmax(1) == truth for logits in (reference, artifact))
+    return ours, theirs & finite
 
 
 def eager_logits(model: VideoClassifier, form: str, clips: Tensor) -> Tensor:
@@ -136,26 +153,15 @@ class Measurement:
         with torch.inference_mode():
             return eager, run_form(self.runner, self.form, clips, self.state_shapes, config)
 
-    def seconds_a_clip(self, dataset: Clips) -> float:
-        """Time a first batch, rendering included, to see how many clips a budget allows."""
-        count = min(BATCH, len(dataset))
-        start = time.perf_counter()
-        pixels = torch.stack([dataset[i][0] for i in range(count)])
-        rendered = time.perf_counter()
-        self.logits(pixels)
-        measured = time.perf_counter()
-        # The worker of ``run`` renders beside the evaluation where there is a second core.
-        join = max if (os.cpu_count() or 1) > 1 else lambda a, b: a + b
-        return join(rendered - start, measured - rendered) / count
+    def run(self, dataset: Clips, unopened: int = 0, enough: Enough | None = None) -> Comparison:
+        """Compare on the clips of ``dataset`` that can be read, with a bar on a terminal.
 
-    def run(self, dataset: Clips, unopened: int = 0) -> Comparison:
-        """Compare on every clip of ``dataset`` that can be read, with a bar on a terminal.
-
-        ``unopened`` clips were broken from the start and are not in ``dataset``. Raises
-        ``BadInput`` when none can.
+        After each batch ``enough`` is asked, with the clips that the checkpoint alone got right,
+        those that the artifact alone did, and all so far. ``unopened`` clips were broken from the
+        start and are not in ``dataset``. Raises ``BadInput`` when none can be read.
         """
         eager, artifact, truth = [], [], []
-        broken = unopened
+        broken, lost, won, clips = unopened, 0, 0, 0
         with progress(len(dataset), "clip") as bar:
             # One worker renders or decodes ahead; a batch or less is not worth a process.
             workers = 1 if len(dataset) > BATCH else 0
@@ -169,6 +175,12 @@ class Measurement:
                 eager.append(ours)
                 artifact.append(theirs)
                 truth.append(labels[read])
+                right, kept = _right(ours, theirs, truth[-1])
+                lost += int((right & ~kept).sum())
+                won += int((~right & kept).sum())
+                clips += len(right)
+                if enough and enough(lost, won, clips):
+                    break
         if not truth:
             raise BadInput(f"none of the {len(dataset)} held-out clips can be read: repair them")
         return compare(torch.cat(eager), torch.cat(artifact), torch.cat(truth), broken)

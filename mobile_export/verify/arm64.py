@@ -14,6 +14,7 @@ from core.data.clips import Clips
 from core.data.transforms import normalise
 from core.errors import BadInput
 from core.labels import IGNORE
+from core.markdown import markdown
 from mobile_export.bundle.reader import Bundle
 from mobile_export.console import progress
 from mobile_export.runtime.inference import relative_deviation, run_form
@@ -104,12 +105,6 @@ def _report(core: str, here: list[Tensor], there: list[Tensor]) -> CoreReport:
 
 def table(reports: list[CoreReport]) -> str:
     """The figures as a Markdown table."""
-    lines = [
-        "| core | clips | equal to the bit | same answer | deviation |",
-        "| --- |" + " ---: |" * 4,
-    ]
-    for r in reports:
-        lines.append(
-            f"| {r.core} | {r.clips} | {r.bit_equal} | {r.same_answer} | {r.deviation:.1e} |"
-        )
-    return "\n".join(lines)
+    numbers = ("clips", "equal to the bit", "same answer", "deviation")
+    rows = [[r.core, r.clips, r.bit_equal, r.same_answer, f"{r.deviation:.1e}"] for r in reports]
+    return markdown(("core", *numbers), rows, numbers)

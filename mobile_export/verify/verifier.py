@@ -11,9 +11,9 @@ from core.options import check_choice, check_number, check_path, check_whole
 from mobile_export.bundle.origin import find_checkpoint, require_same
 from mobile_export.bundle.reader import Bundle, load
 from mobile_export.bundle.runner import opened
-from mobile_export.clips import count_unopened, held_out
+from mobile_export.clips import count_unopened, drawn, held_out
 from mobile_export.console import Reporter, reporting
-from mobile_export.verify.check import CLIPS, DIFFICULTIES, MAX_DROP, Report, check
+from mobile_export.verify.check import DIFFICULTIES, MAX_DROP, Report, check
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Evidence:
 
     bundle: Bundle
     checkpoint: Checkpoint
-    clips: Clips
+    clips: Clips  # in the order in which they are looked at
     unopened: int  # clips that were broken from the start, beside these
 
 
@@ -35,9 +35,9 @@ def gather(
     require_same(bundle, origin)
     if data is not None:
         data = as_trained(data, origin.info)
-    count = clips or (None if data else CLIPS)
-    found = held_out(data, bundle.config, bundle.manifest["labels"], count, difficulty)
-    return Evidence(bundle, origin, found, count_unopened(found))
+    count = clips if data is None else None
+    held = held_out(data, bundle.config, bundle.manifest["labels"], count, difficulty)
+    return Evidence(bundle, origin, drawn(held, data, clips), count_unopened(held))
 
 
 def verify(
@@ -48,6 +48,7 @@ def verify(
     clips: int | None = None,
     difficulty: str = "default",
     max_drop: float = MAX_DROP,
+    strict: bool = False,
     runner: str | os.PathLike[str] | None = None,
     reporter: Reporter | None = None,
 ) -> Report:
@@ -55,11 +56,12 @@ def verify(
 
     ``checkpoint`` is the file that the bundle was made from when it is not the one in the package,
     ``data`` a folder of clips, None for rendered ones of ``difficulty`` easy, default or hard.
-    ``clips`` are 400 of the rendered ones, and all of a folder, unless a number is given;
-    ``max_drop`` is the top-1 accuracy, in percentage points, that may be lost. ``runner`` is a
-    program of the user's that executes an ExecuTorch artifact, see docs/bundle.md.
+    ``max_drop`` is the top-1 accuracy, in percentage points, that may be lost. ``clips`` are looked
+    at until they show whether it is, for a minute at most, or as many as are given. ``runner`` is
+    a program of the user's that executes an ExecuTorch artifact, see docs/bundle.md.
 
-    The report's ``failures`` are empty when all is well. Raises ``BadInput`` for what cannot be
+    The report's ``verdict`` is passed, failed or not shown; its ``failures`` are empty when all is
+    well, and with ``strict`` have what was not shown too. Raises ``BadInput`` for what cannot be
     used, a file that was changed after the export among it. Prints nothing; see ``export``.
     """
     check_choice("difficulty", difficulty, DIFFICULTIES)
@@ -70,8 +72,14 @@ def verify(
     program = None if runner is None else check_path("runner", runner)
     source = source_at(data)
     with reporting(reporter) as step:
-        step("load", f"{folder}, its hashes and its checkpoint")
         found = gather(folder, origin, source, clips, difficulty)
+        at_most = "at most " if clips is None else ""
+        number = f"{at_most}{len(found.clips)}"
         with opened(found.bundle, program) as run:
-            step("verify", f"golden clip and {len(found.clips)} held-out clips, {run.name}")
-            return check(found.bundle, found.checkpoint, run, found.clips, max_drop, found.unopened)
+            step("verify", f"golden clip and {number} held-out clips, {run.name}")
+            report = check(
+                found.bundle, found.checkpoint, run, found.clips, max_drop, found.unopened,
+                until_shown=clips is None, strict=strict,
+            )  # fmt: skip
+        step("accuracy", report.shown)
+        return report

@@ -19,8 +19,9 @@ from pathlib import Path
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from core.checkpoint import bundled_path, file_sha256
+from core.checkpoint import bundled_path
 from core.errors import BadInput, one_line
+from core.files import file_sha256
 from mobile_export.bundle.reader import Bundle
 from mobile_export.live.recognizer import Moment, Recognizer
 from mobile_export.live.record import CLIP_SECONDS, COUNTDOWN, check_label

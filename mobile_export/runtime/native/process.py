@@ -39,7 +39,7 @@ class Native:
         self.inputs, self.outputs = inputs, outputs
         self._artifact = artifact
         # A file: nobody empties a pipe, and a full one would stop the process.
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # until ``close``
         try:
             self._process = subprocess.Popen(
                 [*command, str(artifact), "serve", *options],

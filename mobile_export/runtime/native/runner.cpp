@@ -1,4 +1,5 @@
-// Runs an ExecuTorch program outside Python: answers frames over the standard streams, or times it.
+// Runs an ExecuTorch program outside Python: answers frames over the standard streams. Or times it, which
+// is for benchmarks/ alone: the package itself only serves.
 //
 //   runner MODEL.pte serve [--threads N]
 //   runner MODEL.pte bench WARMUP ITERATIONS [--threads N] [--pause MS]

@@ -25,12 +25,12 @@ struct Node {
         return Node(member, "\(path).\(name)")
     }
 
-    /// This node, which has these members and no others.
+    /// This node, which has these members, perhaps the `optional` ones, and no others.
     @discardableResult
-    func keys(_ names: String...) throws -> Node {
+    func keys(_ names: String..., optional: [String] = []) throws -> Node {
         let members = try members()
         for name in names where members[name] == nil { throw fail("has no \(name)") }
-        for name in members.keys.sorted() where !names.contains(name) {
+        for name in members.keys.sorted() where !names.contains(name) && !optional.contains(name) {
             throw fail("has \(quoted(name)), which the format does not know")
         }
         return self

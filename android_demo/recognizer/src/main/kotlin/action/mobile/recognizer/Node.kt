@@ -17,11 +17,11 @@ internal class Node(val value: Any?, val path: String) {
     /** The member of this name; null where there is none or it is null. */
     fun orNone(name: String): Node? = members()[name]?.let { Node(it, "$path.$name") }
 
-    /** This node, which has these members and no others. */
-    fun keys(vararg names: String): Node {
+    /** This node, which has these members, perhaps the [optional] ones, and no others. */
+    fun keys(vararg names: String, optional: List<String> = emptyList()): Node {
         val members = members()
         for (name in names) if (name !in members) fail("has no $name")
-        for (name in members.keys) if (name !in names) fail("has ${quoted(name)}, which the format does not know")
+        for (name in members.keys) if (name !in names && name !in optional) fail("has ${quoted(name)}, which the format does not know")
         return this
     }
 

