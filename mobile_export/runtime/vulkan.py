@@ -70,7 +70,14 @@ class VulkanProgram(Program):
             self._close([str(number) for number in file.outputs])
         except BadInput as error:
             raise BadInput(f"{artifact}: {error}") from None
-        except (LookupError, TypeError, ValueError, RuntimeError) as error:
+        except (
+            LookupError,
+            TypeError,
+            ValueError,
+            RuntimeError,
+            AttributeError,
+            OverflowError,
+        ) as error:
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise BadInput(unusable(artifact, reason)) from None
 
