@@ -141,7 +141,7 @@ def slice_copy(
     self: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
 ) -> Tensor:
     """``impl/Slice.cpp`` ``slice_copy``."""
-    index = [slice(None)] * self.ndim
+    index: list[slice] = [slice(None)] * self.ndim
     index[dim] = slice(start, end, step)
     return self[tuple(index)]
 
