@@ -17,7 +17,7 @@ PRECISIONS = ("int8", "w8a16", "fp16", "fp32")
 EXECUTED_BY = {
     "coreml": "a reference interpreter for ML Programs; Core ML itself on a Mac",
     "xnnpack": "ExecuTorch's runtime",
-    "vulkan": "no runtime outside a device: the converted graph, evaluated eagerly (a proxy)",
+    "vulkan": "a reference interpreter for the delegate's graphs, not a GPU",
 }
 
 XNNPACK_FP16 = "XNNPACK programs have been executed and measured in fp32 and int8 only"
@@ -25,7 +25,8 @@ WEIGHTS_ALONE = "weights in int8 with activations in fp16 are made for Core ML a
 COREML_CLIP_INT8 = "W8A8 of the clip form has not been converted and measured yet"
 VULKAN_CLIP = (
     "the Vulkan delegate takes a floating-point Conv2d only at batch 1, and the clip form folds "
-    "its frames into the batch"
+    "its frames into the batch; unrolled, every frame would have operators of its own, each of "
+    "which packs its weights anew in the GPU's memory"
 )
 REFUSED = {
     ("xnnpack", "stream", "fp16"): (XNNPACK_FP16, "use --precision int8 or fp32"),

@@ -24,17 +24,15 @@ from core.labels import IGNORE
 from core.options import check_choice, check_number, check_path, check_whole
 from mobile_export import combinations
 from mobile_export.bundle.golden import write_golden
-from mobile_export.bundle.manifest import bundle_name, file_entry, make_manifest, write_manifest
+from mobile_export.bundle.manifest import bundle_name, make_manifest, write_manifest
 from mobile_export.bundle.reader import Bundle
 from mobile_export.bundle.runner import open_runner
 from mobile_export.bundle.staging import publish, reject, staging
 from mobile_export.clips import count_unopened, drawn, held_out
 from mobile_export.console import Reporter, quiet, reporting
-from mobile_export.graph.forms import deployed, example_inputs
 from mobile_export.quantization.training import Terms, Training, training_of
 from mobile_export.runtime import Runner
 from mobile_export.runtime.inference import relative_deviation, run_form
-from mobile_export.runtime.proxy import FOLDER, save_proxy
 from mobile_export.targets import Lowered, LoweringError
 from mobile_export.verify import check
 
@@ -100,7 +98,7 @@ class GateFailed(RuntimeError):
 class _Converted:
     """The graph before the delegate took it, as a runner: the artifact's parity partner."""
 
-    name, proxy, batch = "converted graph", True, 1
+    name, interpreted, batch = "converted graph", False, 1
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
@@ -190,15 +188,11 @@ def _export(checkpoint: Checkpoint, target: str, request: Request, step: Reporte
         lowered = _lower(checkpoint, target, request, training, folder)
         combination = (target, form, precision)
         manifest = make_manifest(checkpoint, lowered, combination, training.to_dict())
-        if target == "vulkan":
-            inputs = example_inputs(deployed(checkpoint.model, target), form, target)
-            save_proxy(lowered.converted, inputs, folder / FOLDER)
-            manifest["proxy"] = file_entry(folder / FOLDER)
         bundle = Bundle(folder, manifest)
         runner = _started(bundle)
         size = manifest["artifact"]["bytes"] / 1e6
         step("execute", f"{lowered.artifact.name}, {size:.2f} MB, by {runner.name}")
-        manifest["execution"] = {"runner": runner.name, "proxy": runner.proxy}
+        manifest["execution"] = {"runner": runner.name, "interpreted": runner.interpreted}
         manifest["golden"], failures = _golden(bundle, runner, lowered.converted, pixels)
         clips = drawn(held, request.data, request.clips)
         at_most = "at most " if request.clips is None else ""
@@ -293,7 +287,7 @@ def _golden(
             )
         )
     # A quantized graph answers rounding with whole steps. Its answer to noise stands for a device
-    # whose arithmetic is not at hand; for a proxy, which is the graph itself, it is all there is.
+    # whose arithmetic is not at hand.
     apart, noisy = relative_deviation(logits, same), relative_deviation(disturbed, same)
     deviation = max(relative_deviation(same, logits), noisy)
     if not math.isfinite(apart + noisy):  # ``max`` may drop a NaN

@@ -17,6 +17,7 @@ from core import checkpoint
 from core.errors import BadInput
 from core.model import VideoClassifier
 from mobile_export.graph.forms import deployed, graph_of
+from mobile_export.runtime.executorch import check_inputs
 from mobile_export.targets import Lowered, LoweringError
 
 Change = Callable[[list[torch.Tensor]], list[torch.Tensor]]
@@ -48,7 +49,7 @@ class NoiseClips(Dataset):
 class FakeRunner:
     """Runs a graph; ``change`` is applied to what it gives, ``[logits, *state]``."""
 
-    proxy, batch = False, 1
+    interpreted, batch = False, 1
 
     def __init__(self, graph: torch.nn.Module, noise: float, change: Change | None) -> None:
         self.graph, self.noise, self.name = graph, noise, "fake runtime"
@@ -93,7 +94,13 @@ def install(
         return FakeRunner(graph_of(model, "stream"), noise, change)
 
     _module(monkeypatch, f"mobile_export.targets.{target}", lower=lower)
-    _module(monkeypatch, "mobile_export.runtime.executorch", open_pte=open_pte)
+    # The native runner asks of the module what it asks of the real one.
+    _module(
+        monkeypatch,
+        "mobile_export.runtime.executorch",
+        open_pte=open_pte,
+        check_inputs=check_inputs,
+    )
 
 
 def _module(monkeypatch, name: str, **contents: object) -> None:

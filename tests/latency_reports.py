@@ -97,7 +97,7 @@ def make_report(name: str = "Pixel 8", runs: list[dict] | None = None, **changes
         },
         "accuracy": {
             "data": "synthetic, default difficulty", "clips": 2700, "checkpoint_top1": 98.67,
-            "artifact_top1": 98.52, "drop_interval": [-0.12, 0.41], "proxy": False,
+            "artifact_top1": 98.52, "drop_interval": [-0.12, 0.41], "interpreted": False,
         },
         "input": {"source": "golden clip", "width": 112, "height": 112, "frames": 8},
         "runs": copy.deepcopy(runs) if runs else [make_run()],

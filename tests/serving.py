@@ -30,7 +30,7 @@ SOON = 20.0  # seconds; a test that waits longer for a message has failed
 class Colours:
     """A model of one number of state, which counts its frames."""
 
-    name, proxy, batch = "fake runtime", False, 1
+    name, interpreted, batch = "fake runtime", False, 1
 
     def __init__(self) -> None:
         self.states: list[float] = []  # that the calls were given

@@ -15,7 +15,7 @@ from core.errors import BadInput
 from core.model import VideoClassifier
 from mobile_export.graph import forms
 from mobile_export.runtime.native import build
-from mobile_export.targets import Lowered, xnnpack
+from mobile_export.targets import Lowered, vulkan, xnnpack
 
 # Two temporal slots (32 and 96 channels) instead of ten, and every kind of layer still there:
 # lowering takes its time by the node.
@@ -71,6 +71,19 @@ def short_program(
     lowered = xnnpack.lower(model, form, precision, clips, Path(folder.name), labels=list("abcde"))
     lowered.folder = folder  # removed with the cache
     return forms.deployed(model, "xnnpack"), lowered
+
+
+@functools.cache
+def short_vulkan(temporal: str, precision: str) -> tuple[VideoClassifier, Lowered]:
+    """A deployed model and its Vulkan program in stream form, made once as well."""
+    model = make_short(temporal)
+    folder = tempfile.TemporaryDirectory(prefix="program-")
+    clips = clips_for(model) if precision == "int8" else []
+    lowered = vulkan.lower(
+        model, "stream", precision, clips, Path(folder.name), labels=list("abcde")
+    )
+    lowered.folder = folder
+    return forms.deployed(model, "vulkan"), lowered
 
 
 @dataclass

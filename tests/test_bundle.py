@@ -1,4 +1,4 @@
-"""The bundle: manifest and schema, hashes, golden clip, atomic writing, the proxy graph."""
+"""The bundle: manifest and schema, hashes, golden clip, atomic writing."""
 
 import copy
 import json
@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from fake_target import LABELS, make_checkpoint
 from helpers import make_model
 
@@ -20,11 +19,9 @@ from mobile_export import combinations
 from mobile_export.bundle import golden, reader, staging
 from mobile_export.bundle.manifest import make_manifest, write_manifest
 from mobile_export.graph.forms import deployed, example_inputs, graph_of
-from mobile_export.runtime.proxy import GRAPH, open_proxy, save_proxy
-from mobile_export.targets import Lowered, LoweringError
+from mobile_export.targets import Lowered
 
 ROOT = Path(__file__).parents[1]
-PARITY = 1e-5  # the proxy runs the same float operators in the same order
 
 
 def make_bundle(folder: Path, form: str = "stream") -> reader.Bundle:
@@ -47,7 +44,7 @@ def make_bundle(folder: Path, form: str = "stream") -> reader.Bundle:
         "measured_deviation": 0.0,
         "files": golden.write_golden(folder, arrays),
     }
-    manifest["execution"] = {"runner": "nobody", "proxy": False}
+    manifest["execution"] = {"runner": "nobody", "interpreted": False}
     manifest["accuracy"] = {
         "data": "none", "clips": 1, "broken": 0, "checkpoint_top1": 100.0, "artifact_top1": 100.0,
         "drop": 0.0, "drop_interval": [-1.0, 1.0], "only_checkpoint_right": 0,
@@ -112,7 +109,7 @@ def test_schema_under_docs_is_the_packaged_one() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "named"),
     [
-        (("schema",), 3, "schema"),
+        (("schema",), 2, "schema"),
         (("target",), "tflite", "target"),
         (("artifact", "file"), "../model.pte", "artifact.file"),
         (("artifact", "sha256"), "0", "artifact.sha256"),
@@ -280,69 +277,3 @@ def test_readme_holds_the_table_of_combinations() -> None:
     text = (Path(__file__).parents[1] / "README.md").read_text()
     held = text.split("<!-- combinations -->")[1].split("<!-- /combinations -->")[0]
     assert held.strip() == combinations.table()
-
-
-@pytest.mark.parametrize("form", ["stream", "clip"])
-def test_proxy_graph_computes_what_was_stored(tmp_path: Path, form: str) -> None:
-    model = make_model()
-    zeros = example_inputs(model, form, "vulkan")
-    save_proxy(graph_of(model, form), zeros, tmp_path / "proxy")
-    runner = open_proxy(tmp_path / "proxy", zeros)
-    inputs = [torch.randn_like(x) for x in zeros]
-    with torch.inference_mode():
-        expected = graph_of(model, form)(*inputs)
-    for got, want in zip(runner(inputs), expected, strict=True):
-        torch.testing.assert_close(got, want, rtol=PARITY, atol=PARITY)
-    # Frames of a stream may run side by side; the rows of a clip are its time.
-    assert runner.batch == (None if form == "stream" else 1)
-
-
-@pytest.mark.parametrize(
-    "node",
-    [
-        {"op": "aten.from_file.default", "name": "x", "args": ["/etc/passwd"], "kwargs": {}},
-        {"op": "prims.add.default", "name": "x", "args": [], "kwargs": {}},
-        {"op": "aten.add_.Tensor", "name": "x", "args": [], "kwargs": {}},
-        {"op": "aten.__class__.default", "name": "x", "args": [], "kwargs": {}},
-        {"op": "aten.relu.default", "name": "x", "args": [{"node": "y"}], "kwargs": {}},
-        {"op": "aten.relu.default", "name": "x", "args": [{"dtype": "load"}], "kwargs": {}},
-    ],
-)
-def test_proxy_file_can_only_name_plain_operators(tmp_path: Path, node: dict) -> None:
-    zeros = [torch.zeros(1, 3)]
-    save_proxy(torch.nn.ReLU(), zeros, tmp_path / "proxy")
-    (tmp_path / "proxy" / GRAPH).write_text(json.dumps([node]))
-    with pytest.raises(BadInput, match="cannot be read"):
-        open_proxy(tmp_path / "proxy", zeros)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "[]",
-        "{}",
-        "1",
-        "[1]",
-        "[" * 100_000,
-        '[{"op": "placeholder", "name": "x"}]',
-        '[{"op": "placeholder", "name": "x"}, {"op": "output", "name": "y", "args": [1]}]',
-        '[{"op": "placeholder", "name": "x"}, {"op": "aten.relu.default", "name": "r", "args": [],'
-        ' "kwargs": {}}, {"op": "output", "name": "y", "args": [{"node": "r"}]}]',
-    ],
-)
-def test_a_damaged_proxy_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
-    zeros = [torch.zeros(1, 3)]
-    save_proxy(torch.nn.ReLU(), zeros, tmp_path / "proxy")
-    (tmp_path / "proxy" / GRAPH).write_text(text)
-    with pytest.raises(BadInput, match="cannot be read") as error:
-        open_proxy(tmp_path / "proxy", zeros)
-    assert "\n" not in str(error.value)
-
-
-def test_operator_outside_the_format_is_named(tmp_path: Path) -> None:
-    class Named(torch.nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return torch.nn.functional.gelu(x, approximate="tanh")
-
-    with pytest.raises(LoweringError, match="tanh"):
-        save_proxy(Named(), [torch.zeros(1, 3)], tmp_path / "proxy")

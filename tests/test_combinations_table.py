@@ -42,11 +42,11 @@ def test_table_tells_passed_from_failed(tmp_path: Path) -> None:
     assert head.endswith("| executed | seconds | peak GiB |")
     assert marks.count("---:") == len(benchmark.NUMBERS)
     assert "| passed | 2.50 | 5 | 90.00 | 80.00 | +10.00 (+5.00 to +15.00) | 85.00 |" in passed
-    assert passed.endswith("| 5.0e-02 | proxy | 12 | 1.50 |")
+    assert passed.endswith("| 5.0e-02 | interpreter | 12 | 1.50 |")
     assert "| failed gate |" in failed
     assert "| not finite |" in failed
     assert "| fp16 | not shown |" in fp16
-    assert "| proxy, in fp32 |" in fp16
+    assert "| interpreter |" in fp16
     assert "| exit status 2 |" in refused
 
 

@@ -1,7 +1,6 @@
 """The exporter as a user runs it: with a fake target for what all share, then with real ones."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -43,7 +42,7 @@ def test_a_bundle_is_written_with_its_proof(tiny: Path, monkeypatch, capsys) -> 
     assert [p.name for p in (tiny.parent / "out").iterdir()] == [NAME]
     made = reader.load(tiny.parent / "out" / NAME)
     manifest = made.manifest
-    assert manifest["execution"] == {"runner": "fake runtime", "proxy": False}
+    assert manifest["execution"] == {"runner": "fake runtime", "interpreted": False}
     assert manifest["accuracy"]["checkpoint_top1"] == 100.0
     assert manifest["accuracy"]["clips"] == 6
     assert manifest["quantization"]["calibration_clips"] == 6
@@ -169,30 +168,6 @@ def test_fp32_is_held_to_rounding(tiny: Path, monkeypatch, capsys) -> None:
     assert "more than 0.0001 for fp32" in capsys.readouterr().out
 
 
-def test_vulkan_is_measured_by_its_stored_graph_and_says_so(
-    tmp_path: Path, monkeypatch, capsys
-) -> None:
-    path = make_checkpoint(tmp_path, temporal="none")  # the fewest nodes to trace
-    use_noise_clips(monkeypatch, path)
-    install(monkeypatch, target="vulkan")
-    argv = ["--target", "vulkan", *options(path), "--precision"]
-    assert export_cli.main([*argv, "fp16"]) == 0
-    (folder,) = (tmp_path / "out").iterdir()
-    for text in (capsys.readouterr().out, reader.load(folder).manifest["execution"]["runner"]):
-        assert "in fp32: what fp16 loses is not measured" in text
-    shutil.rmtree(folder)
-    assert export_cli.main([*argv, "fp32"]) == 0
-    (folder,) = (tmp_path / "out").iterdir()
-    manifest = reader.load(folder).manifest
-    assert manifest["execution"]["proxy"] is True
-    assert "proxy" in manifest["execution"]["runner"]
-    assert manifest["accuracy"]["deviation"] < check.PARITY["fp32"]
-    assert verify.main([str(folder), "--checkpoint", str(path)]) == 0
-    (folder / "proxy" / "graph.json").write_text("[]")
-    with pytest.raises(BadInput, match="proxy has SHA-256"):
-        verify.main([str(folder), "--checkpoint", str(path)])
-
-
 def test_an_interrupt_leaves_nothing_behind(tiny: Path, monkeypatch) -> None:
     install(monkeypatch)
 
@@ -279,7 +254,7 @@ def round_trip(tiny: Path, target: str, form: str, precision: str) -> dict:
     report = json.loads(figures.read_text())
     manifest = reader.load(folder).manifest
     assert report["artifact_top1"] == manifest["accuracy"]["artifact_top1"]
-    assert report["proxy"] == (target == "vulkan")
+    assert report["interpreted"] == (target != "xnnpack")
     assert manifest["labels"] == LABELS
     return report
 

@@ -58,7 +58,7 @@ def make_bundle(folder: Path, form: str) -> Bundle:
         "measured_deviation": 0.0,
         "files": write_golden(folder, arrays),
     }
-    manifest["execution"] = {"runner": "nobody", "proxy": False}
+    manifest["execution"] = {"runner": "nobody", "interpreted": False}
     manifest["accuracy"] = ACCURACY
     return write_manifest(folder, manifest)
 
@@ -102,7 +102,7 @@ def test_a_report_follows_the_schema_and_tells_what_it_is_of(stream, report_and_
     assert (found["delegate_calls"], found["operators_outside"]) == (1, 0)
     assert found["delegated_share"] == 1.0
     accuracy = dict(report["accuracy"])
-    assert accuracy.pop("proxy") == manifest["execution"]["proxy"]
+    assert accuracy.pop("interpreted") == manifest["execution"]["interpreted"]
     assert accuracy == {key: manifest["accuracy"][key] for key in accuracy}
     assert report["name"] == f"{report['device']['model']}, {manifest['name']}"
     golden = "golden clip, enlarged to 640x480"

@@ -56,7 +56,7 @@ def two_devices(folder: Path) -> list[str]:
     other = make_report(
         "iPhone", [make_run(2.0, 3, backend="coreml", threads=None)],
         artifact={"bundle": "coreml-int8", "target": "coreml", "sha256": "12" * 32},
-        accuracy={"proxy": True},
+        accuracy={"interpreted": True},
     )  # fmt: skip
     return [save(phone, folder / "pixel.json"), save(other, folder / "iphone.json")]
 
@@ -75,7 +75,7 @@ def test_user_path(tmp_path: Path, capsys) -> None:
     lines = out.splitlines()
     assert lines[0].startswith("| # | Report | Artifact | Backend | Threads | p50, ms |")
     assert "| vulkan (fallback: coreml: no such backend) | \N{EN DASH} |" in lines[3]
-    assert "98.52 % (proxy)" in lines[4]
+    assert "98.52 % (interpreted)" in lines[4]
     assert [str(tmp_path / "page.html"), str(rows_file), str(pictures)] == lines[-3:]
     assert err == ""
     assert sorted(p.stem for p in pictures.iterdir()) == sorted(CHARTS)

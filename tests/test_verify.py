@@ -32,7 +32,7 @@ COVERAGE_SLACK = 0.02  # 2,000 draws of a binomial at 0.95 stray by 0.01 (two si
 class Eager:
     """A runner around the model itself."""
 
-    name, proxy = "eager", False
+    name, interpreted = "eager", False
 
     def __init__(self, graph: torch.nn.Module, batch: int | None) -> None:
         self.graph, self.batch = graph, batch
@@ -199,7 +199,7 @@ def test_verify_passes_and_writes_its_figures(exported, tmp_path: Path, capsys) 
     assert report["drop"] == 0.0
     assert report["agreement"] == 100.0
     assert report["golden_deviation"] == 0.0
-    assert report["proxy"] is False
+    assert report["interpreted"] is False
     assert report["failures"] == []
     assert "| drop " in capsys.readouterr().out
 

@@ -19,7 +19,7 @@ from mobile_export.bundle.typed import File, Manifest
 from mobile_export.graph.forms import Port, deployed, input_ports, output_ports
 from mobile_export.targets import Lowered
 
-SCHEMA = 2
+SCHEMA = 3
 # The rule for live video; every implementation of it reads these numbers from the manifest.
 DECISION = NUMBERS | {"reset_after_missed": 5}
 TOOLS = ("action-mobile", "torch", "executorch", "torchao", "coremltools", "numpy")
@@ -58,7 +58,6 @@ def make_manifest(
         "form": form,
         "precision": precision,
         "artifact": file_entry(lowered.artifact),
-        "proxy": None,
         "checkpoint": {
             "file": checkpoint.path.name if checkpoint.path else "",
             "sha256": checkpoint.sha256,

@@ -111,8 +111,7 @@ def _load(path: Path) -> Bundle:
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{file} is not JSON ({error}): export again") from None
     validate(manifest, file)
-    entries = [manifest["artifact"], *manifest["golden"]["files"].values()]
-    for entry in entries + ([manifest["proxy"]] if manifest["proxy"] else []):
+    for entry in (manifest["artifact"], *manifest["golden"]["files"].values()):
         part = path / entry["file"]
         if not part.exists():
             raise BadInput(f"{part}, which the manifest names, does not exist: export again")

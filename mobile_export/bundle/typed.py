@@ -138,10 +138,10 @@ class Golden(TypedDict):
 
 
 class Execution(TypedDict):
-    """What executed the artifact when it was exported."""
+    """What computed the artifact when it was exported."""
 
     runner: str
-    proxy: bool
+    interpreted: bool  # a reference interpreter did, not the target's runtime
 
 
 class Accuracy(TypedDict):
@@ -174,7 +174,6 @@ class Manifest(TypedDict):
     model: Model
     labels: list[str]
     artifact: File
-    proxy: File | None
     checkpoint: Origin
     input: Input
     outputs: list[Output]

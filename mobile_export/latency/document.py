@@ -26,7 +26,7 @@ def make(
         "device": machine,
         "artifact": artifact(bundle),
         "accuracy": {key: manifest["accuracy"][key] for key in ACCURACY}  # type: ignore[literal-required]  # keys of it
-        | {"proxy": manifest["execution"]["proxy"]},
+        | {"interpreted": manifest["execution"]["interpreted"]},
         "input": pictures.to_dict(),
         "runs": runs,
         "tools": tool_versions(),

@@ -76,11 +76,11 @@ def sustained_rows(sustained: dict | None) -> list[list[str]]:
 def accuracy_line(accuracy: dict) -> str:
     """What this very artifact answers right, beside its checkpoint."""
     low, high = accuracy["drop_interval"]
-    proxy = ", by a proxy" if accuracy["proxy"] else ""
+    reading = ", by a reference interpreter" if accuracy["interpreted"] else ""
     return (
         f"Top-1 {accuracy['artifact_top1']:.2f} %, its checkpoint "
         f"{accuracy['checkpoint_top1']:.2f} % (95 % interval of the drop {low:+.2f} to "
-        f"{high:+.2f}) on {accuracy['clips']} held-out clips, {accuracy['data']}{proxy}"
+        f"{high:+.2f}) on {accuracy['clips']} held-out clips, {accuracy['data']}{reading}"
     )
 
 

@@ -73,7 +73,7 @@ class Result:
             "bundle": manifest["name"],
             "artifact_sha256": manifest["artifact"]["sha256"],
             "executed_by": self.recognizer.runner.name,
-            "proxy": self.recognizer.runner.proxy,
+            "interpreted": self.recognizer.runner.interpreted,
             "source": name,
             "complete": self.reason is None,
             "reason": self.reason,
@@ -102,7 +102,7 @@ class Result:
             parts = [f"{k} {v['p50_ms']:.2f}" for k, v in report["latency"].items()]
             lines.append("median ms: " + ", ".join(parts))
         runner = self.recognizer.runner
-        if runner.proxy or "interpreter" in runner.name:
+        if runner.interpreted:
             lines.append(f"executed by {runner.name}: its times mean nothing")
         if report["score"]:
             s = report["score"]

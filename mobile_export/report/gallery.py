@@ -15,7 +15,7 @@ def make_charts(rows: list[dict], runs: list[dict]) -> list[Chart]:
                 "accuracy",
                 "Accuracy against latency",
                 "Runs of one artifact are joined. Upright line, once for each: the checkpoint's "
-                "top-1 less the 95 % interval of the drop. Hollow: a proxy gave the accuracy.",
+                "top-1 less the 95 % interval of the drop. Hollow: by an interpreter.",
                 lambda colours: scatter.accuracy(known, colours),
             )
         )

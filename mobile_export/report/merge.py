@@ -61,7 +61,7 @@ def _row(number: int, report: dict, run: dict) -> dict:
         "top1": accuracy.get("artifact_top1"),
         "checkpoint_top1": accuracy.get("checkpoint_top1"),
         "drop_interval": accuracy.get("drop_interval"),
-        "accuracy_proxy": accuracy.get("proxy"),
+        "accuracy_interpreted": accuracy.get("interpreted"),
         "accuracy_data": accuracy.get("data"),
         "accuracy_clips": accuracy.get("clips"),
         "peak_bytes": run["memory"]["peak_bytes"],

@@ -37,7 +37,8 @@ Box = tuple[float, float, float, float]  # left, bottom, right, top; pixels from
 def accuracy(rows: list[dict], colours: Colours) -> Figure:
     """Top-1 over end-to-end p50, and what the interval of the drop leaves of the checkpoint's.
 
-    A hollow marker is a proxy. ``rows`` are those with an accuracy; points carry their number.
+    A hollow marker is a reference interpreter's. ``rows`` are those with an accuracy; points
+    carry their number.
     """
     backends = sorted({row["backend"] for row in rows})
     height = HEIGHT + min(8 * max(len(rows) - 10, 0), HEIGHT)
@@ -53,7 +54,7 @@ def accuracy(rows: list[dict], colours: Colours) -> Figure:
         axes.plot(
             at, row["top1"], MARKERS[series(row["backend"], backends)], color=colour,
             markersize=8, markeredgewidth=1.6, clip_on=False,
-            markerfacecolor=colours["card"] if row["accuracy_proxy"] else colour,
+            markerfacecolor=colours["card"] if row["accuracy_interpreted"] else colour,
         )  # fmt: skip
     _numbers(axes, rows, x, joined, colours)
     handles = [

@@ -117,8 +117,8 @@ COLUMNS = (
             "trained for (100 ms at 10 frames a second); above 100 % it cannot decide at every "
             "frame", True),
     _number("live", "Top-1", "top1", lambda value: f"{value:.2f} %",
-            "accuracy of the artifact on held-out clips, from its manifest; 'proxy' where not the "
-            "artifact itself was executed for it", True),
+            "accuracy of the artifact on held-out clips, from its manifest; 'interpreted' where a "
+            "reference interpreter computed it and not the target's runtime", True),
     _number("stages, p50 in ms", "Pre", "preprocess_p50_ms", figures, "picture to input tensor"),
     _number("stages, p50 in ms", "Execute", "execute_p50_ms", figures, "one call, state included"),
     _number("stages, p50 in ms", "Post", "postprocess_p50_ms", figures, "logits to decision"),
@@ -145,8 +145,8 @@ def badges(row: dict, column: Column) -> list[tuple[str, str]]:
     """What a cell says beside its value: pairs of a short mark and its explanation, maybe empty."""
     if column.key == "backend" and row["fallback"] is not None:
         return [("fallback", row["fallback"])]
-    if column.key == "top1" and row["accuracy_proxy"]:
-        return [("proxy", "")]
+    if column.key == "top1" and row["accuracy_interpreted"]:
+        return [("interpreted", "")]
     if column.key == "artifact" and row["differs"]:
         return [(short(row["sha256"]), "")]
     if column.key == "thermal_after":

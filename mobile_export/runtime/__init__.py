@@ -3,8 +3,8 @@
 A *runner* is what ``verify`` drives, whatever the target: ``runner(inputs)`` maps the flat list of
 input tensors (order of ``forms.input_ports``) to the list of outputs. ``runner.batch`` is the
 leading axis that it takes: 1 for a compiled program, None for an interpreter that takes any.
-``runner.name`` says in words what computed the figures; ``runner.proxy`` is True when that is not
-the artifact itself but the graph it was lowered from.
+``runner.name`` says in words what computed the figures; ``runner.interpreted`` is True when that
+was not the target's own runtime but a reference interpreter, our reading of the artifact.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ class Runner(Protocol):
     @property
     def name(self) -> str: ...
     @property
-    def proxy(self) -> bool: ...
+    def interpreted(self) -> bool: ...
     @property
     def batch(self) -> int | None: ...
 

@@ -43,7 +43,7 @@ class _Interpreted:
     """See ``runtime.Runner``; the clip form is one clip a call, the stream form any batch."""
 
     name = "reference interpreter of ML Programs (our reading of MIL), not Core ML"
-    proxy = False
+    interpreted = True
 
     def __init__(
         self, artifact: Path, inputs: list[Port], outputs: list[Port], pixels: _Pixels
@@ -66,7 +66,7 @@ class _OnMac:
     """Core ML's own prediction, one frame at a time; needs macOS and is not exercised on Linux."""
 
     name = "Core ML on macOS"
-    proxy = False
+    interpreted = False
 
     def __init__(
         self, artifact: Path, inputs: list[Port], outputs: list[Port], pixels: _Pixels

@@ -1,7 +1,6 @@
 """Running ExecuTorch programs with the wheel's runtime.
 
-The wheel registers XNNPACK, not Vulkan: for a Vulkan program ``runtime.proxy`` evaluates the
-graph that was lowered.
+The wheel registers XNNPACK, not Vulkan: ``runtime.vulkan`` computes a Vulkan program.
 """
 
 from collections.abc import Sequence
@@ -14,31 +13,31 @@ from core.errors import BadInput
 from mobile_export.graph.forms import Port
 
 IDENTIFIER = b"ET12"  # the flatbuffer identifier of an ExecuTorch program, at byte 4
-_FLOAT = 6  # ExecuTorch's number for 32-bit floats (c10's ScalarType)
+FLOAT = 6  # ExecuTorch's number for 32-bit floats (c10's ScalarType)
 
 
 class Executorch:
     """Runner of a ``.pte``: compiled for one batch; outputs are copies that the caller owns."""
 
-    proxy = False
+    interpreted = False
     batch = 1
 
     def __init__(self, artifact: Path, inputs: Sequence[Port]) -> None:
         from executorch.runtime import Runtime, Verification
 
-        _check_file(artifact)
+        read_program(artifact)
         try:
             self._program = Runtime.get().load_program(
                 artifact, verification=Verification.InternalConsistency
             )
             self._method = self._program.load_method("forward")
         except (RuntimeError, KeyError) as error:
-            raise BadInput(_unusable(artifact, _first_line(error))) from error
+            raise BadInput(unusable(artifact, _first_line(error))) from error
         self._artifact = artifact
         meta = self._method.metadata
         shapes = [tuple(meta.input_tensor_meta(i).sizes()) for i in range(meta.num_inputs())]
         if shapes != [port.shape for port in inputs]:
-            raise BadInput(_unusable(artifact, "its inputs have other shapes than the bundle's"))
+            raise BadInput(unusable(artifact, "its inputs have other shapes than the bundle's"))
         self._inputs = inputs
         self.name = f"ExecuTorch runtime on {artifact.name}"
 
@@ -59,7 +58,7 @@ class Executorch:
         try:
             outputs = self._method.execute(ordered)
         except RuntimeError as error:
-            raise BadInput(_unusable(self._artifact, _first_line(error))) from error
+            raise BadInput(unusable(self._artifact, _first_line(error))) from error
         return list(outputs)  # copies: the binding clones them
 
 
@@ -89,17 +88,19 @@ def check_inputs(inputs: Sequence[Tensor], shapes: Sequence[tuple[int, ...]]) ->
             raise BadInput(f"input {i} holds NaN or infinity: check the decoding of the frame")
 
 
-def _check_file(artifact: Path) -> None:
+def read_program(artifact: Path) -> bytes:
+    """The bytes of a ``.pte``; ``BadInput`` for a file that is missing or begins otherwise."""
     try:
-        with artifact.open("rb") as file:
-            head = file.read(8)
+        data = artifact.read_bytes()
     except OSError as error:
         raise BadInput(f"{artifact}: {error.strerror}; give the path of a .pte") from error
-    if head[4:] != IDENTIFIER:
-        raise BadInput(_unusable(artifact, "no ExecuTorch program"))
+    if data[4:8] != IDENTIFIER:
+        raise BadInput(unusable(artifact, "no ExecuTorch program"))
+    return data
 
 
-def _unusable(artifact: Path, reason: str) -> str:
+def unusable(artifact: Path, reason: str) -> str:
+    """The line about a file that is there and of no use."""
     return f"{artifact}: {reason}; the file is damaged or of another version, export it again"
 
 

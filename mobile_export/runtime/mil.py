@@ -1,28 +1,22 @@
 """A reference interpreter for ML Programs: runs an ``.mlpackage`` where Core ML does not exist.
 
-It reads the model's protobuf and weight file and executes the main function operation by operation
-on torch. It shows what the package computes under our reading of MIL, not the arithmetic or the
-placement of a device: products are summed in float32 and every result that the program declares as
-fp16 is rounded to it. Constants (weights to be dequantized, transposed, ...) are folded once, when
-the program is loaded.
-
-A program whose inputs all have a leading 1 takes any batch there, unless an operation works along
-that axis: the frames of many clips then share one pass.
+It reads the model's protobuf and weight file; ``interpreter`` executes the main function operation
+by operation on torch, and says what that shows and what not.
 
 Sources: ``mlmodel/format/MIL.proto`` and ``mlmodel/src/MILBlob`` of apple/coremltools.
 """
 
 import math
 import struct
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from core.errors import BadInput
+from mobile_export.runtime.interpreter import Dialect, Program, Step, Value
 from mobile_export.runtime.mil_ops import EXACT, OPS
 
 _WEIGHTS = "Data/com.apple.CoreML/weights/weight.bin"
@@ -40,99 +34,26 @@ _NUMPY = {
 }
 
 
-@dataclass(frozen=True)
-class Value:
-    """An input or output; an image input takes pixels 0..255, RGB, (1, 3, H, W)."""
+class MilProgram(Program):
+    """An ML Program in memory, see ``Program``.
 
-    name: str
-    shape: tuple[int, ...]
-    dtype: str  # FLOAT16, FLOAT32 ...
-    image: bool = False
-
-
-@dataclass
-class Step:
-    """One operation: parameters that are known, names of those that are not, its result."""
-
-    kind: str
-    known: dict
-    names: dict[str, str | list[str]]
-    output: Value
-    free: list[str] = field(default_factory=list)  # values that nothing needs after this step
-
-    def run(self, values: dict[str, Tensor]) -> Tensor:
-        """Compute the result in float32, rounded to fp16 where the program declares that."""
-        given = {
-            key: [values[n] for n in name] if isinstance(name, list) else values[name]
-            for key, name in self.names.items()
-        }
-        result = OPS[self.kind](**self.known, **given)
-        if self.output.dtype == "FLOAT16" and self.kind not in EXACT:
-            return result.half().float()
-        return result
-
-
-class MilProgram:
-    """An ML Program in memory: ``program({input name: tensor}) -> {output name: tensor}``.
-
-    ``inputs`` and ``outputs`` list the ports, ``batchable`` says whether the leading axis takes any
-    size. Raises ``BadInput`` for a package that is missing, truncated, not an ML Program, or that
-    holds an operation that is not implemented.
+    Raises ``BadInput`` for a package that is missing, truncated, not an ML Program, or that holds
+    an operation that is not implemented.
     """
 
     def __init__(self, package: Path) -> None:
+        super().__init__(DIALECT)
         function, description = _load_function(package)
         block = function.block_specializations[function.opset]
         images = {i.name for i in description.input if i.type.HasField("imageType")}
-        self.inputs = [_value_of(value, value.name in images) for value in function.inputs]
-        self._steps: list[Step] = []
-        self._constants: dict[str, object] = {}
+        for value in function.inputs:
+            self._take(_value_of(value, value.name in images))
         blob = _Blob(package / _WEIGHTS)
-        ports = {port.name: port for port in self.inputs}
         for operation in block.operations:
-            self._add(operation, blob, ports)
-        self.outputs = [ports[name] for name in block.outputs]
-        self.batchable = all(port.shape[:1] == (1,) for port in self.inputs) and all(
-            _keeps_batch(step, ports) for step in self._steps
-        )
-        if self.batchable:
-            for step in self._steps:
-                _free_leading_axis(step)
-        self._plan_frees()
+            self._decode(operation, blob)
+        self._close(list(block.outputs))
 
-    def __call__(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Run once; tensors have the declared shapes, the leading 1 being free if batchable.
-
-        Raises ``BadInput`` for a missing input or a wrong shape.
-        """
-        values = {port.name: self._checked(port, inputs) for port in self.inputs}
-        if len({value.shape[0] for value in values.values()}) > 1 and self.batchable:
-            raise BadInput("the inputs have different batch sizes: give every input the same one")
-        values |= {n: c for n, c in self._constants.items() if isinstance(c, Tensor)}
-        with torch.no_grad():
-            for step in self._steps:
-                values[step.output.name] = step.run(values)
-                for name in step.free:
-                    del values[name]
-        return {port.name: values[port.name] for port in self.outputs}
-
-    def _checked(self, port: Value, inputs: dict[str, Tensor]) -> Tensor:
-        if port.name not in inputs:
-            raise BadInput(f"input {port.name} is missing: the program takes {self._names()}")
-        value = inputs[port.name].float()
-        skip = int(self.batchable)
-        if value.ndim != len(port.shape) or tuple(value.shape[skip:]) != port.shape[skip:]:
-            raise BadInput(
-                f"input {port.name} has shape {tuple(value.shape)}, the program takes {port.shape}"
-                + (" with any batch" if self.batchable else "")
-            )
-        return value.half().float() if port.dtype == "FLOAT16" else value
-
-    def _names(self) -> str:
-        return ", ".join(port.name for port in self.inputs)
-
-    def _add(self, operation, blob: "_Blob", ports: dict[str, Value]) -> None:
-        """Decode one operation; fold it when everything that it needs is known."""
+    def _decode(self, operation, blob: "_Blob") -> None:
         if operation.type == "const":
             self._constants[operation.outputs[0].name] = blob.value(operation.attributes["val"])
             return
@@ -153,23 +74,7 @@ class MilProgram:
                 step.known[key] = self._constants[names[0]]
             else:
                 step.names[key] = names[0]
-        ports[step.output.name] = step.output
-        if any(name not in self._constants for name in _flat(step)):
-            self._steps.append(step)
-        else:
-            self._constants[step.output.name] = step.run(self._constants)  # type: ignore[arg-type]  # a step converts
-
-    def _plan_frees(self) -> None:
-        """Let every step drop the values that it is the last to use, and its own if unused."""
-        needed = {port.name for port in self.outputs}
-        for step in reversed(self._steps):
-            last = {n for n in [*_flat(step), step.output.name] if n not in needed}
-            step.free = sorted(last)
-            needed |= last
-        used = {name for step in self._steps for name in _flat(step)} | {
-            port.name for port in self.outputs
-        }
-        self._constants = {n: c for n, c in self._constants.items() if n in used}
+        self._add(step)
 
 
 class _Blob:
@@ -242,12 +147,7 @@ def _value_of(value, image: bool = False) -> Value:
     return Value(value.name, _shape(kind), MIL_pb2.DataType.Name(kind.dataType), image)
 
 
-def _flat(step: Step) -> list[str]:
-    """Names of the values that a step reads."""
-    return [n for v in step.names.values() for n in (v if isinstance(v, list) else [v])]
-
-
-def _keeps_batch(step: Step, ports: dict[str, Value]) -> bool:
+def _keeps_batch(step: Step, ports: Mapping[str, Value]) -> bool:
     """Whether a step maps each entry of a leading axis of 1 to itself."""
     known, output = step.known, step.output
     if output.shape[:1] != (1,):
@@ -274,3 +174,6 @@ def _free_leading_axis(step: Step) -> None:
         for key in ("begin_mask", "end_mask"):
             mask = known.get(key) or [False] * len(known["begin"])
             known[key] = [True, *mask[1:]]
+
+
+DIALECT = Dialect(OPS, EXACT, _keeps_batch, _free_leading_axis)

@@ -25,9 +25,9 @@ __all__ = ["Lowered", "LoweringError"]
 class Lowered:
     """What lowering made.
 
-    ``converted`` is the graph that was handed to the delegate, which runs eagerly: the proxy of a
-    target that has no runtime here, and the parity partner of one that has. ``details`` goes into
-    the manifest as it is (delegate calls, operators, quantization recipe, deployment target).
+    ``converted`` is the graph that was handed to the delegate, which runs eagerly: the artifact's
+    parity partner. ``details`` goes into the manifest as it is (delegate calls, operators,
+    quantization recipe, deployment target).
     """
 
     artifact: Path

@@ -1,12 +1,12 @@
 """Vulkan through ExecuTorch: the stream form on an Android GPU, in fp32, fp16 and int8.
 
-No runtime for it exists off a device, so nothing that this module writes has been executed: the
-converted graph, evaluated eagerly, is the proxy. What the delegate is known to take and miscompute
-is therefore refused by the graph's structure (``check_structure``).
+No runtime for it exists off a device: ``runtime.vulkan`` computes the program as we read it. What
+the delegate's shaders are known to miscompute is refused by the graph's structure besides
+(``check_structure``).
 
 int8 is the static PT2E graph of XNNPACK: the partitioner fuses convolution, clamp and rounding into
-its int8 convolutions. fp16 halves what is stored and computed inside the delegate; inputs, outputs
-and the proxy stay in fp32.
+its int8 convolutions. fp16 halves what is stored and computed inside the delegate; inputs and
+outputs stay in fp32.
 """
 
 import logging
@@ -30,7 +30,7 @@ RECIPES = {
     "fp16": "none: the delegate holds and computes everything in fp16",
     "fp32": "none: weights and activations in fp32",
 }
-PROXY = "never executed here: the converted graph is evaluated eagerly in its place"
+EXECUTED = "by a reference interpreter of the graph, never on a GPU"
 PACKED = 4  # channels of a texel: a grouped convolution is right only in whole texels
 
 ATEN = torch.ops.aten
@@ -71,7 +71,7 @@ def lower(
     check_structure(program.graph)
     partitioner = _partitioner({"force_fp16": True} if precision == "fp16" else {})
     artifact, details = lower_whole(program, partitioner, out, allow_partial)
-    details = {"backend": "Vulkan", "recipe": RECIPES[precision], "executed": PROXY, **details}
+    details = {"backend": "Vulkan", "recipe": RECIPES[precision], "executed": EXECUTED, **details}
     return Lowered(artifact, converted, details)
 
 

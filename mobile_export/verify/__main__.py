@@ -4,10 +4,13 @@
     python -m mobile_export.verify BUNDLE --clips 2700 --json report.json
     python -m mobile_export.verify BUNDLE --data my_clips --checkpoint my_model.safetensors
     python -m mobile_export.verify BUNDLE --arm64 --clips 20
+    python -m mobile_export.verify BUNDLE --runner ./vulkan_runner
 
 Checks every file against the manifest's hashes, replays the golden clip, and measures the top-1
-accuracy of checkpoint and artifact on the same held-out clips. Where no runtime exists on this
-machine (Vulkan) the converted graph is evaluated instead, and the report calls that a proxy.
+accuracy of checkpoint and artifact on the same held-out clips. Where the target's runtime does not
+exist on this machine (Vulkan; Core ML off a Mac) a reference interpreter computes the artifact, and
+the report says so. --runner has a program of yours execute it, on a device or a software driver:
+docs/bundle.md has the protocol.
 --arm64 also executes an XNNPACK program by the kernels that a phone has, on emulated Arm cores, and
 compares it with this machine; it compiles a small runner once, for which it names what is missing.
 
@@ -53,6 +56,7 @@ def make_parser() -> Parser:
         "--arm64", action="store_true",
         help="also run an XNNPACK bundle through Arm's kernels, on emulated cores",
     )  # fmt: skip
+    add("--runner", type=Path, metavar="PROGRAM", help="an ExecuTorch runner of yours executes it")
     add("--json", type=Path, metavar="FILE", help="write the figures")
     return parser
 
@@ -76,7 +80,8 @@ def main(argv: list[str] | None = None) -> int:
         cores = arm64.check_cores(found.bundle, few)
     report = verify(
         args.bundle, checkpoint=args.checkpoint, data=source, clips=args.clips,
-        difficulty=args.difficulty, max_drop=args.max_drop, strict=args.strict, reporter=step,
+        difficulty=args.difficulty, max_drop=args.max_drop, strict=args.strict, runner=args.runner,
+        reporter=step,
     )  # fmt: skip
     for core in cores:
         report.failures.extend(core.failures(found.bundle.manifest["precision"]))

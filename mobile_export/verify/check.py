@@ -34,7 +34,7 @@ class Report:
 
     name: str
     runner: str
-    proxy: bool
+    interpreted: bool  # by a reference interpreter, not the target's runtime
     comparison: "Comparison"
     golden_deviation: float
     golden_tolerance: float
@@ -57,7 +57,7 @@ class Report:
         values = self.comparison.to_dict() | {
             "name": self.name,
             "runner": self.runner,
-            "proxy": self.proxy,
+            "interpreted": self.interpreted,
             "golden_deviation": self.golden_deviation,
             "golden_tolerance": self.golden_tolerance,
             "max_drop": self.max_drop,
@@ -159,7 +159,7 @@ def check(
     return Report(
         name=manifest["name"],
         runner=runner.name,
-        proxy=runner.proxy,
+        interpreted=runner.interpreted,
         comparison=comparison,
         golden_deviation=golden,
         golden_tolerance=tolerance,

@@ -10,9 +10,9 @@ from core.data.source import Source, as_trained, source_at
 from core.options import check_choice, check_number, check_path, check_whole
 from mobile_export.bundle.origin import find_checkpoint, require_same
 from mobile_export.bundle.reader import Bundle, load
-from mobile_export.bundle.runner import open_runner
+from mobile_export.bundle.runner import opened
 from mobile_export.clips import count_unopened, drawn, held_out
-from mobile_export.console import Reporter, quiet, reporting
+from mobile_export.console import Reporter, reporting
 from mobile_export.verify.check import DIFFICULTIES, MAX_DROP, Report, check
 
 
@@ -49,6 +49,7 @@ def verify(
     difficulty: str = "default",
     max_drop: float = MAX_DROP,
     strict: bool = False,
+    runner: str | os.PathLike[str] | None = None,
     reporter: Reporter | None = None,
 ) -> Report:
     """Replay the golden clip of a bundle and compare it with its checkpoint on held-out clips.
@@ -56,7 +57,8 @@ def verify(
     ``checkpoint`` is the file that the bundle was made from when it is not the one in the package,
     ``data`` a folder of clips, None for rendered ones of ``difficulty`` easy, default or hard.
     ``max_drop`` is the top-1 accuracy, in percentage points, that may be lost. ``clips`` are looked
-    at until they show whether it is, for a minute at most, or as many as are given.
+    at until they show whether it is, for a minute at most, or as many as are given. ``runner`` is
+    a program of the user's that executes an ExecuTorch artifact, see docs/bundle.md.
 
     The report's ``verdict`` is passed, failed or not shown; its ``failures`` are empty when all is
     well, and with ``strict`` have what was not shown too. Raises ``BadInput`` for what cannot be
@@ -67,17 +69,17 @@ def verify(
     check_whole("clips", clips, 1)
     folder = check_path("bundle", bundle)
     origin = None if checkpoint is None else check_path("checkpoint", checkpoint)
+    program = None if runner is None else check_path("runner", runner)
     source = source_at(data)
     with reporting(reporter) as step:
         found = gather(folder, origin, source, clips, difficulty)
-        with quiet():
-            runner = open_runner(found.bundle)
         at_most = "at most " if clips is None else ""
         number = f"{at_most}{len(found.clips)}"
-        step("verify", f"golden clip and {number} held-out clips, {runner.name}")
-        report = check(
-            found.bundle, found.checkpoint, runner, found.clips, max_drop, found.unopened,
-            until_shown=clips is None, strict=strict,
-        )  # fmt: skip
+        with opened(found.bundle, program) as run:
+            step("verify", f"golden clip and {number} held-out clips, {run.name}")
+            report = check(
+                found.bundle, found.checkpoint, run, found.clips, max_drop, found.unopened,
+                until_shown=clips is None, strict=strict,
+            )  # fmt: skip
         step("accuracy", report.shown)
         return report

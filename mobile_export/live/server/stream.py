@@ -55,7 +55,7 @@ def greeting(desk: Desk) -> dict:
         "threshold": manifest["decision"]["threshold"],
         "rate": manifest["input"]["frame_rate"],
         "runner": runner.name,
-        "timed": not runner.proxy and "interpreter" not in runner.name,
+        "timed": not runner.interpreted,
         "rendered": manifest["checkpoint"]["sha256"] == file_sha256(bundled_path()),
         "record": None if desk.out is None else {
             "folder": str(desk.out), "counts": count_clips(desk.out), "seconds": CLIP_SECONDS,

@@ -18,27 +18,39 @@ from mobile_export.runtime.executorch import check_inputs
 class Native:
     """Runs one program in a process of its own; ``close`` or a ``with`` block ends it.
 
-    ``command`` is ``build.host_command()`` or ``build.arm64_command(core)``; ``inputs`` and
-    ``outputs`` are the bundle's ports.
+    ``command`` is ``build.host_command()``, ``build.arm64_command(core)``, or a program of the
+    user's, which takes no ``options``; ``inputs`` and ``outputs`` are the bundle's ports. Raises
+    ``BadInput`` when it cannot be started.
     """
 
-    proxy = False
+    interpreted = False
     batch = 1
 
     def __init__(
-        self, command: list[str], artifact: Path, inputs: list[Port], outputs: list[Port], name: str
+        self,
+        command: list[str],
+        artifact: Path,
+        inputs: list[Port],
+        outputs: list[Port],
+        name: str,
+        options: Sequence[str] = ("--threads", "1"),
     ) -> None:
         self.name = name
         self.inputs, self.outputs = inputs, outputs
         self._artifact = artifact
         # A file: nobody empties a pipe, and a full one would stop the process.
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # until ``close``
-        self._process = subprocess.Popen(
-            [*command, str(artifact), "serve", "--threads", "1"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-        )
+        try:
+            self._process = subprocess.Popen(
+                [*command, str(artifact), "serve", *options],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+            )
+        except OSError as error:
+            self._errors.close()
+            raise BadInput(f"{command[0]} cannot be started ({error.strerror})") from None
+        self._own = bool(options)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._to, self._from = self._process.stdin, self._process.stdout
@@ -61,6 +73,10 @@ class Native:
             self._errors.seek(0)
             lines = self._errors.read().decode(errors="replace").strip().splitlines()
             line = lines[-1] if lines else f"exit status {status}"
+            if not self._own:
+                raise BadInput(
+                    f"{self.name}, stopped ({line}): see docs/bundle.md for what it reads"
+                )
             raise BadInput(f"{self._artifact}: the native runner stopped ({line}); export it again")
         values = np.frombuffer(data, "<f4").reshape([port.shape[axis] for axis in port.dim_order])
         return torch.from_numpy(values.transpose(np.argsort(port.dim_order)).copy())

@@ -194,7 +194,7 @@ private func accuracyJson(_ manifest: Manifest) -> Json {
         "checkpoint_top1": .number(accuracy.checkpointTop1),
         "artifact_top1": .number(accuracy.artifactTop1),
         "drop_interval": .list(accuracy.dropInterval.map(Json.number)),
-        "proxy": .truth(manifest.proxy),
+        "interpreted": .truth(manifest.interpreted),
     ])
 }
 

@@ -19,14 +19,14 @@ public struct Manifest: Sendable, Equatable {
     public let decision: Rule
     public let resetAfterMissed: Int  // missed ticks in a row
     public let golden: Golden
-    public let proxy: Bool  // true: not the artifact was executed for the figures but its graph
+    public let interpreted: Bool  // true: the figures are those of a reference interpreter
     public let accuracy: Accuracy
     public let tools: [String: String]  // versions of what made the bundle
 
     public static let target = "coreml"
     public static let form = "stream"
 
-    /// Reads the text of a manifest of schema 2.
+    /// Reads the text of a manifest of schema 3.
     ///
     /// Throws `BundleError` for whatever `manifest.schema.json` refuses, and for a bundle that Core ML
     /// cannot be fed from a camera with: clip form, another target, an input that is no image.

@@ -1,6 +1,6 @@
 import Foundation
 
-private let schema = 2
+private let schema = 3
 private let mostValues = 1 << 26  // of a tensor; 256 MB, far beyond any phone's model
 private let mostTensors = 4096
 private let mostFrames = 1024  // in a window, a run or a golden clip
@@ -21,7 +21,7 @@ func readManifest(_ data: Data) throws -> Manifest {
             "a manifest of schema \(found): this app reads \(schema); export again with its version")
     }
     try root.keys(
-        "schema", "name", "target", "form", "precision", "model", "labels", "artifact", "proxy", "checkpoint",
+        "schema", "name", "target", "form", "precision", "model", "labels", "artifact", "checkpoint",
         "input", "outputs", "state", "quantization", "lowering", "decision", "golden", "execution",
         "accuracy",
         "tools")
@@ -33,7 +33,6 @@ func readManifest(_ data: Data) throws -> Manifest {
     guard target == Manifest.target else {
         throw BundleError("a bundle for \(target), which this app does not run: export with --target coreml")
     }
-    _ = try root["proxy"].orNull(readFile)
     try root["checkpoint"].keys("file", "sha256")["file"].text()
     for name in modelMembers { _ = try root["model"][name] }
     let labels = try root["labels"].items(1, mostLabels) { try $0.text() }
@@ -63,7 +62,7 @@ func readManifest(_ data: Data) throws -> Manifest {
         decision: try readRule(root["decision"], labels),
         resetAfterMissed: try root["decision"]["reset_after_missed"].whole(least: 1),
         golden: try readGolden(root["golden"], input, labels.count),
-        proxy: try readExecution(root["execution"]),
+        interpreted: try readExecution(root["execution"]),
         accuracy: try readAccuracy(root["accuracy"]),
         tools: try root["tools"].texts())
 }
@@ -207,8 +206,8 @@ private func readArray(_ node: Node, _ file: String, _ dtype: String, _ shape: [
 }
 
 private func readExecution(_ node: Node) throws -> Bool {
-    try node.keys("runner", "proxy")["runner"].text()
-    return try node["proxy"].truth()
+    try node.keys("runner", "interpreted")["runner"].text()
+    return try node["interpreted"].truth()
 }
 
 private func readAccuracy(_ node: Node) throws -> Accuracy {

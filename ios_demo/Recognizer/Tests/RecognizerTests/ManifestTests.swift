@@ -20,7 +20,7 @@ struct ManifestTests {
         #expect(manifest.outputs.count == 41)
         #expect(manifest.outputs.allSatisfy { $0.scalar == .float16 })
         #expect(manifest.decision.noneLabels == ["No gesture", "Doing other things"])
-        #expect(!manifest.proxy)
+        #expect(manifest.interpreted)
         #expect(manifest.golden.logits.shape == [8, 27])
         #expect(manifest.tools["coremltools"] == "9.0")
     }
@@ -36,7 +36,7 @@ struct ManifestTests {
     }
 
     @Test(arguments: [
-        ("\"schema\": 2", "\"schema\": 3", "schema 3"),
+        ("\"schema\": 3", "\"schema\": 4", "schema 4"),
         ("\"form\": \"stream\"", "\"form\": \"clip\"", "export with --form stream"),
         ("\"target\": \"coreml\"", "\"target\": \"xnnpack\"", "export with --target coreml"),
         ("\"kind\": \"image\"", "\"kind\": \"tensor\"", "an input that is a tensor"),

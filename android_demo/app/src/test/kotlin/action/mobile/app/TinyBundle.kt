@@ -32,12 +32,12 @@ class TinyBundle(private val name: String, private val target: String = "xnnpack
     }
 
     private fun manifest() = """
-        {"schema": 2, "name": "$name", "target": "$target", "form": "stream", "precision": "int8",
+        {"schema": 3, "name": "$name", "target": "$target", "form": "stream", "precision": "int8",
          "model": {"backbone": "mobilenet_v2", "temporal": "action", "causal": true, "num_classes": 3, "width": 1.0,
                    "size": 8, "frames": 16, "frame_rate": 10.0, "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]},
          "labels": ["No gesture", "Wave", "Point"],
          "artifact": {"file": "model.pte", "bytes": ${artifact.size}, "sha256": "$sha256"},
-         "proxy": null, "checkpoint": {"file": "c.safetensors", "sha256": "${"a".repeat(64)}"},
+         "checkpoint": {"file": "c.safetensors", "sha256": "${"a".repeat(64)}"},
          "input": {"name": "frame", "kind": "tensor", "dtype": "float32", "shape": [1, 3, 8, 8], "dim_order": [0, 2, 3, 1],
                    "axes": "batch, channel, row, column", "colour_order": "RGB", "range": [-1.0, 1.0],
                    "normalisation": {"where": "caller", "formula": "(pixel / 255 - mean) / std",
@@ -53,7 +53,7 @@ class TinyBundle(private val name: String, private val target: String = "xnnpack
             "inputs": ${array("inputs.f32", "float32", "[$FRAMES, 8, 8, 3]", PIXELS * Float.SIZE_BYTES, inputs)},
             "pixels": ${array("pixels.u8", "uint8", "[$FRAMES, 3, 8, 8]", PIXELS, pixels)},
             "logits": ${array("logits.f32", "float32", "[$FRAMES, 3]", 3 * Float.SIZE_BYTES, logits)}}},
-         "execution": {"runner": "a test", "proxy": false},
+         "execution": {"runner": "a test", "interpreted": false},
          "accuracy": {"data": "none", "clips": 1, "broken": 0, "checkpoint_top1": 100.0, "artifact_top1": 100.0,
                       "drop": 0.0, "drop_interval": [-1.0, 1.0], "only_checkpoint_right": 0, "only_artifact_right": 0,
                       "agreement": 100.0, "deviation": 0.0, "max_drop": 1.0},

@@ -7,11 +7,7 @@ import java.nio.ByteOrder
 import java.nio.FloatBuffer
 import java.security.MessageDigest
 
-/**
- * A bundle whose files are all there and are what its manifest says.
- *
- * The folder `proxy/` of a Vulkan bundle is not read: it serves the exporter alone.
- */
+/** A bundle whose files are all there and are what its manifest says. */
 class Bundle private constructor(val files: BundleFiles, val manifest: Manifest) {
     /** The golden inputs as the program takes them, one buffer a frame, little-endian floats. */
     fun goldenInputs(): List<FloatBuffer> {

@@ -142,7 +142,7 @@ private fun accuracyJson(manifest: Manifest) = with(manifest.accuracy) {
         "checkpoint_top1" to checkpointTop1,
         "artifact_top1" to artifactTop1,
         "drop_interval" to dropInterval,
-        "proxy" to manifest.proxy,
+        "interpreted" to manifest.interpreted,
     )
 }
 

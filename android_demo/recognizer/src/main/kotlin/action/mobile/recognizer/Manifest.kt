@@ -24,13 +24,13 @@ data class Manifest(
     val decision: Rule,
     val resetAfterMissed: Int, // missed ticks in a row
     val golden: Golden,
-    val proxy: Boolean, // true: not the artifact was executed for the figures but its graph
+    val interpreted: Boolean, // true: the figures are those of a reference interpreter
     val accuracy: Accuracy,
     val tools: Map<String, String>, // versions of what made the bundle
 ) {
     companion object {
         /**
-         * Reads the text of a manifest of schema 2.
+         * Reads the text of a manifest of schema 3.
          *
          * Throws [BundleException] for whatever `manifest.schema.json` refuses, and for a bundle that
          * this runtime cannot feed: clip form, Core ML, inputs that are no 32-bit floats.

@@ -1,6 +1,6 @@
 package action.mobile.recognizer
 
-private const val SCHEMA = 2
+private const val SCHEMA = 3
 private const val MOST_FLOATS = 1 shl 26 // of a tensor; 256 MB, far beyond any phone's model
 private const val MOST_TENSORS = 4096
 private const val MOST_FRAMES = 1024 // in a window, a run or a golden clip
@@ -22,7 +22,7 @@ internal fun readManifest(text: String): Manifest {
         throw BundleException("a manifest of schema $schema: this app reads $SCHEMA; export again with its version")
     }
     root.keys(
-        "schema", "name", "target", "form", "precision", "model", "labels", "artifact", "proxy", "checkpoint",
+        "schema", "name", "target", "form", "precision", "model", "labels", "artifact", "checkpoint",
         "input", "outputs", "state", "quantization", "lowering", "decision", "golden", "execution", "accuracy",
         "tools",
     )
@@ -34,7 +34,6 @@ internal fun readManifest(text: String): Manifest {
     if (target == "coreml") {
         throw BundleException("a bundle for $target, which Android has not: export with --target xnnpack or vulkan")
     }
-    root["proxy"].orNull { readFile(it) }
     checkOrigin(root)
     val labels = root["labels"].items(1, MOST_LABELS) { it.text() }
     val input = readInput(root["input"])
@@ -66,7 +65,7 @@ internal fun readManifest(text: String): Manifest {
         decision = readRule(root["decision"], labels),
         resetAfterMissed = root["decision"]["reset_after_missed"].whole(1, Int.MAX_VALUE),
         golden = readGolden(root["golden"], input, labels.size),
-        proxy = readExecution(root["execution"]),
+        interpreted = readExecution(root["execution"]),
         accuracy = readAccuracy(root["accuracy"]),
         tools = root["tools"].texts(),
     )
@@ -193,8 +192,8 @@ private fun readArray(node: Node, file: String, dtype: String, shape: List<Int>)
 }
 
 private fun readExecution(node: Node): Boolean {
-    node.keys("runner", "proxy")["runner"].text()
-    return node["proxy"].truth()
+    node.keys("runner", "interpreted")["runner"].text()
+    return node["interpreted"].truth()
 }
 
 private fun readAccuracy(node: Node): Accuracy {

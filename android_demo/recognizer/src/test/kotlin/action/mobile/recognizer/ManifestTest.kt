@@ -29,7 +29,7 @@ class ManifestTest {
         assertEquals(setOf("No gesture", "Doing other things"), manifest.decision.noneLabels)
         assertEquals(1, manifest.delegateCalls)
         assertEquals(0, manifest.operatorsOutside)
-        assertFalse(manifest.proxy)
+        assertFalse(manifest.interpreted)
         assertEquals(listOf(8, 27), manifest.golden.logits.shape)
         assertEquals("1.5.1", manifest.tools["executorch"])
     }
@@ -54,7 +54,7 @@ class ManifestTest {
 
     @Test
     fun `what cannot be used is refused with the reason`() {
-        refused("schema 3", "\"schema\": 2" to "\"schema\": 3")
+        refused("schema 4", "\"schema\": 3" to "\"schema\": 4")
         refused("export with --form stream", "\"form\": \"stream\"" to "\"form\": \"clip\"")
         refused("export with --target", "\"target\": \"xnnpack\"" to "\"target\": \"coreml\"")
         refused("is not float32", "\"dtype\": \"float32\",\n    \"shape" to "\"dtype\": \"float16\",\n    \"shape")
