@@ -9,10 +9,12 @@ from clips import numbers, refusal
 from datasets import TEMPLATES, write_egogesture, write_jester, write_something
 from torch.utils.data import DataLoader
 
+from core.checkpoint.__main__ import _labels as labels_of
 from core.data import open_clips
 from core.data.__main__ import main as look
 from core.data.egogesture import SUBJECTS
 from core.data.folder import FolderClips
+from core.data.label_files import lines_of
 from core.data.layouts import open_records
 from core.data.source import Source, detect
 from core.data.video import write_clip
@@ -243,3 +245,12 @@ def test_a_look_at_a_data_set_prints_its_rate(tmp_path: Path, capsys) -> None:
     assert "train: 6 clips" in out
     assert out.count("clips/s") == 2
     assert "--data" in refusal(lambda: look([]))
+
+
+def test_one_reader_of_lists(tmp_path: Path) -> None:
+    """A byte-order mark, CRLF and blanks at the ends of lines are no part of a class's name."""
+    path = tmp_path / "labels.txt"
+    path.write_bytes("\ufeffswipe \r\n wave\t\r\n\r\nnone\n".encode())
+    assert lines_of(path) == ["swipe", "wave", "none"]
+    config = ModelConfig(num_classes=3)
+    assert labels_of(path, config, "TSM resnet50") == ["swipe", "wave", "none"]

@@ -94,6 +94,39 @@ def test_splits_and_classes_side_by_side(tmp_path: Path) -> None:
     assert "'swipe'" in refusal(lambda: clips(tmp_path))
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("Train", "Validation", "Test"), ("training", "valid", "testing"), ("TRAIN", "dev", "test"),
+        ("train_set", "val_set", "test_set"),
+    ],
+)  # fmt: skip
+def test_splits_in_any_spelling(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for name, count in zip(names, (3, 2, 1), strict=True):
+        make_root(tmp_path / name, {"a": count, "b": count}, frames=1)
+    for split, count in zip(SPLITS, (3, 2, 1), strict=True):
+        data = clips(tmp_path, split)
+        assert (data.labels, len(data)) == (["a", "b"], 2 * count)
+
+
+def test_two_folders_of_one_split(tmp_path: Path) -> None:
+    make_root(tmp_path, {"Train": 1, "training": 1})
+    assert "both say train" in refusal(lambda: clips(tmp_path))
+
+
+def test_clips_by_number_are_no_classes(tmp_path: Path) -> None:
+    """Kaggle's copy of Jester: splits of clips, and lists beside them."""
+    for split in ("Train", "Validation", "Test"):
+        for number in range(3):
+            write_frames(tmp_path / split / str(number), levels(2, 16, 16))
+    assert "a clip and no class" in refusal(lambda: clips(tmp_path))
+
+
+def test_only_a_dot_and_macosx_hide_a_folder(tmp_path: Path) -> None:
+    make_root(tmp_path, {"__none__": 1, "_wave": 1, ".git": 1, "__MACOSX": 1})
+    assert clips(tmp_path).labels == ["__none__", "_wave"]
+
+
 @pytest.mark.parametrize("count", [3, 4, 10, 400])
 def test_split_has_every_part(count: int) -> None:
     names = [f"a/{i}.mp4" for i in range(count)]

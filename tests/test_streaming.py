@@ -35,7 +35,7 @@ def rule_of(
 def test_rule_has_the_numbers_of_a_bundle() -> None:
     rule = vars(Rule.of(LABELS))
     assert all(DECISION[name] == rule[name] for name in NUMBERS)
-    assert rule == vars(rule_of())
+    assert rule == vars(rule_of(nones=[NO_GESTURE]))
 
 
 def same_decisions(logits: torch.Tensor, rule: Rule) -> None:

@@ -25,6 +25,7 @@ from torch import Tensor
 from core import checkpoint
 from core.checkpoint import Checkpoint
 from core.data import open_clips
+from core.data.label_files import lines_of
 from core.data.transforms import normalise
 from core.errors import BadInput, run_main
 from core.importers import movenet
@@ -112,11 +113,7 @@ def _placeholder(index: int) -> str:
 def _labels(path: Path | None, config: ModelConfig, kind: str) -> list[str]:
     """One name a class: a file's lines, the Jester gestures of TSM's demo, or numbers."""
     if path is not None:
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadInput(f"labels {path} cannot be read ({error}): give a text file") from None
-        return [line.strip() for line in lines if line.strip()]
+        return lines_of(path)
     from core.labels import LABELS
 
     if kind.startswith("TSM online") and config.num_classes == len(LABELS):

@@ -13,7 +13,7 @@ made it. Classes are named by their numbers, or by the 83 lines of ``root/classe
 import re
 from pathlib import Path
 
-from core.data.label_files import entries, in_order, text_of
+from core.data.label_files import entries, in_order, lines_of, text_of
 from core.data.records import Listing, Record, frame_path
 from core.errors import BadInput
 
@@ -56,7 +56,7 @@ def class_names(root: Path, labels: list[str] | None) -> list[str]:
     file = root / "classes.txt"
     names = [str(i) for i in range(1, CLASSES + 1)]
     if file.is_file():
-        names = [line.strip() for line in text_of(file).splitlines() if line.strip()]
+        names = lines_of(file)
         if len(set(names)) != CLASSES:
             raise BadInput(f"{file} has {len(set(names))} names: give {CLASSES}, one a line")
     return in_order(root, names, labels)

@@ -6,12 +6,14 @@ root/swipe left/clip2/00001.jpg ...  root/val/swipe left/...
 root/none/...                        root/test/...
 ```
 
-Without folders named train, val and test the clips are split by a hash of their path, so that a
-clip stays in its split when others are added, but for classes so small that a split would be empty.
-One person's clips then fall into all three; give the three folders to keep people apart.
+Folders of splits may be spelled otherwise (Train, training, valid, validation, dev). Without them
+the clips are split by a hash of their path, so that a clip stays in its split when others are
+added, but for classes so small that a split would be empty. One person's clips then fall into all
+three; give the three folders to keep people apart.
 """
 
 import hashlib
+import re
 import sys
 import unicodedata
 from collections import Counter, defaultdict
@@ -26,6 +28,7 @@ from core.data.clips import Clips
 from core.data.sampling import window
 from core.data.source import MAX_BROKEN
 from core.data.video import (
+    IMAGE_SUFFIXES,
     VIDEO_SUFFIXES,
     Unreadable,
     frame_files,
@@ -41,6 +44,11 @@ from core.labels import IGNORE
 __all__ = ["SPLITS", "FolderClips", "window", "write_clip"]
 
 SPLITS = ("train", "val", "test")
+# What folders of splits are called; other words may stand beside these.
+SPELLINGS = {"train": "train", "training": "train", "trn": "train"}
+SPELLINGS |= {"val": "val", "valid": "val", "validation": "val", "validate": "val", "dev": "val"}
+SPELLINGS |= {"test": "test", "testing": "test", "tst": "test"}
+BESIDE = frozenset({"set", "data", "dataset", "split", "clips", "videos", "frames", "images"})
 SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
 LEAST_TO_SPLIT = 3  # clips of a class; with fewer, all of them train
 
@@ -204,22 +212,18 @@ def find_clips(root: Path, split: str, labels: list[str] | None) -> tuple[list[s
         what = "is a file" if root.exists() else "does not exist"
         raise BadInput(f"data folder {root} {what}: give a folder with one sub-folder a class")
     top = _folders(root)
-    given = [name for name in SPLITS if name in top]
-    if given and split not in given:
+    parts = _parts_of(root, top)
+    if parts and split not in parts:
         raise BadInput(
-            f"data folder {root} has {' and '.join(given)} but no {split}: add that folder or "
-            "choose another split"
-        )
-    if given and len(top) > len(given):
-        other = next(name for name in top if name not in given)
-        raise BadInput(
-            f"data folder {root} has {given[0]!r} beside {other!r}: give either splits or classes"
+            f"data folder {root} has {' and '.join(p.name for p in parts.values())} but no "
+            f"{split}: add that folder"
         )
     classes: dict[str, dict[str, list[Path]]] = defaultdict(dict)  # split -> class -> clips
-    for name, folder in (top if given else {split: root}).items():
+    for name, folder in (parts or {split: root}).items():
         for label, path in _folders(folder).items():
+            _require_no_clip(path)
             classes[name][label] = _clips_in(path)
-    if not given:
+    if not parts:
         for label, clips in classes[split].items():
             where = split_of([_key(root, clip) for clip in clips])
             classes[split][label] = [c for c in clips if where[_key(root, c)] == split]
@@ -227,6 +231,49 @@ def find_clips(root: Path, split: str, labels: list[str] | None) -> tuple[list[s
     found = [(p, i) for i, label in enumerate(labels) for p in classes[split].get(label, [])]
     _require_clips(root, split, labels, found)
     return labels, found
+
+
+def split_name(folder: str) -> str | None:
+    """The split that a folder's name says, in any case and usual spelling; ``None`` for others."""
+    words = re.findall(r"[a-z]+", folder.lower())
+    known = {SPELLINGS[word] for word in words if word in SPELLINGS}
+    only = all(word in SPELLINGS or word in BESIDE for word in words)
+    return known.pop() if only and len(known) == 1 else None
+
+
+def _parts_of(root: Path, top: dict[str, Path]) -> dict[str, Path]:
+    """Folders of splits by split, empty where the folders are classes. Raises ``BadInput``."""
+    parts: dict[str, Path] = {}
+    for name, folder in top.items():
+        split = split_name(name)
+        if split in parts:
+            raise BadInput(
+                f"data folder {root} has {parts[split].name!r} and {name!r}, which both say "
+                f"{split}: put their clips into one"
+            )
+        if split:
+            parts[split] = folder
+    others = [name for name, folder in top.items() if folder not in parts.values()]
+    if parts and others:
+        one = next(iter(parts.values())).name
+        raise BadInput(
+            f"data folder {root} has {one!r} beside {others[0]!r}: give either splits or classes"
+        )
+    return parts
+
+
+def _require_no_clip(folder: Path) -> None:
+    """Refuse a class folder that is a clip itself: its number would be trained as a class."""
+    image = next((p for p in folder.iterdir() if _is_image(p)), None)
+    if image is not None:
+        raise BadInput(
+            f"{folder} holds frame images itself ({image.name}), so that it is a clip and no "
+            "class: put it into the folder of its class, as CLASS/CLIP/00001.jpg"
+        )
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES and not hidden(path)
 
 
 def _labels(root: Path, names: list[str], wanted: list[str] | None) -> list[str]:

@@ -13,7 +13,7 @@ where ``jester-v1-test.csv`` has none, the validation clips stand in for them, w
 
 from pathlib import Path
 
-from core.data.label_files import entries, in_order, label_folder, stand_in, text_of
+from core.data.label_files import entries, in_order, label_folder, lines_of, stand_in, text_of
 from core.data.records import Listing, Record
 from core.data.source import MARKS
 from core.errors import BadInput
@@ -34,7 +34,7 @@ def find(root: Path, split: str, labels: list[str] | None = None) -> Listing:
     Raises ``BadInput`` when a label file is missing or has a line that is no clip of a class.
     """
     base = label_folder(root, MARK)
-    names = sorted(line.strip() for line in text_of(base / MARK).splitlines() if line.strip())
+    names = sorted(lines_of(base / MARK))
     names = in_order(root, names, labels)
     clips = _rows(base / FILES[split], names, split == "test")
     if split == "test" and not clips:

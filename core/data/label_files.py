@@ -28,6 +28,14 @@ def text_of(path: Path) -> str:
         raise BadInput(f"label file {path} is not text in UTF-8: copy it again") from None
 
 
+def lines_of(path: Path) -> list[str]:
+    """The lines of a list without blanks around them and without empty ones.
+
+    A byte-order mark and any ends of lines are no part of a name. Raises as ``text_of``.
+    """
+    return [line.strip() for line in text_of(path).splitlines() if line.strip()]
+
+
 def entries(folder: Path) -> dict[str, bool]:
     """Names in a folder and whether each is a folder; one pass instead of a look at every clip."""
     try:

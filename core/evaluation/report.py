@@ -78,7 +78,7 @@ def clip_logits(model: VideoClassifier, clips: Clips, workers: int, name: str):
 
 def stream_report(loaded: Checkpoint, args: argparse.Namespace, source: Source) -> dict:
     """The streaming protocol over rendered, EgoGesture's or one's own recordings."""
-    score, rule = StreamScore(loaded.config.frame_rate), Rule.of(loaded.labels)
+    score, rule = StreamScore(loaded.config.frame_rate), Rule.of(loaded.labels, loaded.info)
     recordings: Any
     if args.stream:
         from core.data.streams import file_stream

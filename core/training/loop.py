@@ -28,6 +28,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from core import checkpoint
+from core.decision import idle_labels, told_idle
 from core.errors import BadInput
 from core.evaluation.report import pass_size
 from core.files import replace_file
@@ -66,6 +67,17 @@ def start_from(model: VideoClassifier, path: Path, labels: list[str]) -> list[st
     fits = {k: v for k, v in other.items() if k in own and own[k].shape == v.shape}
     model.load_state_dict(fits, strict=False)
     return sorted(set(own) - set(fits))
+
+
+def _tell_idle(args: argparse.Namespace, labels: list[str], world: World) -> None:
+    unknown = [name for name in args.none or () if name not in labels]
+    if unknown:
+        raise BadInput(
+            f"--none {unknown[0]} is none of the {len(labels)} classes ({', '.join(labels[:3])}, "
+            "...): give a class as it is written"
+        )
+    if world.leads:
+        print(told_idle(idle_labels(labels, {"settings": {"none": args.none}})))
 
 
 def start_run(
@@ -134,6 +146,7 @@ def train(args: argparse.Namespace) -> Path:
     world, device = distributed.start(args.cpu)
     windows, clips = open_data(args, config, recipe, world)
     settle(args, recipe, len(windows))
+    _tell_idle(args, windows.labels, world)
     config = replace(config, num_classes=len(windows.labels))
     parts = world.size * args.accumulate
     batch = min(args.batch, len(windows) // parts * parts)

@@ -175,6 +175,10 @@ def parse(argv: list[str] | None, description: str) -> argparse.Namespace:
     add("--lr", type=positive, help="peak learning rate, default of the recipe")
     add("--weight-decay", type=number, help="default of the recipe")
     add("--flip", type=Path, metavar="JSON", help="mirror clips; the file swaps classes by name")
+    add(
+        "--none", action="append", metavar="LABEL",
+        help="a class without a gesture that its name (none, idle, ...) does not say; repeatable",
+    )  # fmt: skip
     add("--seed", type=whole(0, MOST_SEED), default=0)
     add("--every", type=whole(1), help="steps between validations; default 250, recipes an epoch")
     add(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.checkpoint import Checkpoint, file_sha256
-from core.decision import NONE_LABELS, NUMBERS
+from core.decision import NUMBERS, idle_labels
 from core.model import ModelConfig
 from mobile_export.bundle.reader import MANIFEST, Bundle, validate
 from mobile_export.bundle.typed import File, Manifest
@@ -65,8 +65,7 @@ def make_manifest(
         **interface(checkpoint, target, form, details),
         "quantization": quantization,
         "lowering": details,
-        "decision": DECISION
-        | {"none_labels": [name for name in NONE_LABELS if name in checkpoint.labels]},
+        "decision": DECISION | {"none_labels": idle_labels(checkpoint.labels, checkpoint.info)},
         "tools": tool_versions(),
     }
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from core.data.decode import decoded, upright
+from core.data.rate import Unreadable
 from core.data.rendered.synthetic import SyntheticStreams
-from core.data.video import Unreadable, decoded, upright
 from core.errors import BadInput
 from core.evaluation.events import Gesture
 from core.labels import LABELS
