@@ -30,10 +30,14 @@ LEAST_WHOLE = 0.5  # a file with less of its announced frames and time than this
 
 @dataclass(frozen=True)
 class Decoded:
-    """A frame as it is stored, and the shape of its pixels: width by height, 1 for squares."""
+    """A frame as it is stored, the shape of its pixels and the display matrix of its file.
+
+    ``pixel`` is width by height, 1 for squares; ``matrix`` is (a, b, c, d) of ``oriented``.
+    """
 
     frame: av.VideoFrame
     pixel: Fraction = Fraction(1)
+    matrix: tuple[int, int, int, int] = (1, 0, 0, 1)
 
 
 def decoded(path: Path) -> Iterator[tuple[float, Decoded]]:
@@ -50,6 +54,7 @@ def _stamped(path: Path) -> Iterator[tuple[float, Decoded]]:
         with av.open(os.path.abspath(path), options=OPEN) as container:
             stream = _film(container)
             count, first, last = 0, None, 0.0
+            pixel, matrix = stream.sample_aspect_ratio or Fraction(1), None
             for frame in container.decode(stream):
                 if frame.color_trc in HDR:
                     raise Unreadable(
@@ -60,7 +65,9 @@ def _stamped(path: Path) -> Iterator[tuple[float, Decoded]]:
                 regular = count / float(stream.average_rate or 25)
                 last = regular if frame.time is None else frame.time
                 first = last if first is None else first
-                yield last, Decoded(frame, stream.sample_aspect_ratio or Fraction(1))
+                # Asked of one frame: PyAV keeps a frame in a cycle with its side data.
+                matrix = _matrix(frame) if matrix is None else matrix
+                yield last, Decoded(frame, pixel, matrix)
                 count += 1
             if count < LEAST_WHOLE * stream.frames and not _lasts(stream, first, last):
                 raise Unreadable(
@@ -106,7 +113,7 @@ def upright(shown: Decoded) -> np.ndarray:
         ).to_ndarray()
     else:
         pixels = frame.to_ndarray(format="rgb24")
-    return np.ascontiguousarray(oriented(pixels, _matrix(frame)))
+    return np.ascontiguousarray(oriented(pixels, shown.matrix))
 
 
 def oriented(pixels: np.ndarray, matrix: tuple[int, int, int, int]) -> np.ndarray:
