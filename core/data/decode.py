@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -97,7 +98,7 @@ def _lasts(stream: av.VideoStream, first: float | None, last: float) -> bool:
     The count of frames says too many where an edit list hides some (a trim without encoding again)
     or where a container has empty chunks; its time is right there, and wrong in a file cut off.
     """
-    if first is None or not stream.duration:
+    if first is None or not stream.duration or stream.time_base is None:
         return False
     return last - first >= LEAST_WHOLE * float(stream.duration * stream.time_base)
 
@@ -130,7 +131,8 @@ def oriented(pixels: np.ndarray, matrix: tuple[int, int, int, int]) -> np.ndarra
 
 
 def _matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
-    for data in frame.side_data:
+    kept: Any = frame.side_data  # a mapping that iterates over its values, as its stubs do not say
+    for data in kept:
         if data.type == Type.DISPLAYMATRIX:
             values = struct.unpack("=9i", bytes(data)[:36])
             return values[0], values[1], values[3], values[4]

@@ -70,7 +70,7 @@ def in_order(images: list[Path]) -> list[Path]:
         (place + 1, by)
         for place in range(places)
         if len({n[place] for n in numbers.values()}) == len(images)
-        for by in [sorted(images, key=lambda p, place=place: numbers[p][place])]
+        for by in [[p for _, p in sorted((numbers[p][place], p) for p in images)]]
     ]
     texts = {tuple(part.lower() for part in found[::2]) for found in parts.values()}
     for place, order in orders:
