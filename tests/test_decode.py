@@ -1,6 +1,7 @@
 """What players do with a file before it is seen: orientation, pixel shape, time, hidden samples."""
 
 import struct
+from dataclasses import replace
 from fractions import Fraction
 from itertools import product
 from pathlib import Path
@@ -18,6 +19,7 @@ from core.data.video import frame_files, open_image, read_clip, write_clip
 from mobile_export.live.sources import video_frames
 
 RATE = 10.0
+THREADS = Path("/proc/self/task")
 ONE = 1 << 16
 # Lossy 4:2:0 video of flat colours.
 COLOUR_TOLERANCE = 24
@@ -104,6 +106,41 @@ def test_sixteen_bit_pictures(tmp_path: Path) -> None:
     deep = (np.arange(256, dtype=np.uint16)[None].repeat(4, 0)) * 257
     Image.fromarray(deep).save(tmp_path / "1.png")
     assert np.asarray(open_image(tmp_path / "1.png"))[0, :, 0].tolist() == list(range(256))
+
+
+@pytest.mark.parametrize("codec", ["mjpeg", "libx264"])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_cover_is_not_the_film(tmp_path: Path, codec: str, first: bool) -> None:
+    path = tmp_path / "c.mkv"
+    kinds = {"mjpeg": "yuvj420p", "libx264": "yuv420p"}
+    with av.open(str(path), "w") as container:
+        names = [codec, "libx264"] if first else ["libx264", codec]
+        streams = [container.add_stream(name, rate=10) for name in names]
+        cover, film = streams if first else streams[::-1]
+        for stream, side, kind in ((cover, 128, kinds[codec]), (film, 64, "yuv420p")):
+            stream.width = stream.height = side
+            stream.pix_fmt = kind
+        big = av.VideoFrame.from_ndarray(corners(128, 128), format="rgb24")
+        container.mux(cover.encode(big))
+        container.mux(cover.encode())
+        for picture in levels(12, 64, 64):
+            container.mux(film.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(film.encode())
+    frames = [upright(frame) for _, frame in decoded(path)]
+    assert len(frames) == 12
+    assert frames[0].shape == (64, 64, 3)
+
+
+@pytest.mark.skipif(not THREADS.is_dir(), reason="threads are counted as Linux lists them")
+def test_a_reader_starts_no_threads(tmp_path: Path) -> None:
+    """A forked loader's worker frees what it inherits, and would wait for threads it has not."""
+    write_clip(tmp_path / "c.mp4", np.stack([corners(256, 256)] * 4), RATE)
+    before = len(list(THREADS.iterdir()))
+    for _, frame in decoded(tmp_path / "c.mp4"):
+        assert frame.frame.side_data is not None  # keeps the frame in a cycle, and what it holds
+        upright(frame)
+        upright(replace(frame, pixel=Fraction(2)))
+        assert len(list(THREADS.iterdir())) == before
 
 
 # The clock

@@ -15,6 +15,7 @@ from typing import Any
 import av
 import numpy as np
 from av.sidedata.sidedata import Type
+from av.stream import Disposition
 
 from core.data.clock import steady
 from core.data.rate import Unreadable
@@ -26,6 +27,11 @@ CONTAINERS = (
 )
 OPEN = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
 HDR = {16: "PQ", 18: "HLG"}  # transfer functions by their number in ITU-T H.273, table 3
+PICTURES = frozenset({"mjpeg", "png", "bmp", "webp", "tiff", "gif", "jpegxl"})  # codecs of covers
+NOT_FILM = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+# A forked process, such as a loader's worker, inherits a converter or decoder without its threads
+# and waits for them without end when it frees it. PyAV's automatic count starts some.
+THREADS = 1
 LEAST_WHOLE = 0.5  # a file with less of its announced frames and time than this was cut off
 
 
@@ -54,6 +60,7 @@ def _stamped(path: Path) -> Iterator[tuple[float, Decoded]]:
         # An absolute path begins with no protocol.
         with av.open(os.path.abspath(path), options=OPEN) as container:
             stream = _film(container)
+            stream.thread_count = THREADS
             count, first, last = 0, None, 0.0
             pixel, matrix = stream.sample_aspect_ratio or Fraction(1), None
             for frame in container.decode(stream):
@@ -81,15 +88,13 @@ def _stamped(path: Path) -> Iterator[tuple[float, Decoded]]:
 
 
 def _film(container: av.container.InputContainer) -> av.VideoStream:
-    """The video stream that moves: a cover picture may come first."""
-    films = [
-        stream
-        for stream in container.streams.video
-        if not stream.disposition & av.stream.Disposition.attached_pic
-    ]
+    """The video stream that moves, which a cover picture may precede, marked as one or not."""
+    streams = [s for s in container.streams.video if not s.disposition & NOT_FILM]
+    films = [s for s in streams if getattr(s.codec_context, "name", "") not in PICTURES] or streams
     if not films:
         raise Unreadable("no video stream in it")
-    return films[0]
+    best = container.streams.best("video")  # of several: by default flag, frames and bit rate
+    return next((s for s in films if s is best), films[0])
 
 
 def _lasts(stream: av.VideoStream, first: float | None, last: float) -> bool:
@@ -110,10 +115,14 @@ def upright(shown: Decoded) -> np.ndarray:
         width, height = frame.width, frame.height
         wide = (round(width * pixel), height) if pixel > 1 else (width, round(height / pixel))
         pixels = frame.reformat(
-            width=wide[0], height=wide[1], format="rgb24", interpolation="BILINEAR"
+            width=wide[0],
+            height=wide[1],
+            format="rgb24",
+            interpolation="BILINEAR",
+            threads=THREADS,
         ).to_ndarray()
     else:
-        pixels = frame.to_ndarray(format="rgb24")
+        pixels = frame.to_ndarray(format="rgb24", threads=THREADS)
     return np.ascontiguousarray(oriented(pixels, shown.matrix))
 
 
