@@ -8,8 +8,10 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from core.data.label_files import entries
+from core.data.label_files import PLACES, entries
+from core.data.listed import classes_of, find_lists, is_listed
 from core.errors import BadInput
+from core.labels import LABELS
 from core.options import DATASETS, MAX_BROKEN, check_path
 
 PUBLISHED = tuple(name for name in DATASETS if name != "folder")
@@ -74,17 +76,31 @@ def detect(root: Path) -> str:
 
     Raises ``BadInput`` when it has those of two.
     """
-    places = (root, root / "labels")
     marks = {
-        name: any((place / mark).is_file() for place in places for mark in marks)
+        name: any((root / place / mark).is_file() for place in PLACES for mark in marks)
         for name, marks in MARKS.items()
     }
-    subjects = (name.lower().startswith("subject") for name in entries(root / "labels"))
-    marks["egogesture"] = any(subjects)
+    marks["jester"] = marks["jester"] or _lists_jester(root)
+    folders = [name for name, is_folder in entries(root).items() if is_folder]
+    marks["egogesture"] = any(
+        name.lower().startswith("subject")
+        for folder in folders
+        if folder.lower().startswith("labels")
+        for name in entries(root / folder)
+    )
     found = [name for name, there in marks.items() if there]
     if len(found) > 1:
         raise BadInput(f"{root} looks like {' and '.join(found)}: say which with --dataset")
     return found[0] if found else "folder"
+
+
+def _lists_jester(root: Path) -> bool:
+    """Whether lists of clips by number are Jester's: by the folder of its clips or its classes."""
+    if "train" not in find_lists(root):
+        return False
+    if (root / "20bn-jester-v1").is_dir():
+        return True
+    return is_listed(root) and set(classes_of(root)) <= set(LABELS)
 
 
 def trained_sampling(info: dict) -> str | None:
