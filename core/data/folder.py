@@ -113,6 +113,11 @@ class FolderClips(Clips):
     def __len__(self) -> int:
         return len(self.clips)
 
+    @property
+    def classes(self) -> list[int]:
+        """The class of every clip."""
+        return [label for _, label in self.clips]
+
     def __getitem__(self, key: int | tuple[int, int]) -> tuple[Tensor, int]:
         index, draw = key if isinstance(key, tuple) else (key, int(torch.randint(2**31, ())))
         label = self.clips[index][1]

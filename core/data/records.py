@@ -1,7 +1,6 @@
 """Clips of a data set as its label files list them: reading, sampling, cropping, what is broken."""
 
 import sys
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -172,9 +171,10 @@ class RecordClips(Clips):
                 f"({reason}): repair them, or allow more with --max-broken PERCENT"
             )
 
-    def class_sizes(self) -> Counter:
-        """Clips by class index."""
-        return Counter(record.label for record in self.records)
+    @property
+    def classes(self) -> list[int]:
+        """The class of every clip."""
+        return [record.label for record in self.records]
 
 
 class _Video:

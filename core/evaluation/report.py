@@ -14,6 +14,7 @@ the larger mean logit.
 import argparse
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ from core.files import write_json
 from core.labels import IGNORE, LABELS, STATIC_LABELS, TIME_PAIRS
 from core.model import VideoClassifier
 from core.options import Parser, add_data_options, add_people_options, check_file, views, whole
+
+UNEVEN = 3.0  # times the smallest class that the largest has, to be told
 
 
 def pass_size(device: torch.device) -> int:
@@ -118,6 +121,30 @@ def by_class(logits: Tensor, labels: Tensor, names: list[str]) -> dict[str, floa
     }
 
 
+def balance(logits: Tensor, labels: Tensor) -> tuple[float, float]:
+    """Top-1 as the mean over the classes that there are, and the largest one's part of the clips.
+
+    Both in percent: a model that always answers the largest class has the second as its top-1.
+    """
+    right = (logits.argmax(-1) == labels).double()
+    sizes = labels.bincount()
+    sums = torch.zeros(len(sizes), dtype=torch.float64).index_add_(0, labels, right)
+    there = sizes > 0
+    mean = (sums[there] / sizes[there]).mean()
+    return round(100.0 * mean.item(), 2), round(100.0 * sizes.max().item() / len(labels), 2)
+
+
+def tell_majority(labels: Tensor, names: list[str], majority: float) -> None:
+    """Warn where most clips are of one class, whose accuracy then looks like that of all."""
+    sizes = labels.bincount()
+    classes = int((sizes > 0).sum())
+    if classes > 1 and majority > 50.0 and int(sizes.max()) >= UNEVEN * int(sizes[sizes > 0].min()):
+        sys.stderr.write(
+            f"warning: {majority:g} % of the clips are {names[int(sizes.argmax())]!r}, which top1 "
+            "mostly tells: read balanced, the mean over the classes\n"
+        )
+
+
 def pair_accuracy(
     model: VideoClassifier, clips_a_pair: int, difficulty: str, workers: int
 ) -> dict[str, float]:
@@ -163,6 +190,8 @@ def evaluate(loaded: Checkpoint, args: argparse.Namespace) -> dict:
     logits, labels = logits[read], labels[read]
     top = logits.topk(min(5, logits.shape[1]), -1).indices == labels[:, None]
     matrix = confusion.count(logits.argmax(-1), labels, len(loaded.labels))
+    balanced, majority = balance(logits, labels)
+    tell_majority(labels, loaded.labels, majority)
     report = head | {
         "split": getattr(clips, "split", args.split),
         "difficulty": None if args.data or args.people else args.difficulty,
@@ -171,6 +200,8 @@ def evaluate(loaded: Checkpoint, args: argparse.Namespace) -> dict:
         "clips": len(labels),
         "broken": broken,
         "top1": round(100.0 * top[:, 0].float().mean().item(), 2),
+        "balanced": balanced,
+        "majority": majority,
         "top5": round(100.0 * top.any(-1).float().mean().item(), 2),
         "by_class": by_class(logits, labels, loaded.labels),
         "most_confused": confusion.worst(matrix, loaded.labels),

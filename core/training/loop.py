@@ -36,7 +36,7 @@ from core.model import ModelConfig, VideoClassifier
 from core.options import check_folder
 from core.temporal import realigned
 from core.training import distributed
-from core.training.batches import Keys, held_out
+from core.training.batches import Keys, alike, held_out
 from core.training.distributed import World
 from core.training.failures import explained, save_last
 from core.training.plan import mirrored, model_config, open_data, recipe_name, settle
@@ -150,7 +150,8 @@ def train(args: argparse.Namespace) -> Path:
     config = replace(config, num_classes=len(windows.labels))
     parts = world.size * args.accumulate
     batch = min(args.batch, len(windows) // parts * parts)
-    keys = Keys(len(windows), batch, 0, args.steps, args.seed, parts, world)
+    weights = alike(windows.classes) if args.balance else None  # type: ignore[attr-defined]  # of a folder
+    keys = Keys(len(windows), batch, 0, args.steps, args.seed, parts, world, weights)
     poses = windows[(0, 0)][3].shape[-1]
     run = start_run(args, config, windows.labels, poses, world, device)
     keys.first = run.step
@@ -200,7 +201,11 @@ def _steps(
             # Single pictures are shown close in training, but whole here, at the final size.
             size = config.size if config.frames == 1 else size
             speed = pace.read()
-            _check(run, out, validate(run.average, checks, size), size, rate, began, speed)
+            top1, balanced = validate(run.average, checks, size)
+            found = {"accuracy": round(top1, 3), "balanced": round(balanced, 3)}
+            # The best is the best for what is trained for.
+            score = balanced if args.balance else top1
+            _check(run, out, score, found, size, rate, began, speed)
             pace = Pace()
         if at_end or time.monotonic() - saved > SAVE_SECONDS:
             _save(run, out, time.monotonic() - began)
@@ -242,17 +247,17 @@ class Pace:
 
 
 def _check(
-    run: Run, out: Path, accuracy: float, size: int, rate: float, began: float,
-    speed: dict[str, float],
+    run: Run, out: Path, score: float, found: dict[str, float], size: int, rate: float,
+    began: float, speed: dict[str, float],
 ) -> None:  # fmt: skip
     """Log a validation, and keep the average when it is the best at this size."""
-    better = accuracy >= run.best or size != run.best_size
+    better = score >= run.best or size != run.best_size
     if better:
-        run.best, run.best_size = accuracy, size
+        run.best, run.best_size = score, size
     if not run.world.leads:
         return
     record = {
-        "step": run.step, "accuracy": round(accuracy, 3), "lr": rate, "size": size,
+        "step": run.step, **found, "lr": rate, "size": size,
         "seconds": round(time.monotonic() - began, 1), **speed,
         **{f"loss_{k}": round(v, 4) + 0.0 for k, v in run.smoothed.items()},
     }  # fmt: skip
@@ -260,7 +265,7 @@ def _check(
         log.write(json.dumps(record) + "\n")
     tqdm.write(json.dumps(record))
     if better:
-        info = {"settings": run.settings, "step": run.step, "validation_top1": accuracy}
+        info = {"settings": run.settings, "step": run.step, "validation_top1": found["accuracy"]}
         checkpoint.save(out / BEST, run.average, run.labels, info)
 
 

@@ -27,7 +27,7 @@ from core.options import (
 )
 from core.temporal import TEMPORAL
 from core.training import distributed
-from core.training.batches import LabelledWindows, epoch_steps
+from core.training.batches import LabelledWindows, epoch_steps, tell_uneven
 from core.training.distributed import World
 from core.training.recipes import RECIPES, Recipe
 from core.training.trainer import PRECISIONS
@@ -107,8 +107,12 @@ def open_data(
         source if args.data else None, config, args.clips, args.difficulty, args.seed,
         args.workers, protocol, args.people, args.backgrounds,
     )  # fmt: skip
+    if args.balance and not args.data:
+        raise BadInput("--balance is of clips in a folder: give their folder with --data DIR")
     if args.data:
         windows = LabelledWindows(windows, each_frame=config.causal or not protocol)
+        if world.leads and not args.balance:
+            tell_uneven(windows.classes, windows.labels)
     count = args.val_clips
     if count is None and not _published(source):
         count = VAL_CLIPS
@@ -175,6 +179,7 @@ def parse(argv: list[str] | None, description: str) -> argparse.Namespace:
     add("--lr", type=positive, help="peak learning rate, default of the recipe")
     add("--weight-decay", type=number, help="default of the recipe")
     add("--flip", type=Path, metavar="JSON", help="mirror clips; the file swaps classes by name")
+    add("--balance", action="store_true", help="draw every class of --data as often as every other")
     add(
         "--none", action="append", metavar="LABEL",
         help="a class without a gesture that its name (none, idle, ...) does not say; repeatable",

@@ -246,15 +246,19 @@ def update_average(
 
 
 @torch.inference_mode()
-def validate(model: VideoClassifier, batches: Iterable[tuple[Tensor, Tensor]], size: int) -> float:
-    """Top-1 in percent of the mean logits over held-out clips, shown at ``size`` pixels.
+def validate(
+    model: VideoClassifier, batches: Iterable[tuple[Tensor, Tensor]], size: int
+) -> tuple[float, float]:
+    """Top-1 of the mean logits over held-out clips, shown at ``size`` pixels, and its mean over
+    the classes that they have, both in percent.
 
     Over the clips of all processes.
     """
     model.eval()
     share_buffers(model)
     device = next(model.parameters()).device
-    right = seen = 0
+    # (2, classes): clips of each class that were right, and all of them
+    counts = torch.zeros(2, model.config.num_classes, dtype=torch.int64)
     for frames, labels in batches:
         pixels = frames.to(device).float()
         if pixels.shape[-1] != size:
@@ -262,7 +266,12 @@ def validate(model: VideoClassifier, batches: Iterable[tuple[Tensor, Tensor]], s
                 pixels.flatten(0, 1), (size, size), mode="bilinear", antialias=True
             ).unflatten(0, frames.shape[:2])
         logits = model(normalised(pixels, model.config))
-        right += int((logits.argmax(-1).cpu() == labels).sum())
-        seen += int((labels != IGNORE).sum())  # IGNORE: a clip that could not be read
-    right, seen = total(torch.tensor([right, seen], device=device)).tolist()
-    return 100.0 * right / max(1, seen)
+        right = logits.argmax(-1).cpu() == labels
+        for row, of in ((0, right), (1, labels != IGNORE)):  # IGNORE: a clip that cannot be read
+            counts[row] += labels[of].bincount(minlength=counts.shape[1])
+    right, seen = total(counts.to(device)).double().cpu()
+    there = seen > 0
+    if not there.any():
+        return 0.0, 0.0
+    top1, balanced = right.sum() / seen.sum(), (right[there] / seen[there]).mean()
+    return 100.0 * top1.item(), 100.0 * balanced.item()

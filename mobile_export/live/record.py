@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from core.data.label_files import split_name
 from core.data.video import write_clip
 from core.errors import BadInput
 from mobile_export.live.sources import (
@@ -39,7 +40,7 @@ def check_label(label: str) -> str:
         reason = "begins as hidden folders do"
     elif any(sign in '/\\:*?"<>|' or not sign.isprintable() for sign in label):
         reason = "holds a character that folder names cannot have"
-    elif label in ("train", "val", "test"):
+    elif split_name(label):
         reason = "is the name of a split"
     if reason:
         raise BadInput(f"label {label!r} {reason}: give a name such as 'thumb up'")
