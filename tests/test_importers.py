@@ -1,5 +1,6 @@
 """Checkpoints of other programs: what is imported computes what the program's own tensors say."""
 
+import argparse
 import json
 from pathlib import Path
 
@@ -136,6 +137,55 @@ def test_tsm(backbone: str, kind: str, tmp_path: Path) -> None:
     else:
         x = authors.mobilenet(imagenet(pixels), weights, slot, BASE)
     assert_computes(loaded, pixels, authors.answer(x, weights, "new_fc"))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "option", "div", "said"),
+    [
+        ("TSM_x_RGB_resnet50_shift4_blockres_avg_segment8_e45.pth", {}, [], 4, "its name"),
+        ("x.pth", {"args": {"shift_div": 4}}, [], 4, "its arguments"),
+        ("x.pth", {"args": argparse.Namespace(shift_div=4, lr=0.1)}, [], 4, "its arguments"),
+        ("x.pth", {"shift_div": 16}, [], 16, "its arguments"),
+        ("TSM_shift8_blockres.pth", {"args": {"shift_div": 4}}, ["--fold", "4"], 4, "--fold"),
+        ("x.pth", {}, [], 8, "nothing in the file confirms"),
+    ],
+)
+@torch.no_grad()
+def test_tsm_of_another_fold(
+    name: str, arguments: dict, option: list[str], div: int, said: str, tmp_path: Path, capsys
+) -> None:
+    weights = made("mobilenet_v2", "shift", "new_fc")
+    out = tmp_path / "model.safetensors"
+    torch.save({"state_dict": weights} | arguments, tmp_path / name)
+    run("import", tmp_path / name, "--out", out, *option)
+    told = capsys.readouterr().out
+    assert f"1/{div} of the channels" in told
+    assert said in told
+    loaded = checkpoint.load(out)
+    assert loaded.config.fold == div
+    pixels = pictures()
+    x = authors.mobilenet(
+        imagenet(pixels), weights, lambda x, _: authors.shift(x, causal=False, div=div), BASE
+    )
+    assert_computes(loaded, pixels, authors.answer(x, weights, "new_fc"))
+
+
+def test_folds_that_disagree_and_shifts_that_are_not_ours(tmp_path: Path) -> None:
+    weights = made("resnet50", "shift", "new_fc")
+    out = tmp_path / "model.safetensors"
+    both = tmp_path / "TSM_shift8_blockres.pth"
+    torch.save({"state_dict": weights, "args": {"shift_div": 4}}, both)
+    assert "1/4 and 1/8" in refusal("import", both, "--out", out)
+    for old, new, said in (
+        (".conv1.net.", ".net.conv1.", "--shift_place block"),
+        ("layer2.0.", "layer2.0.nl.", "non-local"),
+    ):
+        path = tmp_path / "x.pth"
+        torch.save({k.replace(old, new): v for k, v in weights.items()}, path)
+        assert said in refusal("import", path, "--out", out)
+    torch.save(made("mobilenet_v2", "action", "new_fc"), path)
+    assert "--fold is of a shift" in refusal("import", path, "--out", out, "--fold", "4")
+    assert not out.exists()
 
 
 @torch.no_grad()

@@ -40,6 +40,7 @@ from core.labels import IGNORE, LABELS, STATIC_LABELS, TIME_PAIRS
 from core.model import VideoClassifier
 from core.options import Parser, add_data_options, add_people_options, check_file, views, whole
 
+LONGEST = 60.0  # seconds: no gesture lasts so long, but one in milliseconds does
 UNEVEN = 3.0  # times the smallest class that the largest has, to be told
 
 
@@ -107,8 +108,28 @@ def stream_report(loaded: Checkpoint, args: argparse.Namespace, source: Source) 
         recordings = DataLoader(recordings, batch_size=None, num_workers=args.workers)
     for frames, starts, ends, labels in tqdm(recordings, desc="streams", unit="stream"):
         logits = stream_logits(loaded.model, frames)
-        score.add(logits, rule, starts, ends.clamp(max=len(logits) - 1), labels)
+        if args.stream:
+            _check_times(args.truth, starts, ends, len(logits), loaded.config.frame_rate)
+        score.add(logits, rule, starts, ends, labels)
     return score.report()
+
+
+def _check_times(truth: Path, starts: Tensor, ends: Tensor, frames: int, rate: float) -> None:
+    """Tell gestures after a recording's end, and refuse times that must be milliseconds."""
+    late = int((starts >= frames).sum())
+    if not len(starts):
+        return
+    length = float((ends - starts).double().median()) / rate
+    if length > LONGEST and ends.max() / 1000 <= frames + rate:
+        raise BadInput(
+            f"--truth {truth}: gestures of {length:g} s, to {ends.max() / rate:g} s of a recording "
+            f"of {frames / rate:.1f} s, look like milliseconds: give seconds"
+        )
+    if late:
+        sys.stderr.write(
+            f"warning: --truth {truth}: {late} of {len(starts)} gestures begin after the end of "
+            f"the recording at {frames / rate:.1f} s and count as missed\n"
+        )
 
 
 def by_class(logits: Tensor, labels: Tensor, names: list[str]) -> dict[str, float]:

@@ -25,6 +25,7 @@ from core.options import (
     positive,
     whole,
 )
+from core.shift import SHIFT_DIVISOR
 from core.temporal import TEMPORAL
 from core.training import distributed
 from core.training.batches import LabelledWindows, epoch_steps, tell_uneven
@@ -52,6 +53,8 @@ def model_config(args: argparse.Namespace) -> ModelConfig:
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if args.causal or args.bidirectional:
         given["causal"] = args.causal
+    if given.get("temporal", base.temporal) != base.temporal or "shift" in given:
+        base = replace(base, fold=SHIFT_DIVISOR)  # which is of the shift that it had
     try:
         return replace(base, **given)
     except ValueError as error:
