@@ -28,6 +28,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from core import checkpoint
+from core.data.fingerprint import fingerprint
 from core.decision import idle_labels, told_idle
 from core.errors import BadInput
 from core.evaluation.report import pass_size
@@ -82,9 +83,13 @@ def _tell_idle(args: argparse.Namespace, labels: list[str], world: World) -> Non
 
 def start_run(
     args: argparse.Namespace, config: ModelConfig, labels: list[str], poses: int,
-    world: World, device: torch.device,
+    world: World, device: torch.device, listing: str = "",
 ) -> Run:  # fmt: skip
-    """A new run, or the one that ``--out`` holds; ``poses`` is the number of pose targets."""
+    """A new run, or the one that ``--out`` holds; ``poses`` is the number of pose targets.
+
+    ``listing`` is the ``fingerprint`` of the clips; where it is another's than at the run's begin,
+    that is told.
+    """
     recipe = RECIPES[recipe_name(args)]
     model = VideoClassifier(config)
     if args.start:
@@ -101,6 +106,7 @@ def start_run(
         trainee, average, make_optimizer(trainee, recipe, args.lr, args.weight_decay), labels,
         json.loads(json.dumps(settings, default=str)), recipe, trainee,
         "fp32" if args.fp32 else args.precision or "bf16", mirrored(args, labels), world,
+        listing=listing,
     )  # fmt: skip
     if (args.out / STATE).exists():
         run.restore(args.out / STATE)
@@ -153,7 +159,8 @@ def train(args: argparse.Namespace) -> Path:
     weights = alike(windows.classes) if args.balance else None  # type: ignore[attr-defined]  # of a folder
     keys = Keys(len(windows), batch, 0, args.steps, args.seed, parts, world, weights)
     poses = windows[(0, 0)][3].shape[-1]
-    run = start_run(args, config, windows.labels, poses, world, device)
+    listing = "-".join(filter(None, (fingerprint(windows), fingerprint(clips))))
+    run = start_run(args, config, windows.labels, poses, world, device, listing)
     keys.first = run.step
     args.out.mkdir(parents=True, exist_ok=True)  # not before everything is known to be usable
     try:

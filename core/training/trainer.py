@@ -3,6 +3,7 @@
 import contextlib
 import math
 import os
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ from core.training.supervision import Trainee, losses
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 STATEFUL = ("trainee", "average", "optimizer")
-PLAIN = ("settings", "labels", "step", "best", "best_size", "smoothed", "seconds")
+PLAIN = ("settings", "labels", "step", "best", "best_size", "smoothed", "seconds", "listing")
 NEEDED = {*STATEFUL, "settings", "step"}  # states of old may lack the others
 
 
@@ -54,6 +55,7 @@ class Run:
     best_size: int = 0
     smoothed: dict[str, float] = field(default_factory=dict)  # parts of the loss, for the log
     seconds: float = 0.0  # trained for, up to the last save
+    listing: str = ""  # ``fingerprint`` of the clips
 
     def __post_init__(self) -> None:
         # Small gradients vanish in fp16 unless the loss is scaled up.
@@ -117,8 +119,15 @@ class Run:
             ) from None
         except (AttributeError, KeyError, TypeError):  # no state dicts at all
             raise damaged(path) from None
+        listing = self.listing
         for name in PLAIN:
             setattr(self, name, state.get(name, getattr(self, name)))
+        if listing != self.listing:
+            sys.stderr.write(
+                f"warning: the clips are not those that the run of {path.parent} began with: it "
+                "goes on with these, and its best is chosen by them\n"
+            )
+            self.best, self.listing = -1.0, listing
         self.saved_step = self.step
 
 
