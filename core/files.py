@@ -20,7 +20,10 @@ def replace_file(path: Path, content: bytes) -> None:
     """
     temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(content)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # or a power cut leaves the new name with nothing in it
         os.replace(temporary, path)
     except BaseException:  # an interrupt as well
         with contextlib.suppress(OSError):

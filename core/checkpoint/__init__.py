@@ -150,13 +150,20 @@ def _check_labels(labels: list[str], config: ModelConfig, path: Path) -> None:
         raise BadInput(f"{path}: label {twice[0]!r} stands for two classes: give each its own name")
 
 
+def _left_by_system(path: Path) -> bool:
+    return path.name in (".DS_Store", ".localized") or path.name.startswith("._")
+
+
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, or of a folder's files in sorted order with their relative names."""
+    """SHA-256 of a file, or of a folder's files in sorted order with their relative names.
+
+    Files that an operating system leaves in folders, such as ``.DS_Store``, do not count.
+    """
     digest = hashlib.sha256()
     if path.is_file():
         digest.update(path.read_bytes())
         return digest.hexdigest()
-    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+    for file in sorted(p for p in path.rglob("*") if p.is_file() and not _left_by_system(p)):
         digest.update(file.relative_to(path).as_posix().encode() + b"\0")
         digest.update(file.read_bytes())
     return digest.hexdigest()

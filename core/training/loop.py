@@ -112,6 +112,12 @@ def start_run(
         run.restore(args.out / STATE)
         if world.leads:
             print(f"resumed {args.out} at step {run.step} of {args.steps}")
+    steps = distributed.everywhere(run.step, device)
+    if len(set(steps)) > 1:
+        raise BadInput(
+            f"--out {args.out} holds a run at step {max(steps)} for some processes and at "
+            f"{min(steps)} for others: give a folder that all machines share"
+        )
     run.net = distributed.parallel(trainee, device)
     if args.compile:
         run.net = torch.compile(run.net)  # type: ignore[assignment]  # called as the module is
@@ -192,6 +198,11 @@ def _steps(
     began = saved - run.seconds
     if not (out / STATE).exists():
         _save(run, out, run.seconds)  # so that whatever ends the run leaves one
+    if args.stop and run.step >= args.stop:
+        if run.world.leads:
+            bar.close()
+            print(f"{out} is at step {run.step}: leave --stop {args.stop} out to go on")
+        return
     pace, batches = Pace(), iter(loader)
     for step in bar:
         size = size_at(step, args.steps, config.size, config.frames == 1)

@@ -21,6 +21,7 @@ from core.training.recipes import Recipe
 from core.training.supervision import Trainee, losses
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+MOST_SKIPPED = 30  # a scale of 65,536 halved so often is far below any that helps
 STATEFUL = ("trainee", "average", "optimizer")
 PLAIN = ("settings", "labels", "step", "best", "best_size", "smoothed", "seconds", "listing")
 NEEDED = {*STATEFUL, "settings", "step"}  # states of old may lack the others
@@ -55,6 +56,7 @@ class Run:
     best_size: int = 0
     smoothed: dict[str, float] = field(default_factory=dict)  # parts of the loss, for the log
     seconds: float = 0.0  # trained for, up to the last save
+    skipped: int = 0  # steps in a row whose gradient overflowed in fp16
     listing: str = ""  # ``fingerprint`` of the clips
 
     def __post_init__(self) -> None:
@@ -186,8 +188,12 @@ def train_step(run: Run, chunks: list[Chunk], size: int, rate: float) -> None:
     # In fp16 a gradient overflows now and then: the scaler skips that step and scales down.
     if not run.scaler.is_enabled() and not torch.isfinite(norm):
         raise Diverged(f"the gradient is {norm.item()} at step {run.step}")
+    before = run.scaler.get_scale()
     run.scaler.step(run.optimizer)
     run.scaler.update()
+    run.skipped = run.skipped + 1 if run.scaler.get_scale() < before else 0
+    if run.skipped >= MOST_SKIPPED:
+        raise Diverged(f"fp16 overflows in {run.skipped} steps in a row at step {run.step}")
     update_average(run.average, run.trainee.model, run.step, run.recipe.average)
     run.step += 1
     for name, value in zip(names, sums, strict=True):

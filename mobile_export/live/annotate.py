@@ -6,7 +6,7 @@ from pathlib import Path
 
 import av
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from core.data.video import add_h264
 from core.decision import Answer
@@ -46,17 +46,23 @@ class VideoWriter:
         self._last = -1
 
     def write(self, seconds: float, pixels: np.ndarray) -> None:
-        """Append uint8 RGB (H, W, 3); an odd last row or column is cut off."""
+        """Append uint8 RGB (H, W, 3); an odd last row or column is cut off.
+
+        A picture of another size than the first is fitted into that size, with black beside it.
+        """
         height, width = (side - side % 2 for side in pixels.shape[:2])
         if self._container is None:
             self._container = av.open(str(self._temporary), "w", format="mp4")
             self._stream = add_h264(self._container, self._rate, width, height)
             self._stream.codec_context.time_base = Fraction(1, CLOCK)
+        assert self._stream is not None, "opened with the container"
+        wanted = self._stream.width, self._stream.height
         cut = np.ascontiguousarray(pixels[:height, :width])
+        if (width, height) != wanted:
+            cut = np.asarray(ImageOps.pad(Image.fromarray(cut), wanted))
         frame = av.VideoFrame.from_ndarray(cut, format="rgb24")
         self._last = max(self._last + 1, round(seconds * CLOCK))
         frame.pts, frame.time_base = self._last, Fraction(1, CLOCK)
-        assert self._stream is not None, "opened with the container"
         self._container.mux(self._stream.encode(frame))
 
     def __enter__(self) -> "VideoWriter":

@@ -33,6 +33,8 @@ from mobile_export.live.sources import (
 EVENTS_SCHEMA = 1
 RATE = 30.0  # of the annotated video: what the encoder plans for; time stamps are the source's
 THUMBNAIL = 112  # pixels
+SLOW = 0.75  # of the model's rate: below that gestures are missed
+SETTLED = 5.0  # seconds of a source after which its rate is known
 BAR = "{desc}: {n:.1f} s [{elapsed}{postfix}]"
 
 
@@ -59,6 +61,7 @@ class Result:
     frames: int = 0
     seconds: float = 0.0
     reason: str | None = None
+    told_slow: bool = False
     answer: Answer | None = None  # the latest
 
     def report(self, bundle: Bundle, name: str, wall: float) -> dict:
@@ -88,6 +91,21 @@ class Result:
             "events": self.history.event_rows(),
             "score": scored,
         }
+
+    def tell_slow(self) -> None:
+        """Warn, once, of a source that is slower than the model needs; silent while it is short."""
+        needed = self.recognizer.ticks.rate
+        came = self.frames + self.source.dropped
+        if self.told_slow or self.seconds <= 0 or came < 2:
+            return
+        rate = (came - 1) / self.seconds
+        if rate < SLOW * needed:
+            self.told_slow = True
+            tqdm.write(
+                f"warning: the source gives {rate:.1f} frames a second and the model needs "
+                f"{needed:g}: gestures are missed; give more light, or a faster camera or video",
+                file=sys.stderr,
+            )
 
     def summary(self, report: dict) -> str:
         """The figures in a few lines."""
@@ -160,6 +178,7 @@ def run(
             result.reason = str(stop)
         except KeyboardInterrupt:
             pass  # the way to end a camera
+    result.tell_slow()
     for event in recognizer.forget():
         result.history.events.append(event)
         _say(event)
@@ -180,6 +199,8 @@ def _one(result: Result, frame: Frame, bar: tqdm) -> Answer | None:
     result.frames += 1
     bar.update(frame.seconds - result.seconds)
     result.seconds = frame.seconds
+    if frame.seconds >= SETTLED:
+        result.tell_slow()
     moment = result.recognizer.frame(frame.seconds, frame.picture)
     if moment is None:
         return result.answer

@@ -22,6 +22,8 @@ from core.labels import LABELS
 from core.model import ModelConfig
 
 SYNTHETIC, CAMERA = "synthetic", "camera"  # names of sources that are no files
+PATIENCE = 3.0  # seconds in which a camera may give nothing: some begin with empty reads
+PAUSE = 0.02  # seconds between two of those
 STALLED = 5.0  # seconds without a frame after which a camera counts as gone
 
 
@@ -68,7 +70,8 @@ def camera_number(name: str) -> int | None:
 def camera_frames(number: int) -> Iterator[Frame]:
     """Frames of this machine's camera ``number``, times from the first one, without end.
 
-    Raises ``BadInput`` when it cannot be opened, ``Interrupted`` when it stops.
+    A read that gives nothing is tried again for ``PATIENCE`` seconds. Raises ``BadInput`` when it
+    cannot be opened or never gives a frame, ``Interrupted`` when it stops.
     """
     import cv2  # PyAV's wheels come without the systems' camera interfaces
 
@@ -82,12 +85,21 @@ def camera_frames(number: int) -> Iterator[Frame]:
             )
         camera.set(cv2.CAP_PROP_FRAME_WIDTH, 640)
         camera.set(cv2.CAP_PROP_FRAME_HEIGHT, 480)
-        first = None
+        first, latest = None, time.monotonic()
         while True:
             there, pixels = camera.read()
-            if not there:
-                raise Interrupted(f"camera {number} gives no more frames")
             now = time.monotonic()
+            if not there or pixels is None or not pixels.size:
+                if now - latest > PATIENCE and first is None:
+                    raise BadInput(
+                        f"camera {number} gives no frame in {PATIENCE:g} s: close other programs "
+                        "that use it, or give another, camera:N"
+                    )
+                if now - latest > PATIENCE:
+                    raise Interrupted(f"camera {number} gives no more frames")
+                time.sleep(PAUSE)
+                continue
+            latest = now
             first = now if first is None else first
             yield Frame(now - first, functools.partial(_rgb, pixels))
     finally:
@@ -95,7 +107,10 @@ def camera_frames(number: int) -> Iterator[Frame]:
 
 
 def _rgb(pixels: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(pixels[:, :, ::-1])  # OpenCV gives BGR
+    """OpenCV gives BGR, of some cameras grey or BGRA."""
+    if pixels.ndim == 2 or pixels.shape[2] == 1:
+        return np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2)
+    return np.ascontiguousarray(pixels[:, :, 2::-1])
 
 
 def rendered_frames(
