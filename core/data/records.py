@@ -1,5 +1,6 @@
 """Clips of a data set as its label files list them: reading, sampling, cropping, what is broken."""
 
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +28,8 @@ class Record:
     """One labelled clip: a video file, or a folder of frame images at ``rate`` frames a second.
 
     ``first`` and ``last`` are the numbers of the clip's frames where a folder holds a longer
-    recording, whose images are then named ``000001.jpg`` and so on.
+    recording, whose images are then named ``000001.jpg`` and so on. ``span`` is the clip's part of
+    the recording in seconds, from its first frame on.
     """
 
     path: Path
@@ -35,10 +37,24 @@ class Record:
     rate: float = 0.0
     first: int | None = None
     last: int | None = None
+    span: tuple[float, float] | None = None
 
     def __str__(self) -> str:
         part = "" if self.first is None else f" frames {self.first} to {self.last}"
-        return f"{self.path}{part}"
+        start, end = self.seconds
+        return f"{self.path}{part}" + (
+            f" from {start or 0} to {end or 'its end'} s" if self.span else ""
+        )
+
+    @property
+    def seconds(self) -> tuple[str, str]:
+        """Start and end of the part of a recording, as a list of clips has them: maybe empty."""
+        if self.first is not None and self.last is not None:
+            span = ((self.first - 1) / self.rate, self.last / self.rate)
+        else:
+            span = self.span or (0.0, math.inf)
+        start, end = span
+        return f"{start:g}" if start else "", f"{end:g}" if math.isfinite(end) else ""
 
 
 @dataclass
@@ -234,12 +250,31 @@ class _Folder:
         yield from ((i, open_image(self._files[i])) for i in wanted)
 
 
-def source_of(record: Record) -> _Video | _Folder:
+class _Part:
+    """The frames of a span of a recording; ``_Video`` and ``_Folder`` are whole ones."""
+
+    def __init__(self, whole: "_Video | _Folder", start: float, end: float) -> None:
+        self._whole = whole
+        first = whole.times[0]
+        inside = [i for i, time in enumerate(whole.times) if start <= time - first < end]
+        if not inside:
+            length = whole.times[-1] - first
+            raise Unreadable(f"no frame from {start:g} to {end:g} s: it lasts {length:.1f} s")
+        self._first = inside[0]
+        self.times = [whole.times[i] for i in inside]
+
+    def pictures(self, wanted: Sequence[int]) -> Iterator[tuple[int, Image.Image]]:
+        for i, picture in self._whole.pictures([i + self._first for i in wanted]):
+            yield i - self._first, picture
+
+
+def source_of(record: Record) -> _Video | _Folder | _Part:
     """The frames behind a record: ``times`` in seconds and ``pictures(indices in order)``, RGB.
 
     Raises ``Unreadable``.
     """
-    return _Folder(record) if record.rate else _Video(record.path)
+    whole = _Folder(record) if record.rate else _Video(record.path)
+    return _Part(whole, *record.span) if record.span else whole
 
 
 def _warn(text: str) -> None:
