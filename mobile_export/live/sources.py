@@ -141,12 +141,16 @@ class Newest:
     """Frames of a source in real time: the newest is kept, one that nobody took is dropped.
 
     Iterating gives each frame as it comes, or the latest when the reader was busy. ``paced`` lets a
-    file's frames come at their own times; a camera's come by themselves. ``dropped`` counts.
+    file's frames come at their own times; a camera's come by themselves, and none for ``patience``
+    seconds means that it is gone. ``dropped`` counts.
     """
 
-    def __init__(self, frames: Iterable[Frame], paced: bool) -> None:
+    def __init__(
+        self, frames: Iterable[Frame], paced: bool, patience: float | None = STALLED
+    ) -> None:
         self.dropped = 0
         self._frames, self._paced = frames, paced
+        self._patience = None if paced else patience
         self._change = threading.Condition()
         self._frame: Frame | None = None
         self._error: BaseException | None = None
@@ -158,8 +162,9 @@ class Newest:
         try:
             while True:
                 with self._change:
-                    patience = None if self._paced else STALLED
-                    if not self._change.wait_for(lambda: self._frame or self._ended, patience):
+                    if not self._change.wait_for(
+                        lambda: self._frame or self._ended, self._patience
+                    ):
                         raise Interrupted(f"no frame for {STALLED:g} s")
                     frame, self._frame = self._frame, None
                 if frame is None:
