@@ -4,11 +4,13 @@ Nothing is dropped silently: every key has to be known, every tensor of the mode
 the file in its shape, and a tensor that is there twice has to be the same twice.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from core.errors import BadInput
-from core.importers import movenet, names
+from core.importers import mmaction, movenet, names
 from core.importers.kinds import WRAPPED, Kind, recognise
 from core.model import ModelConfig, VideoClassifier
 from core.shift import SHIFT_DIVISOR, LearnedShift, pure_taps
@@ -31,7 +33,12 @@ def imported(
     """
     if movenet.is_movenet(tensors):
         return movenet.imported(tensors, frames)
+    of_mmaction = mmaction.is_mmaction(tensors)
+    if of_mmaction:
+        tensors = mmaction.as_tsm(tensors)
     kind = recognise(tensors, temporal)
+    if of_mmaction:
+        kind = replace(kind, name=kind.name.replace("TSM", "mmaction2 TSM"))
     found, unexpected = _translated(tensors, kind)
     learned = any(f".{names.SHIFT_TAPS}" in key for key in found)
     weight = found.get("classifier.weight")

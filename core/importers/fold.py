@@ -35,11 +35,14 @@ def fold_of(path: Path, arguments: dict[str, Any], given: int | None) -> tuple[i
 
 def refuse_other_shifts(path: Path, keys: list[str], arguments: dict[str, Any]) -> None:
     """Refuse, by the cause, models of TSM's code that this project does not have."""
-    if any(".nl." in key or key.startswith("nl.") for key in keys):
+    other = next((key for key in keys if re.search(r"(^|\.)(nl|non_local_block)\.", key)), None)
+    if other is not None:
         raise BadInput(
-            f"{path} has non-local blocks ({next(k for k in keys if '.nl.' in k)}), which this "
-            "project has not: train without --non_local"
+            f"{path} has non-local blocks ({other}), which this project has not: train without them"
         )
+    if any(re.search(r"layer3\.(6|22)\.", key) for key in keys):
+        deep = "101" if any(re.search(r"layer3\.22\.", key) for key in keys) else "of another depth"
+        raise BadInput(f"{path} is a ResNet-{deep}, which this project has not: give a ResNet-50")
     place = str(arguments.get("shift_place", ""))
     whole = any(re.search(r"layer\d\.\d+\.net\.(conv|bn|downsample)", key) for key in keys)
     if whole or place == "block" or re.search(r"shift\d+_block(?!res)", path.name):
