@@ -6,11 +6,11 @@
     python -m core.checkpoint snap-taps FILE --out MODEL.safetensors
 
 ``import`` reads checkpoints of ACTION-Net and TSM (ResNet-50, MobileNet V2, BNInception, and TSM's
-online MobileNet V2), mmaction2's TSM of the first two, torchvision's image weights of ResNet-50 and MobileNet V2, which
-``--pretrained`` downloads, and the trunk of MoveNet Lightning, a MobileNet V2 that was trained on
-pictures of people, as an ``.npz`` with TensorFlow's names. ``to-causal`` turns a bidirectional
-model into one that can stream once it has been fine-tuned. ``snap-taps`` puts the pure shift in the
-place of a learned one and says what that costs.
+online MobileNet V2), mmaction2's TSM (ResNet-50, MobileNet V2), torchvision's image weights of
+ResNet-50 and MobileNet V2, which ``--pretrained`` downloads, and the trunk of MoveNet Lightning, a
+MobileNet V2 that was trained on pictures of people, as an ``.npz`` with TensorFlow's names.
+``to-causal`` turns a bidirectional model into one that can stream once it has been fine-tuned.
+``snap-taps`` puts the pure shift in the place of a learned one and says what that costs.
 """
 
 import argparse
