@@ -13,8 +13,51 @@ from typing import Any
 from core.labels import NO_GESTURE, OTHER
 
 NONE_LABELS = (NO_GESTURE, OTHER)  # of any model that has them
+# What people call the class of clips without a gesture, without case, blanks and punctuation.
+IDLE_NAMES = frozenset(
+    {
+        "none",
+        "nothing",
+        "idle",
+        "background",
+        "nogesture",
+        "nogestures",
+        "nonegesture",
+        "nongesture",
+    }
+    | {"null", "negative", "rest", "resting", "neutral", "noaction", "nomotion", "nomovement"}
+    | {"noevent", "nohand", "nohands", "doingotherthings", "other", "others", "otherthings"}
+)
 # What every bundle is given. Chosen on an hour of validation streams: docs/live.md.
 NUMBERS: dict[str, Any] = {"window": 8, "threshold": 0.8, "agree": 4, "release": 3}
+
+
+def idle_labels(labels: Sequence[str], info: dict | None = None) -> list[str]:
+    """The labels that mean no gesture, Jester's own first, in the order of ``labels``.
+
+    Those that usual names say, and those that the training's ``--none`` says; ``info`` is that of
+    the checkpoint.
+    """
+    settings = (info or {}).get("settings")
+    more = (settings.get("none") if isinstance(settings, dict) else None) or ()
+    own = [name for name in NONE_LABELS if name in labels]
+    known = [name for name in labels if _bare(name) in IDLE_NAMES or name in more]
+    return own + [name for name in known if name not in own]
+
+
+def told_idle(idle: Sequence[str]) -> str:
+    """In one line, which labels are taken for no gesture, or what it means that none is."""
+    if not idle:
+        return (
+            "warning: no class means 'no gesture' by its name (none, idle, background): a live "
+            "model takes rest for a gesture: add a class of rest, or name it with --none LABEL in "
+            "training"
+        )
+    return f"taken for no gesture: {', '.join(repr(name) for name in idle)}"
+
+
+def _bare(name: str) -> str:
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
 @dataclass(frozen=True)
@@ -29,9 +72,9 @@ class Rule:
     release: int  # frames in a row without its label that end an event
 
     @classmethod
-    def of(cls, labels: Sequence[str]) -> "Rule":
-        """The rule that a bundle of a model with these labels is given."""
-        return cls(tuple(labels), frozenset(NONE_LABELS), **NUMBERS)
+    def of(cls, labels: Sequence[str], info: dict | None = None) -> "Rule":
+        """The rule that a bundle of a checkpoint with these labels and ``info`` is given."""
+        return cls(tuple(labels), frozenset(idle_labels(labels, info)), **NUMBERS)
 
     @classmethod
     def from_manifest(cls, manifest: Mapping[str, Any]) -> "Rule":

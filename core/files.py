@@ -21,7 +21,10 @@ def replace_file(path: Path, content: bytes) -> None:
     """
     temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(content)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # or a power cut leaves the new name with nothing in it
         os.replace(temporary, path)
     except BaseException:  # an interrupt as well
         with contextlib.suppress(OSError):
@@ -65,13 +68,20 @@ def write_bytes(path: Path, content: bytes) -> Path:
     return path
 
 
+def _left_by_system(path: Path) -> bool:
+    return path.name in (".DS_Store", ".localized") or path.name.startswith("._")
+
+
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, or of a folder's files in sorted order with their relative names."""
+    """SHA-256 of a file, or of a folder's files in sorted order with their relative names.
+
+    Files that an operating system leaves in folders, such as ``.DS_Store``, do not count.
+    """
     digest = hashlib.sha256()
     if path.is_file():
         digest.update(path.read_bytes())
         return digest.hexdigest()
-    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+    for file in sorted(p for p in path.rglob("*") if p.is_file() and not _left_by_system(p)):
         digest.update(file.relative_to(path).as_posix().encode() + b"\0")
         digest.update(file.read_bytes())
     return digest.hexdigest()

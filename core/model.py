@@ -4,8 +4,9 @@ Train in parallel, run as a recurrence: ``model(clip)`` takes all frames at once
 one frame and the state of the frames before it. For a causal model both give the same logits.
 """
 
+import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -17,7 +18,8 @@ from core.backbones.bn_inception import BNInception
 from core.backbones.mobilenet_v2 import MobileNetV2
 from core.backbones.resnet import ResNet50
 from core.backbones.slots import Trunk
-from core.temporal import TEMPORAL, Shape, State
+from core.shift import SHIFT_DIVISOR
+from core.temporal import TEMPORAL, Shape, State, TemporalModule
 
 BACKBONES: dict[str, type[Trunk]] = {
     "mobilenet_v2": MobileNetV2,
@@ -63,6 +65,7 @@ class ModelConfig:
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
     location: int = 1  # of a temporal module in its block (ACTION-Net, supplement, Table 1)
+    fold: int = SHIFT_DIVISOR  # channels over those that the fixed shift of TSM moves each way
     shift: str = "fixed"  # or learned: three trained taps a channel, as in ACTION-Net's code
 
     def __post_init__(self) -> None:
@@ -94,6 +97,13 @@ class ModelConfig:
         most, location = BACKBONES[self.backbone].LOCATIONS, self.location
         if not isinstance(location, int) or isinstance(location, bool) or not 0 < location <= most:
             raise ValueError(f"location {location!r} must be 1 to {most} in {self.backbone}")
+        if not isinstance(self.fold, int) or isinstance(self.fold, bool) or self.fold < 2:
+            raise ValueError(f"fold {self.fold!r} must be a whole number of at least 2")
+        if self.fold != SHIFT_DIVISOR and (self.temporal, self.shift) != ("shift", "fixed"):
+            raise ValueError(
+                f"fold {self.fold} is of the fixed shift of temporal 'shift': {self.temporal!r} "
+                f"with shift {self.shift!r} moves 1/{SHIFT_DIVISOR}"
+            )
         if self.shift == "learned" and self.temporal == "none":
             raise ValueError(
                 "shift 'learned' has no taps to learn in temporal 'none': take 'fixed'"
@@ -132,7 +142,10 @@ class ModelConfig:
         return self.why_no_stream is None
 
     def to_dict(self) -> dict:
-        return asdict(self)
+        values = asdict(self)
+        if self.fold == SHIFT_DIVISOR:  # as readers of before it was a setting take it
+            del values["fold"]
+        return values
 
     @classmethod
     def from_name(cls, name: str, **settings: Any) -> "ModelConfig":
@@ -162,7 +175,10 @@ class VideoClassifier(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        make, learned = TEMPORAL[config.temporal], config.shift == "learned"
+        make: Callable[..., TemporalModule] = TEMPORAL[config.temporal]
+        if config.fold != SHIFT_DIVISOR:
+            make = functools.partial(make, divisor=config.fold)
+        learned = config.shift == "learned"
         self.backbone = BACKBONES[config.backbone](
             lambda channels: make(channels, config.causal, learned), config.width, config.location
         )

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from core.errors import BadInput
 
-DATASETS = ("jester", "something", "egogesture", "folder")
+DATASETS = ("jester", "something", "egogesture", "folder", "list")
 SAMPLINGS = ("segments", "windows")  # see core.data.sampling
 MAX_BROKEN = 0.1  # of all clips: one in a thousand is life, one in ten is a failed download
 MOST_SEED = 2**31 - 1  # seeds are multiplied by primes and must stay below torch's 2**64
@@ -109,7 +109,14 @@ def views(text: str) -> tuple[int, int]:
 def add_data_options(parser: argparse.ArgumentParser) -> None:
     """The options of clips in a folder, which ``core.data.source.source_of`` reads."""
     add = parser.add_argument
-    add("--data", type=Path, metavar="DIR", help="folder of clips; default: synthetic gestures")
+    add(
+        "--data", type=Path, metavar="DIR",
+        help="folder of clips, or a list of them (.csv, .txt); default: synthetic gestures",
+    )  # fmt: skip
+    add(
+        "--root", type=Path, metavar="DIR",
+        help="where the paths of a list begin; default: where the list lies",
+    )  # fmt: skip
     add(
         "--dataset", choices=DATASETS,
         help="layout of --data; default: recognised from its label files",

@@ -56,11 +56,12 @@ class TemporalShift(TemporalModule):
 
     Bidirectional: the first ``C // 8`` channels take frame t+1 and the next ``C // 8`` frame t-1,
     as ACTION-Net initialises its shift. Causal: the first ``C // 8`` channels take frame t-1.
+    ``divisor`` is another part of the channels than an eighth.
     """
 
-    def __init__(self, channels: int, causal: bool) -> None:
+    def __init__(self, channels: int, causal: bool, divisor: int = SHIFT_DIVISOR) -> None:
         super().__init__(channels, causal)
-        self.fold = channels // SHIFT_DIVISOR
+        self.fold = channels // divisor
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
         fold = self.fold
@@ -134,6 +135,8 @@ def pure_taps(channels: int, causal: bool) -> Tensor:
     return taps
 
 
-def make_shift(channels: int, causal: bool, learned: bool = False) -> TemporalModule:
+def make_shift(
+    channels: int, causal: bool, learned: bool = False, divisor: int = SHIFT_DIVISOR
+) -> TemporalModule:
     """The fixed shift, or the learned one."""
-    return LearnedShift(channels, causal) if learned else TemporalShift(channels, causal)
+    return LearnedShift(channels, causal) if learned else TemporalShift(channels, causal, divisor)

@@ -67,10 +67,10 @@ def _clips(
 ) -> "Clips":
     from core.data import open_clips
 
-    if data is not None and not _is_folder(data.folder):
+    if data is not None and not _is_there(data.folder):
         raise BadInput(
-            f"--data {data.data} is not a folder: give one with a sub-folder for each class, or a "
-            "data set's"
+            f"--data {data.data} is neither a folder nor a list: give a folder with a sub-folder "
+            "for each class, a data set's, or a .csv with a path and a label a row"
         )
     clips = open_clips(
         data, split, config, count, labels=labels, difficulty=difficulty, replace=split == "train"
@@ -86,8 +86,10 @@ def _clips(
     return clips
 
 
-def _is_folder(path: Path) -> bool:
+def _is_there(path: Path) -> bool:
+    from core.data.source import LISTS
+
     try:
-        return path.is_dir()
+        return path.is_dir() or (path.is_file() and path.suffix.lower() in LISTS)
     except OSError:  # a name too long, a parent that may not be searched
         return False

@@ -19,6 +19,7 @@ from core.checkpoint import Checkpoint, bundled_path, load
 from core.data.clips import Clips
 from core.data.source import Source, as_trained, source_at
 from core.data.transforms import normalise
+from core.decision import idle_labels, told_idle
 from core.errors import BadInput
 from core.labels import IGNORE
 from core.options import check_choice, check_number, check_path, check_whole
@@ -175,6 +176,7 @@ def _export(checkpoint: Checkpoint, target: str, request: Request, step: Reporte
     """Make one bundle under ``request.out``; one that failed lies under ``<name>.rejected``."""
     config, form, precision = checkpoint.config, request.form, request.precision
     name = bundle_name(config, form, target, precision)
+    print(told_idle(idle_labels(checkpoint.labels, checkpoint.info)))
     with staging(request.out, name) as folder:
         # Data that does not fit is found before the minutes of lowering.
         count = request.clips if request.data is None else None

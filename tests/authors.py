@@ -95,9 +95,9 @@ def action(x: Tensor, weights: Weights, at: str) -> Tensor:
     return (s * spatial + s) + (s * channel + s) + (s * moving + s)
 
 
-def shift(x: Tensor, causal: bool) -> Tensor:
+def shift(x: Tensor, causal: bool, div: int = 8) -> Tensor:
     """TSM's shift of an eighth each way, or its online form: the last frame's alone."""
-    y, fold = torch.zeros_like(x), x.shape[1] // 8
+    y, fold = torch.zeros_like(x), x.shape[1] // div
     if causal:
         y[1:, :fold], y[:, fold:] = x[:-1, :fold], x[:, fold:]
         return y

@@ -45,6 +45,29 @@ def write_jester(root: Path, train: int = 6, val: int = 3, frames: int = 12) -> 
     return root
 
 
+def write_jester_today(root: Path) -> Path:
+    """Jester as Qualcomm distributes it: short names in a folder of labels, answers of the test."""
+    write_jester(root)
+    (root / "labels").mkdir()
+    for name in ("labels", "train", "validation", "test"):
+        (root / f"jester-v1-{name}.csv").rename(root / "labels" / f"{name}.csv")
+    (root / "labels" / "test-answers.csv").write_text(f"901;{LABELS[5]}\n902;{LABELS[6]}\n")
+    for i in (901, 902):
+        write_images(root / "20bn-jester-v1" / str(i), 12, 5)
+    return root
+
+
+def write_jester_kaggle(root: Path) -> Path:
+    """Kaggle's copy: a folder for each split, and lists whose header rows name the columns."""
+    for name, first in (("Train", 1), ("Validation", 101), ("Test", 201)):
+        rows = ["video_id,label,frames,label_id,shape,format"]
+        for i in range(first, first + 3):
+            rows.append(f'{i},{LABELS[(i - 1) % 27]},12,{(i - 1) % 27},"(32, 48)",jpg')
+            write_images(root / name / str(i), 12, 5)
+        (root / f"{name}.csv").write_text("\r\n".join(rows) + "\r\n")
+    return root
+
+
 def write_something(root: Path, extracted: bool, count: int = 4, frames: int = 12) -> Path:
     """Something-Something V2 as videos or as extracted frames; templates with brackets."""
     root.mkdir(parents=True, exist_ok=True)

@@ -6,13 +6,23 @@ from pathlib import Path
 import pytest
 import torch
 from clips import numbers, refusal
-from datasets import TEMPLATES, write_egogesture, write_jester, write_something
+from datasets import (
+    TEMPLATES,
+    write_egogesture,
+    write_images,
+    write_jester,
+    write_jester_kaggle,
+    write_jester_today,
+    write_something,
+)
 from torch.utils.data import DataLoader
 
+from core.checkpoint.__main__ import _labels as labels_of
 from core.data import open_clips
 from core.data.__main__ import main as look
 from core.data.egogesture import SUBJECTS
 from core.data.folder import FolderClips
+from core.data.label_files import lines_of
 from core.data.layouts import open_records
 from core.data.source import Source, detect
 from core.data.video import write_clip
@@ -47,13 +57,86 @@ def test_jester_keeps_the_order_of_a_models_labels(tmp_path: Path) -> None:
     assert "1 missing" in refusal(lambda: opened(tmp_path, labels=[*LABELS[:26], "x"]))
 
 
-def test_test_labels_that_were_never_published(tmp_path: Path, capsys) -> None:
+def test_test_labels_that_are_not_there(tmp_path: Path, capsys) -> None:
     data = opened(write_jester(tmp_path), "test")
     assert (data.split, len(data)) == ("val", 3)
     assert "no test labels" in capsys.readouterr().err
     (tmp_path / "jester-v1-test.csv").write_text(f"1;{LABELS[5]}\n")
     data = opened(tmp_path, "test")
     assert (data.split, [r.label for r in data.records]) == ("test", [5])
+
+
+def test_jester_as_it_is_distributed_today(tmp_path: Path, capsys) -> None:
+    root = write_jester_today(tmp_path)
+    assert detect(root) == "jester"
+    assert [len(opened(root, split)) for split in ("train", "val")] == [6, 3]
+    capsys.readouterr()
+    data = opened(root, "test")
+    assert (data.split, [r.label for r in data.records]) == ("test", [5, 6])
+    assert "test-answers.csv" in capsys.readouterr().err
+
+
+def test_kaggles_copy_of_jester(tmp_path: Path) -> None:
+    root = write_jester_kaggle(tmp_path)
+    (root / "Test" / "1").mkdir()  # another split's folder is not looked into
+    assert detect(root) == "jester"
+    for split, ids in (("train", "1 2 3"), ("val", "101 102 103"), ("test", "201 202 203")):
+        data = opened(root, split)
+        assert [r.path.name for r in data.records] == ids.split()
+        assert [data.labels[r.label] for r in data.records] == [
+            LABELS[(int(i) - 1) % 27] for i in ids.split()
+        ]
+        assert all(r.path.parent.name.lower().startswith(split) for r in data.records)
+
+
+@pytest.mark.parametrize(
+    ("rows", "classes"),
+    [
+        ("a1;wave\nb1;circle\n", "wave circle"),
+        ("\ufeffid;label\r\na1;wave\r\nb1;circle\r\n", "wave circle"),
+        ("Video ID,frames,Class Name\na1,12,wave\nb1,12,circle\n", "wave circle"),
+        ("a1;wave;0\nb1;circle;1\n", "wave circle"),  # as Kaggle's five gestures
+        ("a1\twave\nb1\tcircle\n", "wave circle"),
+        ("train/a1,1\ntrain/b1,0\n", "1 0"),
+        ("clip1;wave\nclip2;circle\n", "wave circle"),  # a clip's name is no header
+    ],
+)
+def test_lists_beside_folders_of_splits(tmp_path: Path, rows: str, classes: str) -> None:
+    ids = ["clip1", "clip2"] if "clip1" in rows else ["a1", "b1"]
+    for part in ("train", "val"):
+        for name in ids:
+            write_images(tmp_path / part / name, 2, 5)
+        (tmp_path / f"{part}.csv").write_text(rows.replace("train/", f"{part}/"))
+    assert detect(tmp_path) == "folder"
+    for split in ("train", "val"):
+        data = FolderClips(tmp_path, split, frames=2, size=16, frame_rate=10.0)
+        assert {p.name: data.labels[i] for p, i in data.clips} == dict(
+            zip(ids, classes.split(), strict=True)
+        )
+        assert {p.parent.name for p, _ in data.clips} == {split}
+
+
+def test_a_listed_set_without_validation_keeps_some_apart(tmp_path: Path) -> None:
+    names = [f"{label}{i}" for label in "ab" for i in range(10)]
+    for name in names:
+        write_images(tmp_path / "train" / name, 1, 5)
+    (tmp_path / "train.csv").write_text("".join(f"{name};{name[0]}\n" for name in names))
+    parts = {
+        split: {p.name for p, _ in FolderClips(
+            tmp_path, split, frames=1, size=16, frame_rate=10.0).clips}
+        for split in ("train", "val", "test")
+    }  # fmt: skip
+    assert set().union(*parts.values()) == set(names)
+    assert sum(len(part) for part in parts.values()) == len(names)
+    (tmp_path / "train" / "a0").rename(tmp_path / "elsewhere")
+    (tmp_path / "train" / "a1").rename(tmp_path / "nowhere")
+    (tmp_path / "train.csv").write_text("a0;a\na1;a\na2;a\nb0;b\n")
+    (tmp_path / "val.csv").write_text("b1;b\n")
+    (tmp_path / "val").mkdir()
+    (tmp_path / "train" / "b1").rename(tmp_path / "val" / "b1")
+    assert "2 of 4" in refusal(
+        lambda: FolderClips(tmp_path, "train", frames=1, size=16, frame_rate=10.0)
+    )
 
 
 @pytest.mark.parametrize("extracted", [True, False])
@@ -65,6 +148,9 @@ def test_something(tmp_path: Path, extracted: bool) -> None:
     assert [r.label for r in data.records] == [0, 1, 0, 1]
     assert numbers(data[1][0]) == [1, 4, 7, 10]
     assert opened(root, "test").split == "val"
+    (root / "test-answers.csv").write_text("50;Dropping something\n51;Dropping [something]\n")
+    data = opened(root, "test")
+    assert (data.split, [r.label for r in data.records]) == ("test", [1, 1])
 
 
 def test_something_with_long_names_below_labels(tmp_path: Path) -> None:
@@ -90,6 +176,20 @@ def test_egogesture(tmp_path: Path) -> None:
     assert numbers(data[1][0]) == [16, 19, 22, 25]
     (root / "classes.txt").write_text("\n".join(f"gesture {i}" for i in range(83)))
     assert opened(root).labels[2] == "gesture 2"
+
+
+@pytest.mark.parametrize("images", ["frames", "images_320-240", ""])
+def test_egogesture_as_it_is_distributed(tmp_path: Path, images: str) -> None:
+    write_egogesture(tmp_path)
+    for scene in (tmp_path / "frames").glob("Subject*/Scene1"):
+        (scene / "Color1").rename(scene / "Color")
+    (tmp_path / "labels").rename(tmp_path / "labels-final-revised1")
+    for subject in list((tmp_path / "frames").iterdir()):
+        place = tmp_path / images / subject.name
+        place.parent.mkdir(exist_ok=True)
+        subject.rename(place)
+    assert detect(tmp_path) == "egogesture"
+    assert len(opened(tmp_path, "val")) == 4
 
 
 def test_egogesture_subjects_are_fifty_apart() -> None:
@@ -200,8 +300,11 @@ def test_layouts_that_are_not_clear(tmp_path: Path) -> None:
         lambda: opened(tmp_path / "no", source={"dataset": "jester"})
     )
     (tmp_path / "jester-v1-labels.csv").unlink()
+    assert opened(tmp_path, source={"dataset": "jester"}).labels == list(LABELS)
+    for split in ("train", "validation"):
+        (tmp_path / f"jester-v1-{split}.csv").unlink()
     message = refusal(lambda: opened(tmp_path, source={"dataset": "jester"}))
-    assert "has no jester-v1-labels.csv" in message
+    assert "neither jester-v1-labels.csv nor labels.csv" in message
 
 
 def test_damaged_label_files(tmp_path: Path) -> None:
@@ -211,7 +314,7 @@ def test_damaged_label_files(tmp_path: Path) -> None:
         file.write_text(text)
         assert f"{file} line 1" in refusal(lambda: opened(root))
     file.unlink()
-    assert "cannot be read" in refusal(lambda: opened(root))
+    assert "no list of train clips" in refusal(lambda: opened(root))
     root = write_something(tmp_path / "s", extracted=True)
     for name, content, said in (
         ("train.json", "[", "is not JSON"),
@@ -243,3 +346,12 @@ def test_a_look_at_a_data_set_prints_its_rate(tmp_path: Path, capsys) -> None:
     assert "train: 6 clips" in out
     assert out.count("clips/s") == 2
     assert "--data" in refusal(lambda: look([]))
+
+
+def test_one_reader_of_lists(tmp_path: Path) -> None:
+    """A byte-order mark, CRLF and blanks at the ends of lines are no part of a class's name."""
+    path = tmp_path / "labels.txt"
+    path.write_bytes("\ufeffswipe \r\n wave\t\r\n\r\nnone\n".encode())
+    assert lines_of(path) == ["swipe", "wave", "none"]
+    config = ModelConfig(num_classes=3)
+    assert labels_of(path, config, "TSM resnet50") == ["swipe", "wave", "none"]

@@ -6,7 +6,7 @@ import math
 import pytest
 from live_vectors import DEFAULT, FOLDER, LABELS, NONE, answer_rows, noise, stream, vectors
 
-from core.decision import Answer, Decider, Event, Rule, softmax
+from core.decision import Answer, Decider, Event, Rule, idle_labels, softmax, told_idle
 
 ROUNDING = 1e-6  # of a probability: sums in another order, powers of another library
 SURE = math.exp(9) / (math.exp(9) + 4)  # the probability of a capital letter of ``stream``
@@ -146,3 +146,18 @@ def test_vectors_cover_what_can_happen() -> None:
     ticks = [a for c in kept["ticks.json"]["cases"] for a in c["answers"]]
     assert {a["missed"] for a in ticks} >= {0, 1, 4, 5}
     assert any(a["reset"] for a in ticks)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["none", "None", "__none__", "no_gesture", "No Gesture", "nothing", "idle", "background"],
+)
+def test_a_class_without_a_gesture_is_known_by_its_name(name: str) -> None:
+    assert Rule.of(["wave", name]).none_labels == {name}
+    assert repr(name) in told_idle(idle_labels(["wave", name]))
+
+
+def test_another_class_without_a_gesture_is_named_in_training() -> None:
+    info = {"settings": {"none": ["sitzen"]}}
+    assert Rule.of(["wave", "sitzen"], info).none_labels == {"sitzen"}
+    assert told_idle(idle_labels(["wave", "sitzen"])).startswith("warning: no class")

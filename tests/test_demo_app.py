@@ -1,5 +1,7 @@
 """A bundle finds its way into a demo app, or nothing changes there."""
 
+import errno
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,7 +11,7 @@ from fake_target import install, make_checkpoint, use_noise_clips
 
 from core.errors import GATE_FAILED
 from mobile_export import __main__ as export_cli
-from mobile_export.bundle.demo_app import ANDROID, IOS
+from mobile_export.bundle.demo_app import ANDROID, IOS, put
 from mobile_export.bundle.reader import load
 
 
@@ -35,6 +37,29 @@ def test_an_export_lands_in_the_app(tmp_path: Path, app: Path, monkeypatch) -> N
         assert export(tmp_path, app) == 0
         (folder,) = (app / ANDROID.bundles).iterdir()
         assert load(folder).manifest == load(tmp_path / "out" / folder.name).manifest
+
+
+def test_a_rename_that_fails_leaves_the_older_bundle(tmp_path: Path, monkeypatch) -> None:
+    """The first rename moves the older one away; the second one, of the new one, fails."""
+    bundle, folder = tmp_path / "b", tmp_path / "app"
+    for place, text in ((bundle, "new"), (folder / "b", "old")):
+        place.mkdir(parents=True)
+        (place / "model.pte").write_text(text)
+    rename, calls = os.rename, []
+
+    def fails(source, target) -> None:
+        calls.append(source)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", fails)
+    assert "No space left" in refusal(lambda: put(bundle, folder))
+    assert [p.name for p in folder.iterdir()] == ["b"]
+    assert (folder / "b" / "model.pte").read_text() == "old"
+    put(bundle, folder)
+    assert [p.name for p in folder.iterdir()] == ["b"]
+    assert (folder / "b" / "model.pte").read_text() == "new"
 
 
 def test_a_refused_bundle_does_not(tmp_path: Path, app: Path, monkeypatch) -> None:

@@ -56,6 +56,16 @@ def test_evaluation_of_one_clip_by_a_tsn_flagged_bidirectional(tmp_path):
     assert found["stream"]["gestures"] == synthetic.SyntheticStreams.GESTURES
 
 
+def test_a_large_class_does_not_pass_for_all(capsys):
+    logits = torch.eye(3)[torch.tensor([0] * 63)]  # always the first
+    labels = torch.tensor([0] * 60 + [1] * 3)
+    assert report.balance(logits, labels) == (50.0, 95.24)
+    report.tell_majority(labels, ["a", "b", "c"], 95.24)
+    assert "95.24 % of the clips are 'a'" in capsys.readouterr().err
+    report.tell_majority(torch.tensor([0, 0, 1]), ["a", "b"], 66.7)
+    assert not capsys.readouterr().err
+
+
 def test_stream_decision_averages_the_last_eight_frames():
     model = make_model()
     frames = torch.randint(0, 255, (12, 3, 64, 64), dtype=torch.uint8)

@@ -85,13 +85,90 @@ def test_folders_of_splits(tmp_path: Path) -> None:
     val = clips(tmp_path, "val")
     assert val.labels == ["a", "b", "c"]
     assert [label for _, label in val] == [0, 1]
-    assert "no test" in refusal(lambda: clips(tmp_path, "test"))
+    test = clips(tmp_path, "test")  # validation stands in
+    assert (test.split, test.clips) == ("val", val.clips)
     assert "unknown" in refusal(lambda: clips(tmp_path, "dev"))
+
+
+def test_training_and_test_folders_alone(tmp_path: Path, capsys) -> None:
+    make_root(tmp_path / "train", {"a": 10, "b": 10}, frames=1)
+    make_root(tmp_path / "test", {"a": 2, "b": 2}, frames=1)
+    train, val, test = (clips(tmp_path, split) for split in SPLITS)
+    assert "kept apart" in capsys.readouterr().err
+    assert {label for _, label in val.clips} == {0, 1}
+    assert not set(train.clips) & set(val.clips)
+    assert len(train) + len(val) == 20
+    assert {path.parents[1].name for path, _ in train.clips + val.clips} == {"train"}
+    assert {path.parents[1].name for path, _ in test.clips} == {"test"}
+
+
+def test_a_training_folder_alone_gives_all_splits(tmp_path: Path) -> None:
+    make_root(tmp_path / "train", {"a": 9, "b": 9}, frames=1)
+    found = [set(clips(tmp_path, split).clips) for split in SPLITS]
+    assert sum(map(len, found)) == len(set().union(*found)) == 18
+
+
+def test_folders_of_persons_stay_together(tmp_path: Path, capsys) -> None:
+    for label in ("a", "b"):
+        make_root(tmp_path / label, dict.fromkeys(("anna", "ben", "cleo", "dora"), 3), 1)
+    found = {split: {p.parent.name for p, _ in clips(tmp_path, split).clips} for split in SPLITS}
+    assert sum(map(len, found.values())) == 4
+    assert all(found.values())
+    assert "anna" in capsys.readouterr().err
+    assert {numbers(frames)[0] for frames, _ in clips(tmp_path, frames=1)} == {0}
+
+
+def test_too_few_persons_are_split_clip_by_clip(tmp_path: Path) -> None:
+    for label in ("a", "b"):
+        make_root(tmp_path / label, {"anna": 4, "ben": 4}, 1)
+    assert all(len(clips(tmp_path, split)) >= 2 for split in SPLITS)
+
+
+def test_some_of_a_models_classes(tmp_path: Path, capsys) -> None:
+    make_root(tmp_path, {"b": 4, "d": 4}, frames=1)
+    data = clips(tmp_path, labels=["d", "c", "b", "a"])
+    assert data.labels == ["d", "c", "b", "a"]
+    assert {(p.parent.name, i) for p, i in data.clips} == {("d", 0), ("b", 2)}
+    assert "2 of the model's 4 classes" in capsys.readouterr().err
+    assert "unknown class 'd'" in refusal(lambda: clips(tmp_path, labels=["a", "b"]))
 
 
 def test_splits_and_classes_side_by_side(tmp_path: Path) -> None:
     make_root(tmp_path, {"train": 3, "swipe": 3})
     assert "'swipe'" in refusal(lambda: clips(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("Train", "Validation", "Test"), ("training", "valid", "testing"), ("TRAIN", "dev", "test"),
+        ("train_set", "val_set", "test_set"),
+    ],
+)  # fmt: skip
+def test_splits_in_any_spelling(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for name, count in zip(names, (3, 2, 1), strict=True):
+        make_root(tmp_path / name, {"a": count, "b": count}, frames=1)
+    for split, count in zip(SPLITS, (3, 2, 1), strict=True):
+        data = clips(tmp_path, split)
+        assert (data.labels, len(data)) == (["a", "b"], 2 * count)
+
+
+def test_two_folders_of_one_split(tmp_path: Path) -> None:
+    make_root(tmp_path, {"Train": 1, "training": 1})
+    assert "both say train" in refusal(lambda: clips(tmp_path))
+
+
+def test_clips_by_number_are_no_classes(tmp_path: Path) -> None:
+    """Kaggle's copy of Jester: splits of clips, and lists beside them."""
+    for split in ("Train", "Validation", "Test"):
+        for number in range(3):
+            write_frames(tmp_path / split / str(number), levels(2, 16, 16))
+    assert "a clip and no class" in refusal(lambda: clips(tmp_path))
+
+
+def test_only_a_dot_and_macosx_hide_a_folder(tmp_path: Path) -> None:
+    make_root(tmp_path, {"__none__": 1, "_wave": 1, ".git": 1, "__MACOSX": 1})
+    assert clips(tmp_path).labels == ["__none__", "_wave"]
 
 
 @pytest.mark.parametrize("count", [3, 4, 10, 400])
@@ -129,7 +206,6 @@ def test_given_labels_set_the_order(tmp_path: Path) -> None:
     assert data.labels == ["b", "a"]
     assert [(path.parent.name, label) for path, label in data.clips] == [("b", 0), ("a", 1)]
     assert "unknown class 'b'" in refusal(lambda: clips(tmp_path, labels=["a", "c"]))
-    assert "no class 'c'" in refusal(lambda: clips(tmp_path, labels=["a", "b", "c"]))
 
 
 def test_unicode_names_composed_or_not(tmp_path: Path) -> None:
@@ -209,9 +285,10 @@ def test_broken_video_is_named_and_replaced(
 
 
 def one_split(root: Path) -> Path:
-    """Move the class folders of ``root`` into ``root/all/train``."""
+    """Move the class folders of ``root`` into ``root/all/train``, beside an empty ``val``."""
     target = root / "all" / "train"
     target.mkdir(parents=True)
+    (root / "all" / "val").mkdir()
     for name in ("a", "b"):
         (root / name).rename(target / name)
     return root / "all"
@@ -277,6 +354,9 @@ def test_class_without_a_readable_clip(tmp_path: Path) -> None:
     message = refusal(lambda: clips(root)[30])
     assert "class 'b'" in message
     assert str(only) in message
+    (root / "train" / "b" / "anna").mkdir()
+    only.rename(root / "train" / "b" / "anna" / "clip0")
+    assert "class 'b'" in refusal(lambda: clips(root)[30])
 
 
 def test_too_many_broken_in_a_worker_is_one_line(tmp_path: Path) -> None:

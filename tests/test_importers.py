@@ -1,5 +1,6 @@
 """Checkpoints of other programs: what is imported computes what the program's own tensors say."""
 
+import argparse
 import json
 from pathlib import Path
 
@@ -136,6 +137,55 @@ def test_tsm(backbone: str, kind: str, tmp_path: Path) -> None:
     else:
         x = authors.mobilenet(imagenet(pixels), weights, slot, BASE)
     assert_computes(loaded, pixels, authors.answer(x, weights, "new_fc"))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "option", "div", "said"),
+    [
+        ("TSM_x_RGB_resnet50_shift4_blockres_avg_segment8_e45.pth", {}, [], 4, "its name"),
+        ("x.pth", {"args": {"shift_div": 4}}, [], 4, "its arguments"),
+        ("x.pth", {"args": argparse.Namespace(shift_div=4, lr=0.1)}, [], 4, "its arguments"),
+        ("x.pth", {"shift_div": 16}, [], 16, "its arguments"),
+        ("TSM_shift8_blockres.pth", {"args": {"shift_div": 4}}, ["--fold", "4"], 4, "--fold"),
+        ("x.pth", {}, [], 8, "nothing in the file confirms"),
+    ],
+)
+@torch.no_grad()
+def test_tsm_of_another_fold(
+    name: str, arguments: dict, option: list[str], div: int, said: str, tmp_path: Path, capsys
+) -> None:
+    weights = made("mobilenet_v2", "shift", "new_fc")
+    out = tmp_path / "model.safetensors"
+    torch.save({"state_dict": weights} | arguments, tmp_path / name)
+    run("import", tmp_path / name, "--out", out, *option)
+    told = capsys.readouterr().out
+    assert f"1/{div} of the channels" in told
+    assert said in told
+    loaded = checkpoint.load(out)
+    assert loaded.config.fold == div
+    pixels = pictures()
+    x = authors.mobilenet(
+        imagenet(pixels), weights, lambda x, _: authors.shift(x, causal=False, div=div), BASE
+    )
+    assert_computes(loaded, pixels, authors.answer(x, weights, "new_fc"))
+
+
+def test_folds_that_disagree_and_shifts_that_are_not_ours(tmp_path: Path) -> None:
+    weights = made("resnet50", "shift", "new_fc")
+    out = tmp_path / "model.safetensors"
+    both = tmp_path / "TSM_shift8_blockres.pth"
+    torch.save({"state_dict": weights, "args": {"shift_div": 4}}, both)
+    assert "1/4 and 1/8" in refusal("import", both, "--out", out)
+    for old, new, said in (
+        (".conv1.net.", ".net.conv1.", "--shift_place block"),
+        ("layer2.0.", "layer2.0.nl.", "non-local"),
+    ):
+        path = tmp_path / "x.pth"
+        torch.save({k.replace(old, new): v for k, v in weights.items()}, path)
+        assert said in refusal("import", path, "--out", out)
+    torch.save(made("mobilenet_v2", "action", "new_fc"), path)
+    assert "--fold is of a shift" in refusal("import", path, "--out", out, "--fold", "4")
+    assert not out.exists()
 
 
 @torch.no_grad()
@@ -317,3 +367,99 @@ def test_snapping_taps_tells_what_it_costs(tmp_path: Path, capsys: pytest.Captur
     assert taps.tap_distance(loaded.model) == pytest.approx(0.25)
     assert change.cost(loaded, snapped.model, 1)["deviation"] > TOLERANCE
     assert "no taps to snap" in refusal("snap-taps", out, "--out", tmp_path / "c.st")
+
+
+# mmaction2
+
+
+def in_mmaction(weights: dict[str, Tensor], backbone: str) -> dict[str, Tensor]:
+    """TSM's tensors by mmaction2's names, as its ConvModule and TemporalShift nest them."""
+    found = {}
+    for key, value in weights.items():
+        name = key.removeprefix(BASE)
+        if name.startswith("new_fc"):
+            found[name.replace("new_fc", "cls_head.fc_cls")] = value
+            continue
+        *at, leaf = name.split(".")
+        if backbone == "resnet50":
+            wrap = "net." if at[-1] == "net" else ""
+            at = at[:-1] if wrap else at
+            last = at.pop()
+            if at and at[-1] == "downsample":
+                last = "conv" if last == "0" else "bn"
+            elif last.startswith("bn"):
+                last = f"conv{last[2:]}.bn"
+            else:
+                last = f"{last}.conv"
+            found[".".join(["backbone", *at, last, wrap + leaf])] = value
+            continue
+        index = int(at[1])
+        if index in (0, 18):
+            part = "conv" if at[2] == "0" else "bn"
+            found[f"backbone.conv{1 if index == 0 else 2}.{part}.{leaf}"] = value
+            continue
+        layer, block = next(
+            (n, index - 1 - sum(r for *_, r, _ in authors.MOBILENET[: n - 1]))
+            for n in range(1, 8)
+            if index - 1 < sum(r for *_, r, _ in authors.MOBILENET[:n])
+        )
+        place, norm = divmod(int(at[3]), 3)
+        shifted = f"{key.partition('.conv.')[0]}.conv.0.net.weight" in weights and place == 0
+        module = f"conv.{place}" + (".net" if shifted else "")
+        part = "bn" if norm else "conv"
+        found[f"backbone.layer{layer}.{block}.{module}.{part}.{leaf}"] = value
+    return found
+
+
+@pytest.mark.parametrize("kind", ["shift", "none"])
+@pytest.mark.parametrize("backbone", ["resnet50", "mobilenet_v2"])
+def test_mmaction2_is_imported_as_the_same_model_of_tsm(
+    tmp_path: Path, backbone: str, kind: str, capsys: pytest.CaptureFixture
+) -> None:
+    weights = made(backbone, kind, "new_fc")
+    theirs = written(tmp_path / "tsm.pth", weights, parallel=False)
+    ours = written(tmp_path / "mmaction.pth", in_mmaction(weights, backbone), parallel=False)
+    models = []
+    for path in (theirs, ours):
+        run("import", path, "--out", tmp_path / "out.safetensors")
+        models.append(checkpoint.load(tmp_path / "out.safetensors"))
+    first, second = models
+    assert second.config == first.config
+    assert second.config.temporal == kind
+    other = second.model.state_dict()
+    assert all(torch.equal(value, other[key]) for key, value in first.model.state_dict().items())
+    assert f"mmaction2 TSM {backbone}" in capsys.readouterr().out
+
+
+def test_mmaction2s_names_are_those_of_its_modules() -> None:
+    """Spelled out as its code nests them, so that the test's own translation is not the judge."""
+    resnet = in_mmaction(made("resnet50", "shift", "new_fc"), "resnet50")
+    assert {
+        "backbone.conv1.conv.weight", "backbone.conv1.bn.running_var",
+        "backbone.layer1.0.conv1.conv.net.weight", "backbone.layer1.0.conv1.bn.weight",
+        "backbone.layer4.2.conv3.conv.weight", "backbone.layer2.0.downsample.conv.weight",
+        "backbone.layer2.0.downsample.bn.bias", "cls_head.fc_cls.weight",
+    } <= set(resnet)  # fmt: skip
+    mobilenet = in_mmaction(made("mobilenet_v2", "shift", "new_fc"), "mobilenet_v2")
+    assert {
+        "backbone.conv1.conv.weight", "backbone.layer1.0.conv.1.conv.weight",
+        "backbone.layer2.0.conv.0.conv.weight", "backbone.layer2.1.conv.0.net.conv.weight",
+        "backbone.layer2.1.conv.0.net.bn.weight", "backbone.layer7.0.conv.2.bn.running_mean",
+        "backbone.conv2.conv.weight", "backbone.conv2.bn.weight",
+    } <= set(mobilenet)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("backbone.layer3.22.conv1.conv.net.weight", "is a ResNet-101"),
+        ("backbone.layer2.0.non_local_block.g.conv.weight", "has non-local blocks"),
+        ("backbone.layer1.0.net.conv1.conv.weight", "shifts whole blocks"),
+    ],
+)
+def test_models_of_mmaction2_that_are_not_here_are_named(
+    tmp_path: Path, key: str, said: str
+) -> None:
+    weights = in_mmaction(made("resnet50", "shift", "new_fc"), "resnet50")
+    path = written(tmp_path / "other.pth", weights | {key: torch.zeros(1)}, parallel=False)
+    assert said in refusal("import", path, "--out", tmp_path / "out.safetensors")

@@ -48,7 +48,8 @@ def test_clips_of_one_moment_do_not_clash(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "label", ["", " a", ".a", "__a", "a/b", "..", "a\nb", "train", "x" * 81, "a:b", "a\\b"]
+    "label",
+    ["", " a", ".a", "__a", "a/b", "..", "a\nb", "train", "Validation", "x" * 81, "a:b", "a\\b"],
 )
 def test_labels_that_are_no_folders(label: str) -> None:
     with pytest.raises(ValueError, match="label"):

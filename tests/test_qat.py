@@ -1,11 +1,13 @@
 """Quantization-aware training: what is trained is deployed, and nothing is lost on the way."""
 
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import torch
 from fake_target import make_checkpoint, use_noise_clips
+from safetensors.torch import save_file
 from short_models import clips_for, eager, make_short, play, relative
 from torch.utils.data import Dataset
 
@@ -173,6 +175,19 @@ def test_a_saved_state_of_other_settings_is_not_taken(tmp_path):
     with pytest.raises(BadInput, match=r"bad\.state is damaged .* remove it") as error:
         train(executorch.XNNPACK, tmp_path / "bad.state", 1)
     assert "\n" not in str(error.value)
+
+
+def test_other_clips_or_another_graph_are_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(learned, "RUNS", tmp_path)
+    settings = qat.Settings("sha", "executorch", "data", 4, clips="a", graph="g")
+    assert learned.changed(settings) == []
+    header = {learned.SETTINGS: json.dumps(asdict(settings))}
+    save_file({"x": torch.zeros(1)}, tmp_path / "executorch-1.safetensors", header)
+    assert learned.changed(replace(settings, clips="b")) == ["other clips"]
+    assert learned.changed(replace(settings, graph="h", clips="b")) == [
+        "another graph", "other clips",
+    ]  # fmt: skip
+    assert learned.changed(replace(settings, steps=7, clips="b")) == []
 
 
 def test_training_that_diverges_ends_in_one_line(tmp_path):

@@ -19,7 +19,7 @@ from core import checkpoint
 from core.data.augment import flip_map
 from core.errors import BadInput
 from core.evaluation.report import main as evaluate
-from core.labels import LABELS
+from core.labels import IGNORE, LABELS
 from core.training import failures, loop
 from core.training.loop import main as run
 from core.training.recipes import RECIPES, learning_rate, parameter_groups, slow_early
@@ -247,6 +247,41 @@ def test_parts_of_a_step_are_its_whole() -> None:
     for step, keys in enumerate(whole):
         (a, c), (b, d) = (part[2 * step : 2 * step + 2] for part in parts)
         assert a + b + c + d == keys
+
+
+def test_balance_draws_every_class_alike() -> None:
+    from core.training.batches import Keys, alike
+
+    classes = [0] * 57 + [1] * 3
+    steps = list(Keys(60, 6, 0, 400, seed=1, weights=alike(classes)))
+    drawn = [classes[index] for keys in steps for index, _ in keys]
+    # Binomial, five standard deviations of 2,400 draws at one half.
+    assert sum(drawn) == pytest.approx(1200, abs=123)
+    again = list(Keys(60, 6, 0, 400, seed=1, weights=alike(classes)))
+    assert steps == again
+    plain = [index for keys in Keys(60, 6, 0, 10, seed=1) for index, _ in keys]
+    assert sorted(plain) == list(range(60))
+
+
+def test_uneven_classes_are_told(capsys) -> None:
+    from core.training.batches import tell_uneven
+
+    tell_uneven([0, 0, 1, 1, 1], ["a", "b"])
+    assert not capsys.readouterr().err
+    tell_uneven([0] * 60 + [1] * 3, ["a", "b"])
+    assert "'a' has 60 training clips and 'b' 3" in capsys.readouterr().err
+
+
+def test_validation_gives_the_mean_over_classes_too() -> None:
+    from core.training.trainer import validate
+
+    model = make_model(size=32, frames=2, num_classes=4)
+    with torch.no_grad():
+        model.classifier.weight.zero_()
+        model.classifier.bias.copy_(torch.tensor([0.0, 3.0, 0.0, 0.0]))  # always the second
+    labels = torch.tensor([1] * 6 + [2, 3, IGNORE])
+    frames = torch.zeros(len(labels), 2, 3, 32, 32, dtype=torch.uint8)
+    assert validate(model, [(frames, labels)], 32) == pytest.approx((75.0, 100 / 3))
 
 
 def test_killed_in_mid_epoch_equals_never_killed(jester: Path, tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ import pytest
 import torch
 from small_runs import TINY, write_own_clips
 
+from core.data.fingerprint import fingerprint
+from core.data.folder import FolderClips
 from core.errors import BadInput
 from core.training.loop import main as run
 from core.training.loop import trim_log
@@ -84,6 +86,26 @@ def test_resuming_with_a_renamed_class_is_refused(resume, tmp_path, stopped):
         refused(out, resume[1], r"other classes \(like, love\)")
     finally:
         (own / "love").rename(own / "like")
+
+
+def test_resuming_on_other_clips_is_told(stopped, resume, tmp_path, capsys):
+    argv, _ = stopped
+    out, go_on = resume
+    own = tmp_path / "own"
+    shutil.copytree(argv[argv.index("--data") + 1], own)  # as they are, with their times
+    clip = next(own.rglob("*.mp4"))
+    view = {"frames": 4, "size": 32, "frame_rate": 10.0}
+    before = [fingerprint(FolderClips(own, split, **view)) for split in ("train", "val", "test")]
+    clip.write_bytes(clip.read_bytes() + b"\0")
+    after = [fingerprint(FolderClips(own, split, **view)) for split in ("train", "val", "test")]
+    assert sum(a != b for a, b in zip(before, after, strict=True)) == 1
+    state = torch.load(out / "state.pt", weights_only=True)
+    assert "-" in state["listing"]
+    torch.save(state | {"listing": "x"}, out / "state.pt")
+    go_on()
+    assert "the clips are not those" in capsys.readouterr().err
+    go_on()
+    assert "not those" not in capsys.readouterr().err
 
 
 def test_state_of_before_its_labels_were_kept_still_resumes(resume):

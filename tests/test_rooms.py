@@ -28,7 +28,7 @@ CORE = {
     "checkpoint": GROUND | MODEL | {"importers"},
     "data": GROUND | MODEL,
     "evaluation": GROUND | MODEL | {"checkpoint", "data", "decision"},
-    "training": GROUND | MODEL | {"checkpoint", "data", "evaluation"},
+    "training": GROUND | MODEL | {"checkpoint", "data", "decision", "evaluation"},
 }  # fmt: skip
 COMMON = {"errors", "console", "combinations"}
 # The same of mobile_export. Each may import core; ``latency`` times what ``live`` runs.

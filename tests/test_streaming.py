@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from clips import refusal
+from clips import levels, refusal
 from datasets import write_egogesture
 from helpers import make_model
 from live_vectors import FOLDER
@@ -35,7 +35,7 @@ def rule_of(
 def test_rule_has_the_numbers_of_a_bundle() -> None:
     rule = vars(Rule.of(LABELS))
     assert all(DECISION[name] == rule[name] for name in NUMBERS)
-    assert rule == vars(rule_of())
+    assert rule == vars(rule_of(nones=[NO_GESTURE]))
 
 
 def same_decisions(logits: torch.Tensor, rule: Rule) -> None:
@@ -121,6 +121,41 @@ def test_what_was_decided_before_a_gesture_is_no_answer_to_it() -> None:
     parts = (torch.tensor(v) for v in ([4, 11], [9, 20], [1, 1]))
     score.add(logits_of(answers), rule, *parts)
     assert score.delays == [0.1, 0.5]
+
+
+def test_gestures_after_the_end_are_missed() -> None:
+    rule = rule_of(window=1, threshold=0.5, agree=2, release=2)
+    score = StreamScore(RATE)
+    starts, ends, classes = (torch.tensor(v) for v in ([5, 22, 18], [8, 30, 40], [1, 1, 2]))
+    score.add(logits_of([0] * 5 + [1] * 4 + [0] * 11), rule, starts, ends, classes)
+    assert (score.gestures, score.right_events) == (3, 1)
+    score.add(torch.zeros(0, 3), rule, starts, ends, classes)  # of no frame at all
+    assert (score.gestures, score.right_events) == (6, 1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("label,start,end\na,1.0,1.4\nb,63.4,64.7\n", "1 of 2 gestures begin after the end"),
+        ("Label; Start; End\na;63.4;64.7\n", "1 of 1 gestures begin after the end"),
+        ("label,start,end\na,1000,1400\n", "look like milliseconds"),
+    ],
+)
+def test_times_that_no_recording_has(tmp_path: Path, rows: str, said: str, capsys) -> None:
+    model, labels = make_model(size=32, num_classes=3), ["a", "b", "none"]
+    checkpoint.save(tmp_path / "m.safetensors", model, labels)
+    write_clip(tmp_path / "v.mp4", levels(20, 32, 32), RATE)
+    (tmp_path / "t.csv").write_text(rows)
+    argv = ["--checkpoint", str(tmp_path / "m.safetensors"), "--stream", str(tmp_path / "v.mp4")]
+    argv += ["--truth", str(tmp_path / "t.csv"), "--json", str(tmp_path / "r.json")]
+    if "milli" in said:
+        assert said in refusal(lambda: evaluate(argv))
+        return
+    assert evaluate(argv) == 0
+    assert said in capsys.readouterr().err
+    assert (
+        json.loads((tmp_path / "r.json").read_text())["stream"]["gestures"] == rows.count("\n") - 1
+    )
 
 
 def test_nothing_at_all_has_no_figures() -> None:

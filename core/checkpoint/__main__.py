@@ -6,11 +6,11 @@
     python -m core.checkpoint snap-taps FILE --out MODEL.safetensors
 
 ``import`` reads checkpoints of ACTION-Net and TSM (ResNet-50, MobileNet V2, BNInception, and TSM's
-online MobileNet V2), torchvision's image weights of ResNet-50 and MobileNet V2, which
-``--pretrained`` downloads, and the trunk of MoveNet Lightning, a MobileNet V2 that was trained on
-pictures of people, as an ``.npz`` with TensorFlow's names. ``to-causal`` turns a bidirectional
-model into one that can stream once it has been fine-tuned. ``snap-taps`` puts the pure shift in the
-place of a learned one and says what that costs.
+online MobileNet V2), mmaction2's TSM (ResNet-50, MobileNet V2), torchvision's image weights of
+ResNet-50 and MobileNet V2, which ``--pretrained`` downloads, and the trunk of MoveNet Lightning, a
+MobileNet V2 that was trained on pictures of people, as an ``.npz`` with TensorFlow's names.
+``to-causal`` turns a bidirectional model into one that can stream once it has been fine-tuned.
+``snap-taps`` puts the pure shift in the place of a learned one and says what that costs.
 """
 
 import argparse
@@ -25,15 +25,18 @@ from torch import Tensor
 from core import checkpoint
 from core.checkpoint import Checkpoint
 from core.data import open_clips
+from core.data.label_files import lines_of
 from core.data.transforms import normalise
 from core.errors import BadInput, run_main
 from core.files import file_sha256
 from core.importers import movenet
 from core.importers.convert import FRAMES, imported
 from core.importers.download import URLS, pretrained
+from core.importers.fold import fold_of, refuse_other_shifts
 from core.importers.read import state_dict
 from core.model import ModelConfig
 from core.options import Parser, whole
+from core.shift import SHIFT_DIVISOR
 
 COST_CLIPS = 270  # ten a class
 SETTLED_CLIPS, SETTLED_SIZE = 54, 160  # two clips a class; about MoveNet's 192 pixels
@@ -42,12 +45,16 @@ SETTLED_CLIPS, SETTLED_SIZE = 54, 160  # two clips a class; about MoveNet's 192 
 def run_import(args: argparse.Namespace) -> None:
     """``import``: recognise, translate, save."""
     file = pretrained(args.pretrained) if args.pretrained else args.file
-    tensors = state_dict(file)
+    tensors, arguments = state_dict(file)
+    refuse_other_shifts(file, list(tensors), arguments)
+    fold, why = fold_of(file, arguments, args.fold)
     try:
-        model, kind = imported(tensors, args.temporal, args.frames)
+        model, kind = imported(tensors, args.temporal, args.frames, fold)
     except BadInput as error:
         raise BadInput(f"{file}: {error}") from None
     config = model.config
+    if args.fold is not None and config.temporal != "shift":
+        raise BadInput(f"--fold is of a shift without weights, and {kind.name} has none: leave it")
     if kind.name == movenet.NAME:
         movenet.settle(model, _pictures(config))
     labels = _labels(args.labels, config, kind.name)
@@ -55,6 +62,8 @@ def run_import(args: argparse.Namespace) -> None:
     info = {"imported": {"kind": kind.name, "sha256": sha256, "images": kind.images}}
     checkpoint.save(args.out, model, labels, info)
     print(f"{file} is {kind.name}: {_told(config)}")
+    if config.temporal == "shift":
+        print(f"its shift moves 1/{config.fold} of the channels each way, {why}")
     if args.labels is None and labels[0] == _placeholder(0) and len(labels) > 1:
         print(f"its {len(labels)} classes have no names: give them with --labels FILE")
     if kind.name.startswith("ACTION-Net") and config.shift == "fixed":
@@ -113,11 +122,7 @@ def _placeholder(index: int) -> str:
 def _labels(path: Path | None, config: ModelConfig, kind: str) -> list[str]:
     """One name a class: a file's lines, the Jester gestures of TSM's demo, or numbers."""
     if path is not None:
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadInput(f"labels {path} cannot be read ({error}): give a text file") from None
-        return [line.strip() for line in lines if line.strip()]
+        return lines_of(path)
     from core.labels import LABELS
 
     if kind.startswith("TSM online") and config.num_classes == len(LABELS):
@@ -152,6 +157,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
             command.add_argument(
                 "--frames", type=whole(1), default=FRAMES, help=f"of a clip, default {FRAMES}"
             )
+            command.add_argument(
+                "--fold", type=whole(2), metavar="N",
+                help="its shift moves 1/N of the channels (TSM's --shift_div); default: as its "
+                f"name or its arguments say, else {SHIFT_DIVISOR}",
+            )  # fmt: skip
             command.add_argument(
                 "--temporal", choices=("none", "shift"), help="where the keys cannot tell"
             )

@@ -1,6 +1,9 @@
 """Look at a data set and measure how fast its clips are read.
 
     python -m core.data --data DIR --workers 0 2 4
+    python -m core.data --data DIR --write-list clips.csv
+
+The second command turns any layout into a list of clips, which --data takes as well.
 
 Prints what the folder was recognised as and what each split holds, then clips a second of training
 batches for each number of loader processes, the first batch of each not counted.
@@ -14,12 +17,15 @@ import torch
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from core.data import clip_list
 from core.data.clips import Clips
+from core.data.label_files import SPLITS
 from core.data.layouts import listing, open_records
-from core.data.source import source_of
+from core.data.records import Listing
+from core.data.source import Source, source_of
 from core.errors import BadInput, run_main
 from core.model import LEAST_SIZE, ModelConfig
-from core.options import Parser, add_data_options, positive, whole
+from core.options import Parser, add_data_options, check_file, positive, whole
 
 
 def throughput(clips: Clips, batch: int, workers: int, count: int) -> float:
@@ -37,6 +43,26 @@ def throughput(clips: Clips, batch: int, workers: int, count: int) -> float:
     return seen / max(1e-9, time.perf_counter() - began)
 
 
+def write_list(path: Path, source: Source, frame_rate: float) -> int:
+    """Write the clips of every split that has some as a list; gives their number.
+
+    A split that another one stands in for is not written twice.
+    """
+    found: dict[str, Listing] = {}
+    labels: list[str] | None = None
+    for split in SPLITS:
+        try:
+            one = listing(source, split, labels, frame_rate)
+        except BadInput:
+            if split == "train":  # every data set has it
+                raise
+            continue
+        labels = one.labels
+        if one.split == split:
+            found[split] = one
+    return clip_list.write(path, found.values())
+
+
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line; see ``--help``."""
     parser = Parser(
@@ -46,6 +72,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     add_data_options(parser)
     add = parser.add_argument
+    add(
+        "--write-list", type=Path, metavar="FILE",
+        help="write the clips of all splits as a list, and stop",
+    )  # fmt: skip
     add("--workers", type=whole(0), nargs="+", default=[0, 2, 4], help="loader processes to try")
     add("--clips", type=whole(2), default=256, help="clips to read for each")
     add("--batch", type=whole(1), default=16)
@@ -61,6 +91,10 @@ def main(argv: list[str] | None = None) -> int:
     if args.data is None:
         raise BadInput("nothing to read: give a folder of clips with --data DIR")
     source = source_of(args)
+    if args.write_list:
+        check_file("--write-list", args.write_list)
+        print(f"{write_list(args.write_list, source, args.frame_rate)} clips in {args.write_list}")
+        return 0
     config = ModelConfig(
         causal=False, size=args.size, frames=args.frames, frame_rate=args.frame_rate
     )

@@ -1,19 +1,21 @@
 """EgoGesture (Zhang et al., IEEE Transactions on Multimedia 2018) as it is distributed.
 
 ```
-root/frames/SubjectNN/SceneN/ColorN/rgbN/000001.jpg ...    30 frames a second
-root/labels/SubjectNN/SceneN/GroupN.csv                    class (1 to 83), first and last frame
+root/images/SubjectNN/SceneN/Color/rgbN/000001.jpg ...         30 frames a second
+root/labels-final-revised1/subjectNN/SceneN/GroupN.csv         class (1 to 83), first, last frame
 ```
 
-Recordings are long and hold many gestures; group N belongs to the images of rgbN. Some label files
-are named ``group1.csv``, some rows are empty. The split is by subject, as the data set's authors
-made it. Classes are named by their numbers, or by the 83 lines of ``root/classes.txt``.
+The folder of frames may have any name or be ``root`` itself, that of labels any that begins with
+``labels``; ``Color`` may have the group's number, as where depth lies beside it. Recordings are
+long and hold many gestures; group N belongs to the images of rgbN. Some label files are named
+``group1.csv``, some rows are empty. The split is by subject, as the data set's authors made it.
+Classes are named by their numbers, or by the 83 lines of ``root/classes.txt``.
 """
 
 import re
 from pathlib import Path
 
-from core.data.label_files import entries, in_order, text_of
+from core.data.label_files import entries, in_order, lines_of, text_of
 from core.data.records import Listing, Record, frame_path
 from core.errors import BadInput
 
@@ -56,7 +58,7 @@ def class_names(root: Path, labels: list[str] | None) -> list[str]:
     file = root / "classes.txt"
     names = [str(i) for i in range(1, CLASSES + 1)]
     if file.is_file():
-        names = [line.strip() for line in text_of(file).splitlines() if line.strip()]
+        names = lines_of(file)
         if len(set(names)) != CLASSES:
             raise BadInput(f"{file} has {len(set(names))} names: give {CLASSES}, one a line")
     return in_order(root, names, labels)
@@ -68,22 +70,39 @@ def recordings(root: Path, split: str) -> list[tuple[Path, Path]]:
     Raises ``BadInput`` when there is none.
     """
     found = []
-    labels = root / "labels"
+    labels, images = folders_of(root)
     for subject, number in _numbered(labels, "subject"):
         if number not in SUBJECTS[split]:
             continue
         for scene, scene_number in _numbered(labels / subject, "scene"):
             for group, n in _numbered(labels / subject / scene, "group", ".csv"):
-                frames = _child(_child(root / "frames", "subject", number), "scene", scene_number)
-                folder = _child(frames, "color", n) / f"rgb{n}"
+                frames = _child(_child(images, "subject", number), "scene", scene_number)
+                folder = _child(_colour(frames, n), "rgb", n)
                 found.append((labels / subject / scene / group, folder))
     if not found:
         wanted = ", ".join(f"{n:02d}" for n in SUBJECTS[split])
         raise BadInput(
             f"{labels} has no label files of the {split} subjects ({wanted}): give the folder "
-            "with 'frames' and 'labels' of EgoGesture"
+            "with the frames and the labels of EgoGesture"
         )
     return found
+
+
+def folders_of(root: Path) -> tuple[Path, Path]:
+    """The folder of label files and that of frames: those with folders of subjects in them."""
+    subjects = [
+        name
+        for name, is_folder in sorted(entries(root).items())
+        if is_folder and _numbered(root / name, "subject")
+    ]
+    labels = [name for name in subjects if name.lower().startswith("labels")]
+    images = [name for name in subjects if name not in labels]
+    images.sort(key=lambda name: name != "frames")
+    own = bool(_numbered(root, "subject"))
+    return (
+        root / (labels[-1] if labels else "labels"),  # the last one: it is the revised one
+        root / (images[0] if images else "" if own else "frames"),
+    )
 
 
 def read_rows(path: Path) -> tuple[list[Row], list[tuple[str, str]]]:
@@ -117,4 +136,10 @@ def _numbered(folder: Path, word: str, suffix: str = "") -> list[tuple[str, int]
 def _child(folder: Path, word: str, number: int) -> Path:
     """The sub-folder of that word and number, however it is written."""
     name = next((name for name, n in _numbered(folder, word) if n == number), None)
-    return folder / (name or f"{word.capitalize()}{number}")
+    return folder / (name or f"{word if word == 'rgb' else word.capitalize()}{number}")
+
+
+def _colour(scene: Path, group: int) -> Path:
+    """The folder of a scene's pictures in colour: one for all groups, or one for each."""
+    plain = next((name for name in entries(scene) if name.lower() == "color"), None)
+    return scene / plain if plain else _child(scene, "color", group)

@@ -4,17 +4,22 @@
 root/swipe left/clip1.mp4            root/train/swipe left/clip1.mp4
 root/swipe left/clip2/00001.jpg ...  root/val/swipe left/...
 root/none/...                        root/test/...
+root/wave/anna/clip1.mp4             root/wave/ben/...
 ```
 
-Without folders named train, val and test the clips are split by a hash of their path, so that a
-clip stays in its split when others are added, but for classes so small that a split would be empty.
-One person's clips then fall into all three; give the three folders to keep people apart.
+Folders of splits may be spelled otherwise (Train, training, valid, validation, dev), and instead of
+classes they may hold clips that lists beside them name: see ``listed``. Without such folders the
+clips are split by a hash of their path, so that a clip stays in its split when others are added,
+but for classes so small that a split would be empty. One person's clips then fall into all three;
+give the three folders to keep people apart, or in every class a folder of each person's clips,
+which are then kept in one split. Where a split is missing, ``origin`` says what takes its place.
 """
 
-import hashlib
+import os
 import sys
 import unicodedata
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +28,22 @@ from torch import Tensor
 from tqdm import tqdm
 
 from core.data.clips import Clips
+from core.data.label_files import SPLITS, in_order, split_name
+from core.data.listed import (
+    LEAST_TO_SPLIT,
+    Shelves,
+    classes_of,
+    clips_of,
+    find_lists,
+    is_listed,
+    origin,
+    shares_of,
+    split_of,
+)
 from core.data.sampling import window
 from core.data.source import MAX_BROKEN
 from core.data.video import (
+    IMAGE_SUFFIXES,
     VIDEO_SUFFIXES,
     Unreadable,
     frame_files,
@@ -40,42 +58,17 @@ from core.labels import IGNORE
 
 __all__ = ["SPLITS", "FolderClips", "window", "write_clip"]
 
-SPLITS = ("train", "val", "test")
-SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
-LEAST_TO_SPLIT = 3  # clips of a class; with fewer, all of them train
-
 Clip = tuple[Path, int]  # file or frame folder, index of its class
-
-
-def split_of(clips: list[str]) -> dict[str, str]:
-    """A split for each clip of one class, given by their paths below the root.
-
-    80, 10 and 10 % by hash. With one clip or two, all of them train. With more, each split gets at
-    least one: what is moved for that depends on the other clips, everything else on a clip's path
-    alone.
-    """
-    place = {clip: hashlib.sha256(clip.encode()).digest() for clip in sorted(clips)}
-    if len(clips) < LEAST_TO_SPLIT:
-        return dict.fromkeys(place, "train")
-    split = {}
-    for clip, digest in place.items():
-        at = int.from_bytes(digest[:8], "big") / 2**64
-        split[clip] = "train" if at < SHARES["train"] else "val" if at < 0.9 else "test"
-    for name in SPLITS:
-        sizes = Counter(split.values())
-        if not sizes[name]:
-            largest = max(SPLITS, key=lambda s: sizes[s])
-            split[min((c for c in split if split[c] == largest), key=place.__getitem__)] = name
-    return split
 
 
 class FolderClips(Clips):
     """Clips of a folder as ``(uint8 (frames, 3, size, size) RGB, class index)``.
 
-    ``labels`` are the sorted names of the class folders, or the given ones, which must then be the
-    same names. A clip is resampled to ``frame_rate`` by its time stamps (a frame folder is taken to
-    be at that rate), and ``frames`` consecutive frames are taken: the centre ones, or random ones
-    with ``train``. Asked for by ``(index, draw)``, the random window depends on that draw and on
+    ``labels`` are the sorted names of the class folders, or the given ones, among which those must
+    then be. ``split`` is the one that is read, which is ``val`` where that stands in for ``test``.
+    A clip is resampled to ``frame_rate`` by its time stamps (a frame folder is taken to be at that
+    rate), and ``frames`` consecutive frames are taken: the centre ones, or random ones with
+    ``train``. Asked for by ``(index, draw)``, the random window depends on that draw and on
     ``seed`` alone; by a plain index, on torch's own random state, which each worker and epoch has
     of its own.
 
@@ -105,7 +98,6 @@ class FolderClips(Clips):
         if split not in SPLITS:
             raise BadInput(f"split {split!r} is unknown: choose one of {', '.join(SPLITS)}")
         self.root = Path(root)
-        self.split = split
         self.frames = frames
         self.size = size
         self.frame_rate = frame_rate
@@ -114,11 +106,17 @@ class FolderClips(Clips):
         self.replace = replace
         self.max_broken = max_broken
         self.broken: list[tuple[Path, str]] = []
-        self.labels, self.clips = find_clips(self.root, split, labels)
-        self._total = Counter(label for _, label in self.clips)
+        self.labels, self.clips, self.split = find_clips(self.root, split, labels)
+        self._label = dict(self.clips)
+        self._total = Counter(self._label.values())
 
     def __len__(self) -> int:
         return len(self.clips)
+
+    @property
+    def classes(self) -> list[int]:
+        """The class of every clip."""
+        return [label for _, label in self.clips]
 
     def __getitem__(self, key: int | tuple[int, int]) -> tuple[Tensor, int]:
         index, draw = key if isinstance(key, tuple) else (key, int(torch.randint(2**31, ())))
@@ -186,7 +184,7 @@ class FolderClips(Clips):
                 f"{self.root}: {count} of {total} {self.split} clips cannot be read, first {first} "
                 f"({why}): repair or remove them, or allow more with --max-broken PERCENT"
             )
-        lost = [(p, why) for p, why in self.broken if p.parent == path.parent]
+        lost = [(p, why) for p, why in self.broken if self._label[p] == label]
         if len(lost) == self._total[label]:
             first, why = lost[0]
             raise BadInput(
@@ -195,60 +193,164 @@ class FolderClips(Clips):
             )
 
 
-def find_clips(root: Path, split: str, labels: list[str] | None) -> tuple[list[str], list[Clip]]:
-    """Labels and the clips of one split, in the order of their paths.
+def find_clips(
+    root: Path, split: str, labels: list[str] | None
+) -> tuple[list[str], list[Clip], str]:
+    """Labels, the clips of one split in the order of their paths, and the split that was read.
 
     Raises ``BadInput`` as ``FolderClips`` does.
     """
     if not root.is_dir():
         what = "is a file" if root.exists() else "does not exist"
         raise BadInput(f"data folder {root} {what}: give a folder with one sub-folder a class")
+    if is_listed(root):
+        return _listed(root, split, labels)
     top = _folders(root)
-    given = [name for name in SPLITS if name in top]
-    if given and split not in given:
-        raise BadInput(
-            f"data folder {root} has {' and '.join(given)} but no {split}: add that folder or "
-            "choose another split"
-        )
-    if given and len(top) > len(given):
-        other = next(name for name in top if name not in given)
-        raise BadInput(
-            f"data folder {root} has {given[0]!r} beside {other!r}: give either splits or classes"
-        )
-    classes: dict[str, dict[str, list[Path]]] = defaultdict(dict)  # split -> class -> clips
-    for name, folder in (top if given else {split: root}).items():
+    parts = _parts_of(root, top)
+    part, shares = _origin(root, split, parts) if parts else (split, frozenset({split}))
+    classes: dict[str, dict[str, list[Path]]] = defaultdict(dict)  # part -> class -> clips
+    for name, folder in (parts or {split: root}).items():
         for label, path in _folders(folder).items():
+            _require_no_clip(path)
             classes[name][label] = _clips_in(path)
-    if not given:
-        for label, clips in classes[split].items():
-            where = split_of([_key(root, clip) for clip in clips])
-            classes[split][label] = [c for c in clips if where[_key(root, c)] == split]
-    labels = _labels(root, sorted(set().union(*classes.values())), labels)
-    found = [(p, i) for i, label in enumerate(labels) for p in classes[split].get(label, [])]
-    _require_clips(root, split, labels, found)
-    return labels, found
+    names = _labels(root, sorted(set().union(*classes.values())), labels)
+    if len(shares) < len(SPLITS):
+        where = _split(root, parts.get(part, root), classes[part])
+        for label, clips in classes[part].items():
+            classes[part][label] = [clip for clip in clips if where[clip] in shares]
+    found = [(p, i) for i, label in enumerate(names) for p in classes[part].get(label, [])]
+    split = _told(split, part)
+    _require_clips(root, split, names, found, set().union(*classes.values()))
+    return names, found, split
+
+
+def _listed(root: Path, split: str, labels: list[str] | None) -> tuple[list[str], list[Clip], str]:
+    """The clips that lists name. Raises ``BadInput`` where many of them are not there."""
+    own = classes_of(root)
+    names = _labels(root, own, labels)
+    lists = {part: clips_of(path, names, root) for part, path in find_lists(root).items()}
+    part, shares = _origin(root, split, [name for name, clips in lists.items() if clips])
+    shelves = Shelves(root)
+    found, missing = [], []
+    for name, label in shares_of(lists[part], shares):
+        path = shelves.find(name, part)
+        if path is None:
+            missing.append(name)
+        else:
+            found.append((path, label))
+    if missing:
+        text = f"{root}: {len(missing)} of {len(found) + len(missing)} clips of its {part} list"
+        if len(missing) > MAX_BROKEN * (len(found) + len(missing)):
+            raise BadInput(f"{text} are not there, first {missing[0]}: add them")
+        sys.stderr.write(f"warning: {text} are missing, first {missing[0]}: skipped\n")
+    split = _told(split, part)
+    _require_clips(root, split, names, found, set(own))
+    return names, found, split
+
+
+def _origin(root: Path, split: str, there: Iterable[str]) -> tuple[str, frozenset[str]]:
+    """``origin``, and what it means where something takes a split's place."""
+    there = sorted(there)
+    try:
+        part, shares = origin(split, there)
+    except KeyError:
+        raise BadInput(
+            f"data folder {root} has {' and '.join(there) or 'lists'} but no {split}: add it"
+        ) from None
+    if part == "val" and split == "test":
+        sys.stderr.write(f"note: {root} has no test clips: its validation clips stand in\n")
+    elif part == "train" and split != "train":
+        sys.stderr.write(
+            f"note: {root} has no {split} clips: a tenth of its training clips is kept apart for "
+            "them\n"
+        )
+    return part, shares
+
+
+def _told(split: str, part: str) -> str:
+    return part if (split, part) == ("test", "val") else split
+
+
+def _split(root: Path, top: Path, classes: dict[str, list[Path]]) -> dict[Path, str]:
+    """A split for every clip: a person's clips in one where classes have folders of persons.
+
+    With fewer than three such folders, or where a class would be left without training clips, each
+    clip by itself.
+    """
+    group = {}
+    for clip in (clip for clips in classes.values() for clip in clips):
+        _, *folders, _ = clip.relative_to(top).parts  # the class, folders in it, the clip
+        if folders:
+            group[clip] = folders[0]
+    alone: dict[Path, str] = {}
+    for clips in classes.values():
+        where = split_of([_key(root, clip) for clip in clips])
+        alone |= {clip: where[_key(root, clip)] for clip in clips}
+    names = sorted(set(group.values()))
+    if not names:
+        return alone
+    of_group = split_of(names)
+    together = {clip: of_group[group[clip]] if clip in group else at for clip, at in alone.items()}
+    able = len(names) >= LEAST_TO_SPLIT and all(
+        any(together[clip] == "train" for clip in clips) for clips in classes.values() if clips
+    )
+    what = "each is kept in one split" if able else "too few to be kept apart in splits"
+    sys.stderr.write(
+        f"note: {root} has clips in folders within its classes ({len(names)}, as {names[0]}): "
+        f"{what}\n"
+    )
+    return together if able else alone
+
+
+def _parts_of(root: Path, top: dict[str, Path]) -> dict[str, Path]:
+    """Folders of splits by split, empty where the folders are classes. Raises ``BadInput``."""
+    parts: dict[str, Path] = {}
+    for name, folder in top.items():
+        split = split_name(name)
+        if split in parts:
+            raise BadInput(
+                f"data folder {root} has {parts[split].name!r} and {name!r}, which both say "
+                f"{split}: put their clips into one"
+            )
+        if split:
+            parts[split] = folder
+    others = [name for name, folder in top.items() if folder not in parts.values()]
+    if parts and others:
+        one = next(iter(parts.values())).name
+        raise BadInput(
+            f"data folder {root} has {one!r} beside {others[0]!r}: give either splits or classes"
+        )
+    return parts
+
+
+def _require_no_clip(folder: Path) -> None:
+    """Refuse a class folder that is a clip itself: its number would be trained as a class."""
+    image = next((p for p in folder.iterdir() if _is_image(p)), None)
+    if image is not None:
+        raise BadInput(
+            f"{folder} holds frame images itself ({image.name}), so that it is a clip and no "
+            "class: put it into the folder of its class, as CLASS/CLIP/00001.jpg"
+        )
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES and not hidden(path)
 
 
 def _labels(root: Path, names: list[str], wanted: list[str] | None) -> list[str]:
-    if len(names) < 2:
+    if (wanted is None and len(names) < 2) or not names:
         what = f"only the class {names[0]!r}" if names else "no sub-folder"
         raise BadInput(f"data folder {root} has {what}: give at least two, one a class")
-    if wanted is None:
-        return names
-    wanted = [unicodedata.normalize("NFC", name) for name in wanted]
-    unknown, missing = sorted(set(names) - set(wanted)), sorted(set(wanted) - set(names))
-    if unknown or missing:
-        which = f"unknown class {unknown[0]!r}" if unknown else f"no class {missing[0]!r}"
-        raise BadInput(
-            f"data folder {root} has {which} ({len(unknown)} unknown, {len(missing)} missing): its "
-            f"sub-folders must be the model's {len(wanted)} labels"
-        )
-    return wanted
+    if wanted is not None:
+        wanted = [unicodedata.normalize("NFC", name) for name in wanted]
+    return in_order(root, names, wanted, "data folder")
 
 
-def _require_clips(root: Path, split: str, labels: list[str], found: list[Clip]) -> None:
+def _require_clips(
+    root: Path, split: str, labels: list[str], found: list[Clip], own: set[str]
+) -> None:
     present = {label for _, label in found}
-    empty = [name for i, name in enumerate(labels) if i not in present]
+    empty = [name for i, name in enumerate(labels) if name in own and i not in present]
     if not found or (empty and split == "train"):
         which = f"class {empty[0]!r} of {root}" if found else f"data folder {root}"
         raise BadInput(
@@ -272,9 +374,15 @@ def _folders(path: Path) -> dict[str, Path]:
 
 
 def _clips_in(folder: Path) -> list[Path]:
-    entries = sorted(p for p in folder.iterdir() if not hidden(p))
-    clips = [p for p in entries if p.is_dir() or p.suffix.lower() in VIDEO_SUFFIXES]
-    others = [p for p in entries if p not in set(clips)]
+    """Videos and frame folders of a class, also those in folders of its own, as one a person."""
+    clips, others = [], []
+    for path in sorted(p for p in folder.iterdir() if not hidden(p)):
+        if path.is_dir():
+            clips += _clips_in(path) if _is_group(path) else [path]
+        elif path.suffix.lower() in VIDEO_SUFFIXES:
+            clips.append(path)
+        else:
+            others.append(path)
     if others:
         print(
             f"warning: {len(others)} files of {folder} are no videos and are left out, first "
@@ -282,6 +390,23 @@ def _clips_in(folder: Path) -> list[Path]:
             file=sys.stderr,
         )
     return clips
+
+
+def _is_group(folder: Path) -> bool:
+    """Whether a folder holds clips rather than the frame images of one."""
+    deeper = False
+    with os.scandir(folder) as found:
+        for entry in found:
+            path = Path(entry.path)
+            if hidden(path):
+                continue
+            if entry.is_dir():
+                deeper = True
+            elif path.suffix.lower() in VIDEO_SUFFIXES:
+                return True
+            elif path.suffix.lower() in IMAGE_SUFFIXES:
+                return False
+    return deeper
 
 
 def _key(root: Path, clip: Path) -> str:

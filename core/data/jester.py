@@ -2,30 +2,39 @@
 
 ```
 root/20bn-jester-v1/<video id>/00001.jpg ...    12 frames a second
-root/jester-v1-labels.csv                       one class a line
-root/jester-v1-train.csv, jester-v1-validation.csv    id;label
+root/labels/labels.csv                          one class a line
+root/labels/train.csv, validation.csv           id;label
+root/labels/test.csv, test-answers.csv          id, and id;label
 ```
 
-The label files may also lie in ``root/labels``. Classes are in alphabetical order, as the 27
-gestures are everywhere else in this package. The labels of the test clips were never published:
-where ``jester-v1-test.csv`` has none, the validation clips stand in for them, which is said.
+So Qualcomm distributes it; the files of 20BN's own package are called ``jester-v1-labels.csv``,
+``jester-v1-train.csv`` and so on and lie in ``root``. Kaggle's copy has ``Train/<video id>/``,
+``Validation/`` and ``Test/`` with ``Train.csv`` and so on, whose header rows name the columns.
+Classes are in alphabetical order, as the 27 gestures are everywhere else in this package. Where no
+file has the labels of the test clips, the validation clips stand in for them, which is said.
 """
 
+import sys
 from pathlib import Path
 
-from core.data.label_files import entries, in_order, label_folder, stand_in, text_of
+from core.data.label_files import find_file, in_order, stand_in
+from core.data.listed import (
+    NAMES,
+    Shelves,
+    classes_of,
+    clips_of,
+    find_lists,
+    origin,
+    shares_of,
+)
 from core.data.records import Listing, Record
 from core.data.source import MARKS
 from core.errors import BadInput
+from core.labels import LABELS
 
 FRAME_RATE = 12.0
 (MARK,) = MARKS["jester"]
 FRAMES = "20bn-jester-v1"
-FILES = {
-    "train": "jester-v1-train.csv",
-    "val": "jester-v1-validation.csv",
-    "test": "jester-v1-test.csv",
-}
 
 
 def find(root: Path, split: str, labels: list[str] | None = None) -> Listing:
@@ -33,40 +42,32 @@ def find(root: Path, split: str, labels: list[str] | None = None) -> Listing:
 
     Raises ``BadInput`` when a label file is missing or has a line that is no clip of a class.
     """
-    base = label_folder(root, MARK)
-    names = sorted(line.strip() for line in text_of(base / MARK).splitlines() if line.strip())
+    names = classes_of(root)
+    if names and set(names) <= set(LABELS) and find_file(root, NAMES) is None:
+        names = list(LABELS)  # lists may hold clips of some
     names = in_order(root, names, labels)
-    clips = _rows(base / FILES[split], names, split == "test")
-    if split == "test" and not clips:
-        split = stand_in(root)
-        clips = _rows(base / FILES[split], names)
-    folder = root / FRAMES
-    there = entries(folder)
-    records, missing = [], []
-    for name, label in clips:
-        if name in there:
-            records.append(Record(folder / name, label, FRAME_RATE))
+    if not names:
+        raise BadInput(
+            f"{root} has neither {MARK} nor labels.csv, here or in 'labels': give the data set's "
+            "folder"
+        )
+    lists = find_lists(root)
+    clips = {part: clips_of(path, names, root) for part, path in lists.items()}
+    if split == "test":
+        if clips.get("test"):
+            sys.stderr.write(f"note: test labels of {lists['test']}\n")
         else:
-            missing.append((str(folder / name), "no such folder"))
+            split = stand_in(root)
+    try:
+        part, shares = origin(split, [name for name, found in clips.items() if found])
+    except KeyError:
+        raise BadInput(f"{root} has no list of {split} clips: add it") from None
+    shelves = Shelves(root)
+    records, missing = [], []
+    for name, label in shares_of(clips[part], shares):
+        path = shelves.find(name, part)
+        if path is None:
+            missing.append((str(root / FRAMES / name), "no such folder"))
+        else:
+            records.append(Record(path, label, FRAME_RATE if path.is_dir() else 0.0))
     return Listing(names, records, split, missing)
-
-
-def _rows(path: Path, names: list[str], optional: bool = False) -> list[tuple[str, int]]:
-    """Video ids and classes of a list; empty where an optional one is absent or has no labels."""
-    if optional and not path.is_file():
-        return []
-    index = {name: i for i, name in enumerate(names)}
-    found = []
-    for number, line in enumerate(text_of(path).splitlines(), 1):
-        cells = [cell.strip() for cell in line.split(";")]
-        if optional and len(cells) == 1:
-            return []
-        if not line.strip():
-            continue
-        if len(cells) != 2 or cells[1] not in index:
-            raise BadInput(
-                f"{path} line {number}: {line.strip()!r} is not 'id;label' with a label of {MARK}: "
-                "repair the line"
-            )
-        found.append((cells[0], index[cells[1]]))
-    return found

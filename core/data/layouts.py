@@ -2,7 +2,7 @@
 
 import sys
 
-from core.data import egogesture, jester, something
+from core.data import clip_list, egogesture, jester, something
 from core.data.crops import test_view, training_view, validation_view
 from core.data.folder import find_clips
 from core.data.records import Listing, Record, RecordClips
@@ -18,17 +18,21 @@ FITS = {
     "something": ("none", "short"),
     "egogesture": ("square", "square"),
     "folder": ("short", "short"),
+    "list": ("short", "short"),
 }
 
 
 def listing(source: Source, split: str, labels: list[str] | None, frame_rate: float) -> Listing:
     """The clips of a split by the layout's label files. Raises ``BadInput`` as the readers do."""
     kind = source.kind
+    if kind == "list":
+        root = source.root or source.folder.parent
+        return clip_list.find(source.folder, root, split, labels, frame_rate)
     if kind != "folder":
         if not source.folder.is_dir():
             raise BadInput(f"data folder {source.data} does not exist: give the folder of {kind}")
         return READERS[kind](source.folder, split, labels)
-    names, clips = find_clips(source.folder, split, labels)
+    names, clips, split = find_clips(source.folder, split, labels)
     records = [Record(p, label, frame_rate if p.is_dir() else 0.0) for p, label in clips]
     return Listing(names, records, split)
 
@@ -59,7 +63,7 @@ def open_records(
         view = test_view(fit, config.size, crops)
     found = listing(source, split, labels, config.frame_rate)
     sampling = source.sampling or default_kind(config.causal)
-    told = "" if source.dataset else " (recognised by its label files)"
+    told = "" if source.dataset or kind == "list" else " (recognised by its label files)"
     sys.stderr.write(
         f"{source.data}: {kind}{told}, {found.split}: {len(found.records)} clips of "
         f"{len(found.labels)} classes, {sampling} of {config.frames} frames\n"

@@ -1,7 +1,8 @@
 """Clips of a data set as its label files list them: reading, sampling, cropping, what is broken."""
 
+import math
 import sys
-from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,12 +12,15 @@ from PIL import Image
 from torch import Tensor
 
 from core.data.clips import Clips
-from core.data.crops import View, cut
+from core.data.crops import Box, View, cut
+from core.data.decode import Decoded, decoded, upright
 from core.data.sampling import choose
 from core.data.source import MAX_BROKEN
-from core.data.video import Unreadable, decoded, frame_files, open_image, upright
+from core.data.video import Unreadable, frame_files, open_image
 from core.errors import BadInput
 from core.labels import IGNORE
+
+MOST_KEPT = 256 * 2**20  # bytes of a file's decoded frames; 10 s of 1080p are 930 MB
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,8 @@ class Record:
     """One labelled clip: a video file, or a folder of frame images at ``rate`` frames a second.
 
     ``first`` and ``last`` are the numbers of the clip's frames where a folder holds a longer
-    recording, whose images are then named ``000001.jpg`` and so on.
+    recording, whose images are then named ``000001.jpg`` and so on. ``span`` is the clip's part of
+    the recording in seconds, from its first frame on.
     """
 
     path: Path
@@ -32,10 +37,24 @@ class Record:
     rate: float = 0.0
     first: int | None = None
     last: int | None = None
+    span: tuple[float, float] | None = None
 
     def __str__(self) -> str:
         part = "" if self.first is None else f" frames {self.first} to {self.last}"
-        return f"{self.path}{part}"
+        start, end = self.seconds
+        return f"{self.path}{part}" + (
+            f" from {start or 0} to {end or 'its end'} s" if self.span else ""
+        )
+
+    @property
+    def seconds(self) -> tuple[str, str]:
+        """Start and end of the part of a recording, as a list of clips has them: maybe empty."""
+        if self.first is not None and self.last is not None:
+            span = ((self.first - 1) / self.rate, self.last / self.rate)
+        else:
+            span = self.span or (0.0, math.inf)
+        start, end = span
+        return f"{start:g}" if start else "", f"{end:g}" if math.isfinite(end) else ""
 
 
 @dataclass
@@ -131,14 +150,16 @@ class RecordClips(Clips):
         chosen = choose(
             source.times, self.sampling, self.frames, self.frame_rate, random, self.clips
         )
-        pictures = {int(i): source.picture(int(i)) for i in np.unique(chosen)}
-        first = pictures[int(chosen[0, 0])]
-        fitted = self.view.fitted(first.size)
-        boxes = self.view.boxes(fitted, random)
-        seen = [
-            {i: cut(picture, fitted, box, self.view.size) for i, picture in pictures.items()}
-            for box in boxes
-        ]
+        fitted: tuple[int, int] | None = None
+        boxes: list[Box] = []
+        seen: list[dict[int, np.ndarray]] = []
+        for i, picture in source.pictures(sorted({int(i) for i in chosen.flat})):
+            if fitted is None:  # of the first: a size that changes later is fitted to it
+                fitted = self.view.fitted(picture.size)
+                boxes = self.view.boxes(fitted, random)
+                seen = [{} for _ in boxes]
+            for crop, box in zip(seen, boxes, strict=True):
+                crop[i] = cut(picture, fitted, box, self.view.size)
         views = [np.stack([crop[int(i)] for i in clip]) for clip in chosen for crop in seen]
         frames = torch.from_numpy(np.stack(views)).permute(0, 1, 4, 2, 3).contiguous()
         return frames if self.views > 1 else frames[0]
@@ -166,23 +187,46 @@ class RecordClips(Clips):
                 f"({reason}): repair them, or allow more with --max-broken PERCENT"
             )
 
-    def class_sizes(self) -> Counter:
-        """Clips by class index."""
-        return Counter(record.label for record in self.records)
+    @property
+    def classes(self) -> list[int]:
+        """The class of every clip."""
+        return [record.label for record in self.records]
 
 
 class _Video:
-    """A video file's frames; decoded once, made RGB only where they are wanted."""
+    """A video file's frames, made RGB only where they are wanted.
+
+    A gesture's frames are kept as they are decoded; those of a longer or larger file would fill the
+    memory, so that it is decoded twice: for the times, and for the frames that are wanted.
+    """
 
     def __init__(self, path: Path) -> None:
-        pairs = list(decoded(path))
-        if not pairs:
+        self._path = path
+        self.times: list[float] = []
+        kept: list[Decoded] = []
+        size = 0
+        for time, frame in decoded(path):
+            self.times.append(time)
+            size += sum(plane.buffer_size for plane in frame.frame.planes)
+            if size <= MOST_KEPT:
+                kept.append(frame)
+            else:
+                kept.clear()
+        if not self.times:
             raise Unreadable("no video frame in it")
-        self.times = [time for time, _ in pairs]
-        self._frames = [frame for _, frame in pairs]
+        self._kept = kept if size <= MOST_KEPT else None
 
-    def picture(self, index: int) -> Image.Image:
-        return Image.fromarray(upright(self._frames[index]))
+    def pictures(self, wanted: Sequence[int]) -> Iterator[tuple[int, Image.Image]]:
+        frames = self._kept
+        if frames is not None:
+            yield from ((i, Image.fromarray(upright(frames[i]))) for i in wanted)
+            return
+        chosen, last = set(wanted), wanted[-1]
+        for i, (_, frame) in enumerate(decoded(self._path)):
+            if i in chosen:
+                yield i, Image.fromarray(upright(frame))
+            if i == last:
+                return
 
 
 class _Folder:
@@ -202,16 +246,35 @@ class _Folder:
             self._files = [frame_path(record.path, number) for number in numbers]
         self.times = [i / record.rate for i in range(len(self._files))]
 
-    def picture(self, index: int) -> Image.Image:
-        return open_image(self._files[index])
+    def pictures(self, wanted: Sequence[int]) -> Iterator[tuple[int, Image.Image]]:
+        yield from ((i, open_image(self._files[i])) for i in wanted)
 
 
-def source_of(record: Record) -> _Video | _Folder:
-    """The frames behind a record: ``times`` in seconds and ``picture(index)``, upright RGB.
+class _Part:
+    """The frames of a span of a recording; ``_Video`` and ``_Folder`` are whole ones."""
+
+    def __init__(self, whole: "_Video | _Folder", start: float, end: float) -> None:
+        self._whole = whole
+        first = whole.times[0]
+        inside = [i for i, time in enumerate(whole.times) if start <= time - first < end]
+        if not inside:
+            length = whole.times[-1] - first
+            raise Unreadable(f"no frame from {start:g} to {end:g} s: it lasts {length:.1f} s")
+        self._first = inside[0]
+        self.times = [whole.times[i] for i in inside]
+
+    def pictures(self, wanted: Sequence[int]) -> Iterator[tuple[int, Image.Image]]:
+        for i, picture in self._whole.pictures([i + self._first for i in wanted]):
+            yield i - self._first, picture
+
+
+def source_of(record: Record) -> _Video | _Folder | _Part:
+    """The frames behind a record: ``times`` in seconds and ``pictures(indices in order)``, RGB.
 
     Raises ``Unreadable``.
     """
-    return _Folder(record) if record.rate else _Video(record.path)
+    whole = _Folder(record) if record.rate else _Video(record.path)
+    return _Part(whole, *record.span) if record.span else whole
 
 
 def _warn(text: str) -> None:

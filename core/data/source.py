@@ -8,11 +8,14 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from core.data.label_files import entries
+from core.data.label_files import PLACES, entries
+from core.data.listed import classes_of, find_lists, is_listed
 from core.errors import BadInput
+from core.labels import LABELS
 from core.options import DATASETS, MAX_BROKEN, check_path
 
-PUBLISHED = tuple(name for name in DATASETS if name != "folder")
+PUBLISHED = tuple(name for name in DATASETS if name not in ("folder", "list"))
+LISTS = frozenset({".csv", ".tsv", ".txt"})
 # The label files that a data set is known by; EgoGesture has folders of subjects.
 MARKS = {
     "jester": ("jester-v1-labels.csv",),
@@ -28,6 +31,7 @@ class Source:
     dataset: str | None = None
     sampling: str | None = None
     max_broken: float = MAX_BROKEN
+    root: Path | None = None  # where the paths of a list begin
 
     @property
     def kind(self) -> str:
@@ -36,7 +40,7 @@ class Source:
 
     @property
     def folder(self) -> Path:
-        """The folder; only for clips that are not rendered."""
+        """The folder or list; only for clips that are not rendered."""
         assert self.data is not None, "rendered gestures have no folder"
         return self.data
 
@@ -51,7 +55,7 @@ def source_of(args: argparse.Namespace) -> Source:
     if args.data is None:
         given = [
             name
-            for name in ("dataset", "sampling", "max_broken")
+            for name in ("dataset", "sampling", "max_broken", "root")
             if getattr(args, name) is not None
         ]
         if given:
@@ -59,7 +63,12 @@ def source_of(args: argparse.Namespace) -> Source:
             raise BadInput(f"{option} is of clips in a folder: give their folder with --data DIR")
         return Source()
     broken = MAX_BROKEN if args.max_broken is None else args.max_broken / 100
-    return Source(args.data, args.dataset, args.sampling, broken)
+    source = Source(args.data, args.dataset, args.sampling, broken, args.root)
+    if args.root is not None and source.kind != "list":
+        raise BadInput(
+            f"--root is of a list of clips, and {args.data} is a {source.kind}: leave it out"
+        )
+    return source
 
 
 def source_at(data: "Source | str | os.PathLike[str] | None") -> Source | None:
@@ -70,21 +79,37 @@ def source_at(data: "Source | str | os.PathLike[str] | None") -> Source | None:
 
 
 def detect(root: Path) -> str:
-    """The data set whose label files a folder has; ``folder`` without any.
+    """The data set whose label files a folder has; ``folder`` without any, ``list`` for a file.
 
     Raises ``BadInput`` when it has those of two.
     """
-    places = (root, root / "labels")
+    if root.is_file() and root.suffix.lower() in LISTS:
+        return "list"
     marks = {
-        name: any((place / mark).is_file() for place in places for mark in marks)
+        name: any((root / place / mark).is_file() for place in PLACES for mark in marks)
         for name, marks in MARKS.items()
     }
-    subjects = (name.lower().startswith("subject") for name in entries(root / "labels"))
-    marks["egogesture"] = any(subjects)
+    marks["jester"] = marks["jester"] or _lists_jester(root)
+    folders = [name for name, is_folder in entries(root).items() if is_folder]
+    marks["egogesture"] = any(
+        name.lower().startswith("subject")
+        for folder in folders
+        if folder.lower().startswith("labels")
+        for name in entries(root / folder)
+    )
     found = [name for name, there in marks.items() if there]
     if len(found) > 1:
         raise BadInput(f"{root} looks like {' and '.join(found)}: say which with --dataset")
     return found[0] if found else "folder"
+
+
+def _lists_jester(root: Path) -> bool:
+    """Whether lists of clips by number are Jester's: by the folder of its clips or its classes."""
+    if "train" not in find_lists(root):
+        return False
+    if (root / "20bn-jester-v1").is_dir():
+        return True
+    return is_listed(root) and set(classes_of(root)) <= set(LABELS)
 
 
 def trained_sampling(info: dict) -> str | None:

@@ -85,8 +85,11 @@ def file_stream(
     raises it when the video cannot be decoded.
     """
     found = []
-    for number, row in enumerate(csv.reader(text_of(truth).splitlines()), 1):
-        if not any(cell.strip() for cell in row) or (number == 1 and row[:1] == ["label"]):
+    lines = text_of(truth).splitlines()
+    mark = next((sign for sign in ";\t" if sign in (lines or [""])[0]), ",")
+    for number, row in enumerate(csv.reader(lines, delimiter=mark), 1):
+        head = number == 1 and [cell.strip().lower() for cell in row[:2]] == ["label", "start"]
+        if not any(cell.strip() for cell in row) or head:
             continue
         try:
             name, first, last = (cell.strip() for cell in row)

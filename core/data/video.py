@@ -16,13 +16,16 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from core.data.decode import decoded, one_line, upright
 from core.data.rate import MAX_SECONDS, Unreadable, at_rate
 from core.data.transforms import resize_crop
 from core.errors import BadInput
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".webm", ".avi", ".mov", ".mkv", ".m4v"})
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".webm", ".avi", ".mov", ".mkv", ".m4v", ".gif", ".wmv", ".3gp", ".3g2", ".mpg"}
+    | {".mpeg", ".ts", ".mts", ".m2ts", ".flv", ".ogv"}
+)
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
-LEAST_WHOLE = 0.5  # a file with fewer of its announced frames than this was cut off
 
 
 def read_clip(path: Path, rate: float, size: int) -> Tensor:
@@ -42,44 +45,45 @@ def at_rate_pixels(path: Path, rate: float, most: float = MAX_SECONDS) -> Iterat
         yield upright(frame)
 
 
-def upright(frame: av.VideoFrame) -> np.ndarray:
-    """RGB pixels ``(H, W, 3)``, uint8, turned as the display matrix of phone videos says."""
-    pixels = frame.to_ndarray(format="rgb24")
-    # Degrees counterclockwise, as numpy turns.
-    return np.ascontiguousarray(np.rot90(pixels, k=round(frame.rotation / 90) % 4))
-
-
-def decoded(path: Path) -> Iterator[tuple[float, av.VideoFrame]]:
-    """Frames of a video file as they are, with their times in seconds.
-
-    Raises ``Unreadable``, after the frames that could be decoded where the file was cut off.
-    """
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise Unreadable("no video stream in it")
-            stream = container.streams.video[0]
-            count = 0
-            for frame in container.decode(stream):
-                # A raw stream has no time stamps: its nominal rate is all there is.
-                steady = count / float(stream.average_rate or 25)
-                yield (steady if frame.time is None else frame.time), frame
-                count += 1
-            if count < LEAST_WHOLE * stream.frames:
-                raise Unreadable(f"cut off: {count} of its {stream.frames} frames")
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise Unreadable(_one_line(error)) from None
-
-
 def frame_files(folder: Path) -> list[Path]:
-    """The images of a frame folder in the order of the last number in their names."""
+    """The images of a frame folder in the order of ``in_order``. Raises ``Unreadable`` as it."""
     images = [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not hidden(p)]
+    return in_order(images)
 
-    def order(path: Path) -> tuple[int, str]:
-        numbers = re.findall(r"\d+", path.stem)
-        return int(numbers[-1]) if numbers else -1, path.name
 
-    return sorted(images, key=order)
+def in_order(images: list[Path]) -> list[Path]:
+    """Frame images by every number in their names, 2 before 10, and by the text between them.
+
+    Raises ``Unreadable`` where the numbers of two places are each an order and not the same one,
+    or where the last number gives another order than the text before it.
+    """
+    parts = {p: re.split(r"(\d+)", p.stem) for p in images}
+    natural = sorted(
+        images,
+        key=lambda p: ([int(n) if n.isdecimal() else n.lower() for n in parts[p]], p.name),
+    )
+    numbers = {p: [int(n) for n in parts[p][1::2]] for p in images}
+    places = min((len(n) for n in numbers.values()), default=0)
+    if len({len(n) for n in numbers.values()}) > 1:
+        places = 0
+    orders = [
+        (place + 1, by)
+        for place in range(places)
+        if len({n[place] for n in numbers.values()}) == len(images)
+        for by in [[p for _, p in sorted((numbers[p][place], p) for p in images)]]
+    ]
+    texts = {tuple(part.lower() for part in found[::2]) for found in parts.values()}
+    for place, order in orders:
+        other = orders[0][1] if len(texts) == 1 else natural
+        if order != other:
+            at = next(i for i, p in enumerate(order) if p != other[i])
+            raise Unreadable(
+                f"the order of its frames is unclear: number {place} of the names puts "
+                f"{order[at].name} where "
+                + (f"number {orders[0][0]}" if len(texts) == 1 else "the text before it")
+                + f" puts {other[at].name}: rename them with one number"
+            )
+    return natural
 
 
 def read_image(path: Path, size: int) -> Tensor:
@@ -91,10 +95,10 @@ def open_image(path: Path) -> Image.Image:
     """One frame image, RGB, upright, in its own size. Raises ``Unreadable``."""
     try:
         with Image.open(path) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
+            return _eight_bits(ImageOps.exif_transpose(image)).convert("RGB")
     # Pillow raises SyntaxError on a broken PNG, and its bomb error is none of the others.
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise Unreadable(f"{path.name}: {_one_line(error)}") from None
+        raise Unreadable(f"{path.name}: {one_line(error)}") from None
 
 
 def probe(path: Path) -> None:
@@ -114,17 +118,29 @@ def probe(path: Path) -> None:
             with Image.open(file) as image:
                 image.verify()
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise Unreadable(f"{file.name}: {_one_line(error)}") from None
+            raise Unreadable(f"{file.name}: {one_line(error)}") from None
 
 
 def hidden(path: Path) -> bool:
     """What operating systems leave in folders: ``.DS_Store``, ``._clip.mp4``, ``__MACOSX``."""
-    return path.name.startswith((".", "__"))
+    return path.name.startswith(".") or path.name == "__MACOSX"
 
 
-def _one_line(error: BaseException) -> str:
-    text = str(getattr(error, "strerror", None) or error).splitlines()
-    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """A grey picture of 16 bits scaled to 8, which Pillow's own conversion would clip to white.
+
+    Raises ``Unreadable`` for whole or real numbers that nothing says the range of.
+    """
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+    if image.mode not in ("I", "F"):
+        return image
+    pixels = np.asarray(image)
+    if image.format == "PNG" or (image.mode == "I" and pixels.min() >= 0 and pixels.max() > 255):
+        if pixels.min() < 0 or pixels.max() > 65535:
+            raise Unreadable("its pixels are no 16-bit numbers: save it with 8 bits a colour")
+        return Image.fromarray((pixels.astype(np.uint16) >> 8).astype(np.uint8))
+    raise Unreadable(f"its pixels are of mode {image.mode}: save it with 8 bits a colour")
 
 
 def write_clip(path: Path, frames: Tensor | np.ndarray, frame_rate: float) -> None:

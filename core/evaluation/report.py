@@ -14,6 +14,7 @@ the larger mean logit.
 import argparse
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,9 @@ from core.files import write_json
 from core.labels import IGNORE, LABELS, STATIC_LABELS, TIME_PAIRS
 from core.model import VideoClassifier
 from core.options import Parser, add_data_options, add_people_options, check_file, views, whole
+
+LONGEST = 60.0  # seconds: no gesture lasts so long, but one in milliseconds does
+UNEVEN = 3.0  # times the smallest class that the largest has, to be told
 
 
 def pass_size(device: torch.device) -> int:
@@ -75,7 +79,7 @@ def clip_logits(model: VideoClassifier, clips: Clips, workers: int, name: str):
 
 def stream_report(loaded: Checkpoint, args: argparse.Namespace, source: Source) -> dict:
     """The streaming protocol over rendered, EgoGesture's or one's own recordings."""
-    score, rule = StreamScore(loaded.config.frame_rate), Rule.of(loaded.labels)
+    score, rule = StreamScore(loaded.config.frame_rate), Rule.of(loaded.labels, loaded.info)
     recordings: Any
     if args.stream:
         from core.data.streams import file_stream
@@ -101,8 +105,28 @@ def stream_report(loaded: Checkpoint, args: argparse.Namespace, source: Source) 
         recordings = loader(recordings, args.workers, batch_size=None)
     for frames, starts, ends, labels in tqdm(recordings, desc="streams", unit="stream"):
         logits = stream_logits(loaded.model, frames)
-        score.add(logits, rule, starts, ends.clamp(max=len(logits) - 1), labels)
+        if args.stream:
+            _check_times(args.truth, starts, ends, len(logits), loaded.config.frame_rate)
+        score.add(logits, rule, starts, ends, labels)
     return score.report()
+
+
+def _check_times(truth: Path, starts: Tensor, ends: Tensor, frames: int, rate: float) -> None:
+    """Tell gestures after a recording's end, and refuse times that must be milliseconds."""
+    late = int((starts >= frames).sum())
+    if not len(starts):
+        return
+    length = float((ends - starts).double().median()) / rate
+    if length > LONGEST and ends.max() / 1000 <= frames + rate:
+        raise BadInput(
+            f"--truth {truth}: gestures of {length:g} s, to {ends.max() / rate:g} s of a recording "
+            f"of {frames / rate:.1f} s, look like milliseconds: give seconds"
+        )
+    if late:
+        sys.stderr.write(
+            f"warning: --truth {truth}: {late} of {len(starts)} gestures begin after the end of "
+            f"the recording at {frames / rate:.1f} s and count as missed\n"
+        )
 
 
 def by_class(logits: Tensor, labels: Tensor, names: list[str]) -> dict[str, float]:
@@ -113,6 +137,30 @@ def by_class(logits: Tensor, labels: Tensor, names: list[str]) -> dict[str, floa
         for i, name in enumerate(names)
         if (labels == i).any()
     }
+
+
+def balance(logits: Tensor, labels: Tensor) -> tuple[float, float]:
+    """Top-1 as the mean over the classes that there are, and the largest one's part of the clips.
+
+    Both in percent: a model that always answers the largest class has the second as its top-1.
+    """
+    right = (logits.argmax(-1) == labels).double()
+    sizes = labels.bincount()
+    sums = torch.zeros(len(sizes), dtype=torch.float64).index_add_(0, labels, right)
+    there = sizes > 0
+    mean = (sums[there] / sizes[there]).mean()
+    return round(100.0 * mean.item(), 2), round(100.0 * sizes.max().item() / len(labels), 2)
+
+
+def tell_majority(labels: Tensor, names: list[str], majority: float) -> None:
+    """Warn where most clips are of one class, whose accuracy then looks like that of all."""
+    sizes = labels.bincount()
+    classes = int((sizes > 0).sum())
+    if classes > 1 and majority > 50.0 and int(sizes.max()) >= UNEVEN * int(sizes[sizes > 0].min()):
+        sys.stderr.write(
+            f"warning: {majority:g} % of the clips are {names[int(sizes.argmax())]!r}, which top1 "
+            "mostly tells: read balanced, the mean over the classes\n"
+        )
 
 
 def pair_accuracy(
@@ -160,6 +208,8 @@ def evaluate(loaded: Checkpoint, args: argparse.Namespace) -> dict:
     logits, labels = logits[read], labels[read]
     top = logits.topk(min(5, logits.shape[1]), -1).indices == labels[:, None]
     matrix = confusion.count(logits.argmax(-1), labels, len(loaded.labels))
+    balanced, majority = balance(logits, labels)
+    tell_majority(labels, loaded.labels, majority)
     report = head | {
         "split": getattr(clips, "split", args.split),
         "difficulty": None if args.data or args.people else args.difficulty,
@@ -168,6 +218,8 @@ def evaluate(loaded: Checkpoint, args: argparse.Namespace) -> dict:
         "clips": len(labels),
         "broken": broken,
         "top1": round(100.0 * top[:, 0].float().mean().item(), 2),
+        "balanced": balanced,
+        "majority": majority,
         "top5": round(100.0 * top.any(-1).float().mean().item(), 2),
         "by_class": by_class(logits, labels, loaded.labels),
         "most_confused": confusion.worst(matrix, loaded.labels),

@@ -77,11 +77,17 @@ class StreamScore:
     def add(
         self, logits: Tensor, rule: Rule, starts: Tensor, ends: Tensor, classes: Tensor
     ) -> None:
-        """Count a recording: logits (T, K), first and last frame and class of each gesture (G,)."""
+        """Count a recording: logits (T, K), first and last frame and class of each gesture (G,).
+
+        A gesture that begins after the last frame counts as missed, one that ends there as cut.
+        """
         current, events = decide(logits, rule)
         made = sorted(zip(*(v.tolist() for v in (starts, ends, classes)), strict=True))
         gestures = [Gesture(rule.labels[i], first, last) for first, last, i in made]
         gestures = [g for g in gestures if g.label not in rule.none_labels]
+        self.gestures += len(gestures)
+        end = len(current) - 1
+        gestures = [Gesture(g.label, g.start, min(g.end, end)) for g in gestures if g.start <= end]
         said, truth = (np.array(v, dtype=object) for v in (current, [None] * len(current)))
         for g in gestures:
             truth[g.start : g.end + 1] = g.label
@@ -97,7 +103,6 @@ class StreamScore:
         )
         self.right_events += count_right(events, gestures, LATE * self.rate)
         self.frames += len(current)
-        self.gestures += len(gestures)
         self.events += len(events)
         self.recordings += 1
 

@@ -4,14 +4,16 @@ Nothing is dropped silently: every key has to be known, every tensor of the mode
 the file in its shape, and a tensor that is there twice has to be the same twice.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from core.errors import BadInput
-from core.importers import movenet, names
+from core.importers import mmaction, movenet, names
 from core.importers.kinds import WRAPPED, Kind, recognise
 from core.model import ModelConfig, VideoClassifier
-from core.shift import LearnedShift, pure_taps
+from core.shift import SHIFT_DIVISOR, LearnedShift, pure_taps
 
 FRAMES = 8  # segments of a clip in TSM's and ACTION-Net's published models
 LISTED = 20  # keys that an error names
@@ -19,15 +21,24 @@ COUNTER = "num_batches_tracked"  # torch before 0.4.1 wrote none, and nothing he
 
 
 def imported(
-    tensors: dict[str, Tensor], temporal: str | None = None, frames: int = FRAMES
+    tensors: dict[str, Tensor],
+    temporal: str | None = None,
+    frames: int = FRAMES,
+    fold: int = SHIFT_DIVISOR,
 ) -> tuple[VideoClassifier, Kind]:
     """The model, in evaluation mode, and what the state dict was recognised as.
 
-    Raises ``BadInput`` listing keys that are missing, unexpected or of another shape.
+    ``fold`` is of a shift without weights. Raises ``BadInput`` listing keys that are missing,
+    unexpected or of another shape.
     """
     if movenet.is_movenet(tensors):
         return movenet.imported(tensors, frames)
+    of_mmaction = mmaction.is_mmaction(tensors)
+    if of_mmaction:
+        tensors = mmaction.as_tsm(tensors)
     kind = recognise(tensors, temporal)
+    if of_mmaction:
+        kind = replace(kind, name=kind.name.replace("TSM", "mmaction2 TSM"))
     found, unexpected = _translated(tensors, kind)
     learned = any(f".{names.SHIFT_TAPS}" in key for key in found)
     weight = found.get("classifier.weight")
@@ -37,6 +48,7 @@ def imported(
         backbone=kind.backbone, temporal=kind.temporal, causal=kind.causal,
         num_classes=len(weight), frames=frames, mean=kind.mean, std=kind.std,
         shift="learned" if learned else "fixed",
+        fold=fold if kind.temporal == "shift" else SHIFT_DIVISOR,
     )  # fmt: skip
     model = VideoClassifier(config)
     wanted = model.state_dict()

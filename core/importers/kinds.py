@@ -2,7 +2,8 @@
 
 The kinds, by what is public about them: ACTION-Net (github.com/V-Sense/ACTION-Net) and TSM
 (github.com/mit-han-lab/temporal-shift-module), which share TSN's wrapper (``base_model`` and, with
-dropout, ``new_fc``), TSM's online MobileNet V2, and torchvision's ResNet-50 and MobileNet V2.
+dropout, ``new_fc``), TSM's online MobileNet V2, mmaction2's TSM under other names (``mmaction``),
+and torchvision's ResNet-50 and MobileNet V2.
 """
 
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ def recognise(tensors: dict[str, Tensor], temporal: str | None = None) -> Kind:
         some = ", ".join(sorted(tensors)[:3])
         raise BadInput(
             f"keys such as {some} are of no model that can be imported: ResNet-50, MobileNet V2 or "
-            "BNInception of ACTION-Net, TSM or torchvision"
+            "BNInception of ACTION-Net, TSM, mmaction2 or torchvision"
         )
     (backbone,) = found
     classifier = _classifier(tensors, backbone, wrapped)

@@ -1,7 +1,9 @@
 """A state dict from a file, without executing what is pickled in it."""
 
+import argparse
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,11 +12,14 @@ from torch import Tensor
 
 from core.errors import BadInput
 
+ARGUMENTS = ("args", "arguments", "opt", "opts", "config", "cfg", "hparams", "hyper_parameters")
 WRAPPER = "module."  # what DataParallel puts in front of every name
 
 
-def state_dict(path: Path) -> dict[str, Tensor]:
-    """Names and tensors, without the prefix of ``DataParallel``.
+def state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Names and tensors, without the prefix of ``DataParallel``, and the program's arguments.
+
+    The arguments are what the file has beside the tensors, flat, empty where it has none.
 
     The file is a ``.pth`` or ``.pth.tar`` of torch, of any age, which holds a state dict or a dict
     with one under ``state_dict``; a safetensors file; or an ``.npz`` of numpy, as weights from
@@ -24,6 +29,7 @@ def state_dict(path: Path) -> dict[str, Tensor]:
         reason = "is a folder" if path.is_dir() else "does not exist"
         raise BadInput(f"{path} {reason}: give a .pth, .pth.tar, .npz or .safetensors file")
     content = _load(path)
+    arguments = _arguments(content)
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
     if not isinstance(content, dict) or not content:
@@ -34,7 +40,19 @@ def state_dict(path: Path) -> dict[str, Tensor]:
             f"{path} holds no state dict ({others[0]!r} is no tensor): save model.state_dict()"
         )
     wrapped = all(key.startswith(WRAPPER) for key in content)
-    return {key.removeprefix(WRAPPER) if wrapped else key: v for key, v in content.items()}
+    tensors = {key.removeprefix(WRAPPER) if wrapped else key: v for key, v in content.items()}
+    return tensors, arguments
+
+
+def _arguments(content: object) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if not isinstance(content, dict):
+        return found
+    for values in (content, *(content.get(name) for name in ARGUMENTS)):
+        values = vars(values) if isinstance(values, argparse.Namespace) else values
+        if isinstance(values, dict):
+            found |= {k: v for k, v in values.items() if isinstance(v, str | int | float)}
+    return found
 
 
 def _load(path: Path) -> object:
@@ -44,7 +62,9 @@ def _load(path: Path) -> object:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
                 return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
-        return torch.load(path, map_location="cpu", weights_only=True)
+        # Scripts of training save their arguments: a plain bag of values, without code.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise BadInput(
             f"{path} holds more than tensors, or is no file of torch.save; code in it is not run: "

@@ -1,11 +1,15 @@
 """Which clips a training step sees, and the held-out clips between steps."""
 
+import sys
+from collections import Counter
+
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
 from core.data.clips import Clips, loader
 from core.errors import BadInput
+from core.evaluation.report import UNEVEN
 from core.labels import IGNORE
 from core.training.distributed import World
 
@@ -17,12 +21,13 @@ class Keys:
     """Batch sampler: keys (index, seed) of every step from ``first`` on, from the seed alone.
 
     A step's ``batch`` is cut into ``parts`` chunks; the process of ``rank`` gets every ``world``th.
+    With ``weights`` of all clips an epoch draws by them, a clip again where its weight is large.
     Raises ``BadInput`` when the batch cannot be cut so.
     """
 
     def __init__(
         self, count: int, batch: int, first: int, steps: int, seed: int,
-        parts: int = 1, world: World | None = None,
+        parts: int = 1, world: World | None = None, weights: Tensor | None = None,
     ) -> None:  # fmt: skip
         if not batch or batch % parts:
             raise BadInput(
@@ -30,7 +35,7 @@ class Keys:
                 "(processes times --accumulate): give another --batch"
             )
         self.count, self.batch, self.first, self.steps, self.seed = count, batch, first, steps, seed
-        self.parts, self.world = parts, world or World()
+        self.parts, self.world, self.weights = parts, world or World(), weights
 
     @property
     def chunks(self) -> list[int]:
@@ -45,9 +50,7 @@ class Keys:
             epoch, place = divmod(step, epoch_steps(self.count, self.batch))
             if epoch != held:
                 held = epoch
-                order = torch.randperm(
-                    self.count, generator=torch.Generator().manual_seed(self.seed * 7919 + epoch)
-                )
+                order = self._order(torch.Generator().manual_seed(self.seed * 7919 + epoch))
             chosen = order[place * self.batch : (place + 1) * self.batch].tolist()
             seeds = torch.randint(2**31, (len(chosen),), generator=generator).tolist()
             keys = list(zip(chosen, seeds, strict=True))
@@ -55,8 +58,31 @@ class Keys:
             for chunk in self.chunks:
                 yield keys[chunk * side : (chunk + 1) * side]
 
+    def _order(self, generator: torch.Generator) -> Tensor:
+        if self.weights is None:
+            return torch.randperm(self.count, generator=generator)
+        return torch.multinomial(self.weights, self.count, replacement=True, generator=generator)
+
     def __len__(self) -> int:
         return (self.steps - self.first) * len(self.chunks)
+
+
+def alike(classes: list[int]) -> Tensor:
+    """Weights of clips under which every class is drawn as often as every other."""
+    sizes = Counter(classes)
+    return torch.tensor([1 / sizes[label] for label in classes], dtype=torch.float64)
+
+
+def tell_uneven(classes: list[int], labels: list[str]) -> None:
+    """Warn where one class has many more training clips than another."""
+    sizes = Counter(classes).most_common()
+    (most, large), (least, small) = sizes[0], sizes[-1]
+    if large < UNEVEN * small:
+        return
+    sys.stderr.write(
+        f"warning: class {labels[most]!r} has {large} training clips and {labels[least]!r} "
+        f"{small}: give more of the rare ones, or draw all classes alike with --balance\n"
+    )
 
 
 def epoch_steps(count: int, batch: int) -> int:
@@ -73,6 +99,11 @@ class LabelledWindows(Clips):
 
     def __init__(self, clips: Clips, each_frame: bool) -> None:
         self.clips, self.labels, self.each_frame = clips, clips.labels, each_frame
+
+    @property
+    def classes(self) -> list[int]:
+        """The class of every clip."""
+        return self.clips.classes  # type: ignore[attr-defined]  # those of folders have it
 
     def __len__(self) -> int:
         return len(self.clips)

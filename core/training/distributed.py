@@ -65,6 +65,16 @@ def parallel(module: nn.Module, device: torch.device) -> nn.Module:
     return DistributedDataParallel(module, device_ids=ids, broadcast_buffers=False)
 
 
+def everywhere(value: int, device: torch.device) -> list[int]:
+    """A number of every process, by rank."""
+    if not dist.is_initialized():
+        return [value]
+    own = torch.tensor([value], device=device)
+    found = [torch.zeros_like(own) for _ in range(dist.get_world_size())]
+    dist.all_gather(found, own)
+    return [int(one) for one in found]
+
+
 def mean(values: Tensor) -> Tensor:
     """The mean over all processes."""
     return total(values) / (dist.get_world_size() if dist.is_initialized() else 1)

@@ -1,6 +1,7 @@
 """What ends a training run early, said in one line, with a checkpoint that can be used."""
 
 import contextlib
+import errno
 import signal
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from core.training.trainer import Diverged, Run
 
 LAST = "last.safetensors"
 NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+NO_WRITE = ("PytorchStreamWriter failed", "No space left on device", "file write failed")
 DEAD_WORKER = ("exited unexpectedly", "killed by signal", "unable to open shared memory", "shm")
 
 
@@ -45,10 +48,12 @@ def explained(error: Exception, run: Run, out: Path) -> Exception:
             f"{reason}: start from the weights before it (--from {out / LAST}) with a lower --lr "
             "and another --out"
         )
-    return BadInput(
-        f"{reason}; the weights of step {run.step} are {save_last(run, out)}, and the same command "
-        f"goes on from step {run.saved_step}"
-    )
+    goes_on = f"the same command goes on from step {run.saved_step}"
+    try:
+        last = save_last(run, out)
+    except (OSError, RuntimeError, BadInput):  # the disk that is full is full for this too
+        return BadInput(f"{reason}; {goes_on}")
+    return BadInput(f"{reason}; the weights of step {run.step} are {last}, and {goes_on}")
 
 
 def _reason(error: Exception, run: Run) -> str | None:
@@ -61,6 +66,13 @@ def _reason(error: Exception, run: Run) -> str | None:
         return (
             f"out of memory on {run.device} at step {run.step}: cut the steps with --accumulate 2, "
             "or start anew with a smaller --batch or --size"
+        )
+    if (isinstance(error, OSError) and error.errno in FULL) or (
+        isinstance(error, OSError | RuntimeError) and any(part in text for part in NO_WRITE)
+    ):
+        return (
+            f"a file cannot be written at step {run.step} ({' '.join(text.split())[:100]}): make "
+            "room on the disk"
         )
     if isinstance(error, RuntimeError) and any(part in text for part in DEAD_WORKER):
         return (

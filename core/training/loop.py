@@ -28,6 +28,8 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from core import checkpoint
+from core.data.fingerprint import fingerprint
+from core.decision import idle_labels, told_idle
 from core.errors import BadInput
 from core.evaluation.report import pass_size
 from core.files import replace_file
@@ -35,7 +37,7 @@ from core.model import ModelConfig, VideoClassifier
 from core.options import check_folder
 from core.temporal import realigned
 from core.training import distributed
-from core.training.batches import Keys, held_out
+from core.training.batches import Keys, alike, held_out
 from core.training.curves import Curves, summary_writer
 from core.training.distributed import World
 from core.training.failures import explained, save_last
@@ -69,11 +71,26 @@ def start_from(model: VideoClassifier, path: Path, labels: list[str]) -> list[st
     return sorted(set(own) - set(fits))
 
 
+def _tell_idle(args: argparse.Namespace, labels: list[str], world: World) -> None:
+    unknown = [name for name in args.none or () if name not in labels]
+    if unknown:
+        raise BadInput(
+            f"--none {unknown[0]} is none of the {len(labels)} classes ({', '.join(labels[:3])}, "
+            "...): give a class as it is written"
+        )
+    if world.leads:
+        print(told_idle(idle_labels(labels, {"settings": {"none": args.none}})))
+
+
 def start_run(
     args: argparse.Namespace, config: ModelConfig, labels: list[str], poses: int,
-    world: World, device: torch.device,
+    world: World, device: torch.device, listing: str = "",
 ) -> Run:  # fmt: skip
-    """A new run, or the one that ``--out`` holds; ``poses`` is the number of pose targets."""
+    """A new run, or the one that ``--out`` holds; ``poses`` is the number of pose targets.
+
+    ``listing`` is the ``fingerprint`` of the clips; where it is another's than at the run's begin,
+    that is told.
+    """
     recipe = RECIPES[recipe_name(args)]
     model = VideoClassifier(config)
     trunk = []
@@ -95,11 +112,18 @@ def start_run(
         make_optimizer(trainee, recipe, args.lr, args.weight_decay, trunk, args.early_rate or 1.0),
         labels, json.loads(json.dumps(settings, default=str)), recipe, trainee,
         "fp32" if args.fp32 else args.precision or "bf16", mirrored(args, labels), world,
+        listing=listing,
     )  # fmt: skip
     if (args.out / STATE).exists():
         run.restore(args.out / STATE)
         if world.leads:
             print(f"resumed {args.out} at step {run.step} of {args.steps}")
+    steps = distributed.everywhere(run.step, device)
+    if len(set(steps)) > 1:
+        raise BadInput(
+            f"--out {args.out} holds a run at step {max(steps)} for some processes and at "
+            f"{min(steps)} for others: give a folder that all machines share"
+        )
     run.net = distributed.parallel(trainee, device)
     if args.compile:
         run.net = torch.compile(run.net)  # type: ignore[assignment]  # called as the module is
@@ -145,12 +169,15 @@ def train(args: argparse.Namespace) -> Path:
     world, device = distributed.start(args.cpu)
     windows, clips = open_data(args, config, recipe, world)
     settle(args, recipe, len(windows))
+    _tell_idle(args, windows.labels, world)
     config = replace(config, num_classes=len(windows.labels))
     parts = world.size * args.accumulate
     batch = min(args.batch, len(windows) // parts * parts)
-    keys = Keys(len(windows), batch, 0, args.steps, args.seed, parts, world)
+    weights = alike(windows.classes) if args.balance else None  # type: ignore[attr-defined]  # of a folder
+    keys = Keys(len(windows), batch, 0, args.steps, args.seed, parts, world, weights)
     poses = windows[(0, 0)][3].shape[-1]
-    run = start_run(args, config, windows.labels, poses, world, device)
+    listing = "-".join(filter(None, (fingerprint(windows), fingerprint(clips))))
+    run = start_run(args, config, windows.labels, poses, world, device, listing)
     keys.first = run.step
     args.out.mkdir(parents=True, exist_ok=True)  # not before everything is known to be usable
     try:
@@ -182,6 +209,11 @@ def _steps(
     began = saved - run.seconds
     if not (out / STATE).exists():
         _save(run, out, run.seconds)  # so that whatever ends the run leaves one
+    if args.stop and run.step >= args.stop:
+        if run.world.leads:
+            bar.close()
+            print(f"{out} is at step {run.step}: leave --stop {args.stop} out to go on")
+        return
     pace, batches = Pace(), iter(loader)
     for step in bar:
         size = size_at(step, args.steps, config.size, config.frames == 1)
@@ -198,7 +230,11 @@ def _steps(
             # Single pictures are shown close in training, but whole here, at the final size.
             size = config.size if config.frames == 1 else size
             speed = pace.read()
-            _check(run, out, validate(run.average, checks, size), size, rate, began, speed)
+            top1, balanced = validate(run.average, checks, size)
+            found = {"accuracy": round(top1, 3), "balanced": round(balanced, 3)}
+            # The best is the best for what is trained for.
+            score = balanced if args.balance else top1
+            _check(run, out, score, found, size, rate, began, speed)
             pace = Pace()
         if at_end or time.monotonic() - saved > SAVE_SECONDS:
             _save(run, out, time.monotonic() - began)
@@ -240,17 +276,17 @@ class Pace:
 
 
 def _check(
-    run: Run, out: Path, accuracy: float, size: int, rate: float, began: float,
-    speed: dict[str, float],
+    run: Run, out: Path, score: float, found: dict[str, float], size: int, rate: float,
+    began: float, speed: dict[str, float],
 ) -> None:  # fmt: skip
     """Log a validation, and keep the average when it is the best at this size."""
-    better = accuracy >= run.best or size != run.best_size
+    better = score >= run.best or size != run.best_size
     if better:
-        run.best, run.best_size = accuracy, size
+        run.best, run.best_size = score, size
     if not run.world.leads:
         return
     record = {
-        "step": run.step, "accuracy": round(accuracy, 3), "lr": rate, "size": size,
+        "step": run.step, **found, "lr": rate, "size": size,
         "seconds": round(time.monotonic() - began, 1), **speed,
         **{f"loss_{k}": round(v, 4) + 0.0 for k, v in run.smoothed.items()},
     }  # fmt: skip
@@ -260,7 +296,7 @@ def _check(
     if run.curves:
         run.curves.add(record)
     if better:
-        info = {"settings": run.settings, "step": run.step, "validation_top1": accuracy}
+        info = {"settings": run.settings, "step": run.step, "validation_top1": found["accuracy"]}
         checkpoint.save(out / BEST, run.average, run.labels, info)
 
 

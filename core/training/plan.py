@@ -25,9 +25,10 @@ from core.options import (
     positive,
     whole,
 )
+from core.shift import SHIFT_DIVISOR
 from core.temporal import TEMPORAL
 from core.training import distributed
-from core.training.batches import LabelledWindows, epoch_steps
+from core.training.batches import LabelledWindows, epoch_steps, tell_uneven
 from core.training.distributed import World
 from core.training.recipes import RECIPES, Recipe
 from core.training.trainer import PRECISIONS
@@ -52,6 +53,8 @@ def model_config(args: argparse.Namespace) -> ModelConfig:
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if args.causal or args.bidirectional:
         given["causal"] = args.causal
+    if given.get("temporal", base.temporal) != base.temporal or "shift" in given:
+        base = replace(base, fold=SHIFT_DIVISOR)  # which is of the shift that it had
     try:
         return replace(base, **given)
     except ValueError as error:
@@ -107,8 +110,12 @@ def open_data(
         source if args.data else None, config, args.clips, args.difficulty, args.seed,
         args.workers, protocol, args.people, args.backgrounds, args.window_size,
     )  # fmt: skip
+    if args.balance and not args.data:
+        raise BadInput("--balance is of clips in a folder: give their folder with --data DIR")
     if args.data:
         windows = LabelledWindows(windows, each_frame=config.causal or not protocol)
+        if world.leads and not args.balance:
+            tell_uneven(windows.classes, windows.labels)
     count = args.val_clips
     if count is None and not _published(source):
         count = VAL_CLIPS
@@ -185,6 +192,11 @@ def parse(argv: list[str] | None, description: str) -> argparse.Namespace:
     )  # fmt: skip
     add("--weight-decay", type=number, help="default of the recipe")
     add("--flip", type=Path, metavar="JSON", help="mirror clips; the file swaps classes by name")
+    add("--balance", action="store_true", help="draw every class of --data as often as every other")
+    add(
+        "--none", action="append", metavar="LABEL",
+        help="a class without a gesture that its name (none, idle, ...) does not say; repeatable",
+    )  # fmt: skip
     add("--seed", type=whole(0, MOST_SEED), default=0)
     add("--every", type=whole(1), help="steps between validations; default 250, recipes an epoch")
     add(

@@ -3,6 +3,7 @@
 import contextlib
 import math
 import os
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,8 +22,9 @@ from core.training.recipes import Recipe
 from core.training.supervision import Trainee, losses
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+MOST_SKIPPED = 30  # a scale of 65,536 halved so often is far below any that helps
 STATEFUL = ("trainee", "average", "optimizer")
-PLAIN = ("settings", "labels", "step", "best", "best_size", "smoothed", "seconds")
+PLAIN = ("settings", "labels", "step", "best", "best_size", "smoothed", "seconds", "listing")
 NEEDED = {*STATEFUL, "settings", "step"}  # states of old may lack the others
 
 
@@ -56,6 +58,8 @@ class Run:
     best_size: int = 0
     smoothed: dict[str, float] = field(default_factory=dict)  # parts of the loss, for the log
     seconds: float = 0.0  # trained for, up to the last save
+    skipped: int = 0  # steps in a row whose gradient overflowed in fp16
+    listing: str = ""  # ``fingerprint`` of the clips
 
     def __post_init__(self) -> None:
         # Small gradients vanish in fp16 unless the loss is scaled up.
@@ -119,8 +123,15 @@ class Run:
             ) from None
         except (AttributeError, KeyError, TypeError):  # no state dicts at all
             raise damaged(path) from None
+        listing = self.listing
         for name in PLAIN:
             setattr(self, name, state.get(name, getattr(self, name)))
+        if listing != self.listing:
+            sys.stderr.write(
+                f"warning: the clips are not those that the run of {path.parent} began with: it "
+                "goes on with these, and its best is chosen by them\n"
+            )
+            self.best, self.listing = -1.0, listing
         self.saved_step = self.step
 
 
@@ -179,8 +190,12 @@ def train_step(run: Run, chunks: list[Chunk], size: int, rate: float) -> None:
     # In fp16 a gradient overflows now and then: the scaler skips that step and scales down.
     if not run.scaler.is_enabled() and not torch.isfinite(norm):
         raise Diverged(f"the gradient is {norm.item()} at step {run.step}")
+    before = run.scaler.get_scale()
     run.scaler.step(run.optimizer)
     run.scaler.update()
+    run.skipped = run.skipped + 1 if run.scaler.get_scale() < before else 0
+    if run.skipped >= MOST_SKIPPED:
+        raise Diverged(f"fp16 overflows in {run.skipped} steps in a row at step {run.step}")
     update_average(run.average, run.trainee.model, run.step, run.recipe.average)
     run.step += 1
     for name, value in zip(names, sums, strict=True):
@@ -248,15 +263,19 @@ def update_average(
 
 
 @torch.inference_mode()
-def validate(model: VideoClassifier, batches: Iterable[tuple[Tensor, Tensor]], size: int) -> float:
-    """Top-1 in percent of the mean logits over held-out clips, shown at ``size`` pixels.
+def validate(
+    model: VideoClassifier, batches: Iterable[tuple[Tensor, Tensor]], size: int
+) -> tuple[float, float]:
+    """Top-1 of the mean logits over held-out clips, shown at ``size`` pixels, and its mean over
+    the classes that they have, both in percent.
 
     Over the clips of all processes.
     """
     model.eval()
     share_buffers(model)
     device = next(model.parameters()).device
-    right = seen = 0
+    # (2, classes): clips of each class that were right, and all of them
+    counts = torch.zeros(2, model.config.num_classes, dtype=torch.int64)
     for frames, labels in batches:
         pixels = frames.to(device).float()
         if pixels.shape[-1] != size:
@@ -264,7 +283,12 @@ def validate(model: VideoClassifier, batches: Iterable[tuple[Tensor, Tensor]], s
                 pixels.flatten(0, 1), (size, size), mode="bilinear", antialias=True
             ).unflatten(0, frames.shape[:2])
         logits = model(normalised(pixels, model.config))
-        right += int((logits.argmax(-1).cpu() == labels).sum())
-        seen += int((labels != IGNORE).sum())  # IGNORE: a clip that could not be read
-    right, seen = total(torch.tensor([right, seen], device=device)).tolist()
-    return 100.0 * right / max(1, seen)
+        right = logits.argmax(-1).cpu() == labels
+        for row, of in ((0, right), (1, labels != IGNORE)):  # IGNORE: a clip that cannot be read
+            counts[row] += labels[of].bincount(minlength=counts.shape[1])
+    right, seen = total(counts.to(device)).double().cpu()
+    there = seen > 0
+    if not there.any():
+        return 0.0, 0.0
+    top1, balanced = right.sum() / seen.sum(), (right[there] / seen[there]).mean()
+    return 100.0 * top1.item(), 100.0 * balanced.item()

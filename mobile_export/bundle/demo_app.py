@@ -1,12 +1,12 @@
 """A bundle put where a demo app reads it from."""
 
-import os
 import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import BadInput
+from mobile_export.bundle.staging import publish
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,7 @@ def put(bundle: Path, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{bundle.name}.", dir=folder))
         shutil.copytree(bundle, temporary / "new")
-        if final.exists():
-            os.rename(final, temporary / "old")
-        os.rename(temporary / "new", final)
+        publish(temporary / "new", final)
     except OSError as error:
         raise BadInput(f"--into: {folder} cannot be written ({error.strerror})") from None
     finally:

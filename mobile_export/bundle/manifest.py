@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from core.checkpoint import Checkpoint
-from core.decision import NONE_LABELS, NUMBERS
+from core.decision import NUMBERS, idle_labels
 from core.files import file_sha256
 from core.model import ModelConfig
+from core.shift import SHIFT_DIVISOR
 from mobile_export.bundle.reader import MANIFEST, Bundle, validate
 from mobile_export.bundle.typed import File, Manifest
 from mobile_export.graph.forms import Port, deployed, input_ports, output_ports
@@ -29,6 +30,7 @@ def bundle_name(config: ModelConfig, form: str, target: str, precision: str) -> 
     """Folder name of an export; what is not the default of a model is part of it."""
     model = f"{config.backbone}-{config.temporal}"
     model += f"-location{config.location}" if config.location > 1 else ""
+    model += f"-fold{config.fold}" if config.fold != SHIFT_DIVISOR else ""
     model += "-learned" if config.shift == "learned" else ""
     return f"{model}-{form}-{target}-{precision}"
 
@@ -65,8 +67,7 @@ def make_manifest(
         **interface(checkpoint, target, form, details),
         "quantization": quantization,
         "lowering": details,
-        "decision": DECISION
-        | {"none_labels": [name for name in NONE_LABELS if name in checkpoint.labels]},
+        "decision": DECISION | {"none_labels": idle_labels(checkpoint.labels, checkpoint.info)},
         "tools": tool_versions(),
     }
 

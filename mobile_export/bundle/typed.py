@@ -35,6 +35,7 @@ class Model(TypedDict):
     mean: list[float]
     std: list[float]
     location: NotRequired[int]
+    fold: NotRequired[int]
     shift: NotRequired[str]
 
 

@@ -2,6 +2,7 @@
 
     python -m mobile_export.live BUNDLE --source clip.mp4 --out annotated.mp4 --events events.json
     python -m mobile_export.live BUNDLE --source camera
+    python -m mobile_export.live BUNDLE --source rtsp://192.168.1.20/stream
     python -m mobile_export.live BUNDLE --source synthetic --seconds 3600
     python -m mobile_export.live BUNDLE --serve
 
@@ -31,6 +32,7 @@ from core.errors import BAD_INPUT, BadInput, run_main
 from core.files import write_json
 from core.options import Parser, check_file, check_folder, positive, whole
 from mobile_export.console import check_json_path, quiet
+from mobile_export.live.region import Region, parse_region
 
 SECONDS = 60.0  # of the synthetic source
 PORT = 8765
@@ -46,8 +48,17 @@ def make_parser() -> Parser:
     add = parser.add_argument
     add("bundle", type=Path, nargs="?", metavar="BUNDLE", help="folder of an export")
     add(
-        "--source", metavar="VIDEO|camera[:N]|synthetic", default="camera",
-        help="a video file, this machine's camera number N, or rendered gestures (default camera)",
+        "--source", metavar="VIDEO|camera[:N]|ADDRESS|synthetic", default="camera",
+        help="a video file, this machine's camera number N, a network camera (rtsp:// or http://), "
+        "or rendered gestures (default camera)",
+    )  # fmt: skip
+    add(
+        "--mirror", action="store_true",
+        help="the source is mirrored, as selfie videos often are: turn it back",
+    )  # fmt: skip
+    add(
+        "--roi", metavar="x,y,w,h",
+        help="a region in place of the middle, in parts of the picture: 0,0,0.5,1 is its left half",
     )  # fmt: skip
     add("--realtime", action="store_true", help="frames of a file come at their own pace")
     add(
@@ -76,12 +87,14 @@ def check(args: argparse.Namespace) -> None:
             raise BadInput(f"--record {args.record} needs --out DIR: give the folder of your clips")
     elif args.bundle is None:
         raise BadInput("no bundle: give the folder that python -m mobile_export wrote")
+    if args.roi is not None:
+        parse_region(args.roi)
     if args.record is not None or args.serve:
         if args.out is not None:
             check_folder("--out", args.out)
-        unused = [o for o in ("events", "timeline") if getattr(args, o) is not None]
-        if unused:
-            raise BadInput(f"--{unused[0]} is for --source alone: leave it out")
+        unused = [o for o in ("events", "timeline", "roi") if getattr(args, o) is not None]
+        if unused or args.mirror:
+            raise BadInput(f"--{[*unused, 'mirror'][0]} is for --source alone: leave it out")
     else:
         check_file("--out", args.out)
     check_json_path(args.events)
@@ -105,7 +118,8 @@ def run_source(args: argparse.Namespace) -> int:
     seconds = args.seconds or (SECONDS if args.source == "synthetic" else None)
     source = open_source(args.source, bundle.config, seconds, args.realtime)
     began = time.perf_counter()
-    result = run(recognizer, source, args.out, args.timeline, seconds)
+    region = Region(args.mirror, parse_region(args.roi) if args.roi else None)
+    result = run(recognizer, source, args.out, args.timeline, seconds, region)
     report = result.report(bundle, args.source, time.perf_counter() - began)
     print(result.summary(report))
     if args.events:

@@ -17,7 +17,9 @@ from core.model import ModelConfig
 from mobile_export.bundle.reader import Bundle
 from mobile_export.live.annotate import VideoWriter, draw_answer
 from mobile_export.live.history import History
+from mobile_export.live.network import is_address, network_frames
 from mobile_export.live.recognizer import Recognizer
+from mobile_export.live.region import Region
 from mobile_export.live.score import score
 from mobile_export.live.sources import (
     SYNTHETIC,
@@ -33,6 +35,9 @@ from mobile_export.live.sources import (
 EVENTS_SCHEMA = 1
 RATE = 30.0  # of the annotated video: what the encoder plans for; time stamps are the source's
 THUMBNAIL = 112  # pixels
+SLOW = 0.75  # of the model's rate: below that gestures are missed
+SETTLED = 5.0  # seconds of a source after which its rate is known
+WHOLE = Region()
 BAR = "{desc}: {n:.1f} s [{elapsed}{postfix}]"
 
 
@@ -59,6 +64,7 @@ class Result:
     frames: int = 0
     seconds: float = 0.0
     reason: str | None = None
+    told_slow: bool = False
     answer: Answer | None = None  # the latest
 
     def report(self, bundle: Bundle, name: str, wall: float) -> dict:
@@ -88,6 +94,21 @@ class Result:
             "events": self.history.event_rows(),
             "score": scored,
         }
+
+    def tell_slow(self) -> None:
+        """Warn, once, of a source that is slower than the model needs; silent while it is short."""
+        needed = self.recognizer.ticks.rate
+        came = self.frames + self.source.dropped
+        if self.told_slow or self.seconds <= 0 or came < 2:
+            return
+        rate = (came - 1) / self.seconds
+        if rate < SLOW * needed:
+            self.told_slow = True
+            tqdm.write(
+                f"warning: the source gives {rate:.1f} frames a second and the model needs "
+                f"{needed:g}: gestures are missed; give more light, or a faster camera or video",
+                file=sys.stderr,
+            )
 
     def summary(self, report: dict) -> str:
         """The figures in a few lines."""
@@ -124,10 +145,13 @@ def open_source(name: str, config: ModelConfig, seconds: float | None, realtime:
     number = camera_number(name)
     if number is not None:
         return Source(Newest(camera_frames(number), paced=False))
+    if is_address(name):
+        return Source(Newest(network_frames(name), paced=False, patience=None))
     path = Path(name)
     if not path.is_file():
         raise BadInput(
-            f"--source {name} is no file: give a video, camera, camera:1, ... or synthetic"
+            f"--source {name} is no file: give a video, camera, camera:1, ..., rtsp://... or "
+            "synthetic"
         )
     frames = video_frames(path)
     return Source(Newest(frames, paced=True) if realtime else frames)
@@ -139,6 +163,7 @@ def run(
     out: Path | None,
     timeline: Path | None,
     seconds: float | None,
+    region: Region = WHOLE,
 ) -> Result:
     """Recognise every frame of ``source``, up to ``seconds`` of it; Ctrl-C ends it in order.
 
@@ -153,13 +178,15 @@ def run(
         )
         try:
             for frame in _until(source.frames, seconds):
-                answer = _one(result, frame, bar)
+                answer = _one(result, frame, bar, region)
                 if writer:
-                    writer.write(frame.seconds, draw_answer(frame.picture(), answer))
+                    picture = region.upright(frame.picture())
+                    writer.write(frame.seconds, draw_answer(picture, answer, region))
         except Interrupted as stop:
             result.reason = str(stop)
         except KeyboardInterrupt:
             pass  # the way to end a camera
+    result.tell_slow()
     for event in recognizer.forget():
         result.history.events.append(event)
         _say(event)
@@ -175,18 +202,20 @@ def _until(frames: Iterable[Frame], seconds: float | None) -> Iterator[Frame]:
         yield frame
 
 
-def _one(result: Result, frame: Frame, bar: tqdm) -> Answer | None:
+def _one(result: Result, frame: Frame, bar: tqdm, region: Region) -> Answer | None:
     """Offer one frame to the model; the answer that stands after it."""
     result.frames += 1
     bar.update(frame.seconds - result.seconds)
     result.seconds = frame.seconds
-    moment = result.recognizer.frame(frame.seconds, frame.picture)
+    if frame.seconds >= SETTLED:
+        result.tell_slow()
+    moment = result.recognizer.frame(frame.seconds, lambda: region.seen(frame.picture()))
     if moment is None:
         return result.answer
     result.answer = moment.answer
     result.history.add(moment)
     if result.history.wants_picture:
-        small = resize_crop(frame.picture(), THUMBNAIL).permute(1, 2, 0).numpy()
+        small = resize_crop(region.seen(frame.picture()), THUMBNAIL).permute(1, 2, 0).numpy()
         result.history.add_picture(frame.seconds, small)
     for event in moment.ended:
         _say(event)

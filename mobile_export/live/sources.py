@@ -13,14 +13,17 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from core.data.decode import decoded, upright
+from core.data.rate import Unreadable
 from core.data.rendered.synthetic import SyntheticStreams
-from core.data.video import Unreadable, decoded, upright
 from core.errors import BadInput
 from core.evaluation.events import Gesture
 from core.labels import LABELS
 from core.model import ModelConfig
 
 SYNTHETIC, CAMERA = "synthetic", "camera"  # names of sources that are no files
+PATIENCE = 3.0  # seconds in which a camera may give nothing: some begin with empty reads
+PAUSE = 0.02  # seconds between two of those
 STALLED = 5.0  # seconds without a frame after which a camera counts as gone
 
 
@@ -67,7 +70,8 @@ def camera_number(name: str) -> int | None:
 def camera_frames(number: int) -> Iterator[Frame]:
     """Frames of this machine's camera ``number``, times from the first one, without end.
 
-    Raises ``BadInput`` when it cannot be opened, ``Interrupted`` when it stops.
+    A read that gives nothing is tried again for ``PATIENCE`` seconds. Raises ``BadInput`` when it
+    cannot be opened or never gives a frame, ``Interrupted`` when it stops.
     """
     import cv2  # PyAV's wheels come without the systems' camera interfaces
 
@@ -81,12 +85,21 @@ def camera_frames(number: int) -> Iterator[Frame]:
             )
         camera.set(cv2.CAP_PROP_FRAME_WIDTH, 640)
         camera.set(cv2.CAP_PROP_FRAME_HEIGHT, 480)
-        first = None
+        first, latest = None, time.monotonic()
         while True:
             there, pixels = camera.read()
-            if not there:
-                raise Interrupted(f"camera {number} gives no more frames")
             now = time.monotonic()
+            if not there or pixels is None or not pixels.size:
+                if now - latest > PATIENCE and first is None:
+                    raise BadInput(
+                        f"camera {number} gives no frame in {PATIENCE:g} s: close other programs "
+                        "that use it, or give another, camera:N"
+                    )
+                if now - latest > PATIENCE:
+                    raise Interrupted(f"camera {number} gives no more frames")
+                time.sleep(PAUSE)
+                continue
+            latest = now
             first = now if first is None else first
             yield Frame(now - first, functools.partial(_rgb, pixels))
     finally:
@@ -94,7 +107,10 @@ def camera_frames(number: int) -> Iterator[Frame]:
 
 
 def _rgb(pixels: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(pixels[:, :, ::-1])  # OpenCV gives BGR
+    """OpenCV gives BGR, of some cameras grey or BGRA."""
+    if pixels.ndim == 2 or pixels.shape[2] == 1:
+        return np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2)
+    return np.ascontiguousarray(pixels[:, :, 2::-1])
 
 
 def rendered_frames(
@@ -125,12 +141,16 @@ class Newest:
     """Frames of a source in real time: the newest is kept, one that nobody took is dropped.
 
     Iterating gives each frame as it comes, or the latest when the reader was busy. ``paced`` lets a
-    file's frames come at their own times; a camera's come by themselves. ``dropped`` counts.
+    file's frames come at their own times; a camera's come by themselves, and none for ``patience``
+    seconds means that it is gone. ``dropped`` counts.
     """
 
-    def __init__(self, frames: Iterable[Frame], paced: bool) -> None:
+    def __init__(
+        self, frames: Iterable[Frame], paced: bool, patience: float | None = STALLED
+    ) -> None:
         self.dropped = 0
         self._frames, self._paced = frames, paced
+        self._patience = None if paced else patience
         self._change = threading.Condition()
         self._frame: Frame | None = None
         self._error: BaseException | None = None
@@ -142,8 +162,9 @@ class Newest:
         try:
             while True:
                 with self._change:
-                    patience = None if self._paced else STALLED
-                    if not self._change.wait_for(lambda: self._frame or self._ended, patience):
+                    if not self._change.wait_for(
+                        lambda: self._frame or self._ended, self._patience
+                    ):
                         raise Interrupted(f"no frame for {STALLED:g} s")
                     frame, self._frame = self._frame, None
                 if frame is None:

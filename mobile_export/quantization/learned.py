@@ -6,7 +6,7 @@ in floats, and every range. XNNPACK and Vulkan run one graph and share it.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import resources
 from pathlib import Path
 
@@ -85,6 +85,20 @@ def find(checkpoint: str, family: str, steps: int) -> Path | None:
         if settings and (settings.checkpoint, settings.steps) == (checkpoint, steps):
             return path
     return None
+
+
+def changed(settings: Settings) -> list[str]:
+    """What makes files of this machine, else of these settings, another's: clips or a graph."""
+    found = set()
+    for path in RUNS.glob(f"{settings.family}-*.safetensors") if RUNS.is_dir() else ():
+        other = settings_of(path)
+        if other is None or replace(other, clips="", graph="") != replace(
+            settings, clips="", graph=""
+        ):
+            continue
+        found |= {"other clips"} if other.clips != settings.clips else set()
+        found |= {"another graph"} if other.graph != settings.graph else set()
+    return sorted(found)
 
 
 def _weights(prepared: GraphModule) -> dict[str, str]:

@@ -53,6 +53,8 @@ class Settings:
     calibration_clips: int
     steps: int = STEPS
     rate: float = RATE
+    clips: str = ""  # their ``fingerprint``: a folder's name says nothing of what is in it
+    graph: str = ""  # digest of the prepared graph: ranges belong to one
 
 
 def learn(

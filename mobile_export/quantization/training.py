@@ -1,7 +1,9 @@
 """What the int8 of an export rests on: calibration clips, perhaps training."""
 
+import contextlib
 import functools
 import hashlib
+import io
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,6 +13,7 @@ from torch import Tensor
 
 from core.checkpoint import Checkpoint
 from core.data.clips import Clips
+from core.data.fingerprint import fingerprint
 from core.data.source import Source
 from core.data.transforms import normalise
 from core.errors import BadInput
@@ -151,6 +154,8 @@ def _trained(
     from mobile_export.quantization import learned, qat
 
     family = learned.FAMILY[scheme.target]
+    labels, config = checkpoint.labels, checkpoint.config
+    graph = str(_prepared(checkpoint, scheme).graph)
     settings = qat.Settings(
         checkpoint=checkpoint.sha256,
         family=family,
@@ -158,14 +163,17 @@ def _trained(
         calibration_clips=len(calibration),
         steps=terms.qat_steps or qat.STEPS,
         rate=terms.qat_rate or qat.RATE,
+        clips=_listing(terms.data, checkpoint),
+        graph=hashlib.sha256(graph.encode()).hexdigest()[:16],
     )
     key = hashlib.sha256(json.dumps(asdict(settings)).encode()).hexdigest()[:12]
     path = learned.RUNS / f"{family}-{key}.safetensors"
     if learned.settings_of(path) == settings:
         return path
+    for what in learned.changed(settings):
+        step("train", f"anew: what was learned before was of {what}")
     step("train", f"{settings.steps} steps of quantization-aware training, kept in {path}")
     count = settings.steps * qat.BATCH // len(DIFFICULTIES) + 1
-    labels, config = checkpoint.labels, checkpoint.config
     kinds = DIFFICULTIES if terms.data is None else DIFFICULTIES[:1]
     clips = [training_clips(terms.data, config, labels, count, kind) for kind in kinds]
     saved = path.with_suffix(".state")
@@ -182,6 +190,14 @@ def _named(source: Source | None) -> str:
         return "synthetic"
     seen = [text for text in (source.dataset, source.sampling) if text]
     return " ".join([str(source.folder.resolve()), *seen])
+
+
+def _listing(source: Source | None, checkpoint: Checkpoint) -> str:
+    if source is None:
+        return ""
+    with contextlib.redirect_stderr(io.StringIO()):  # calibration has said what there is to say
+        clips = training_clips(source, checkpoint.config, checkpoint.labels, CALIBRATION_CLIPS)
+    return fingerprint(clips)
 
 
 def _prepared(checkpoint: Checkpoint, scheme: "Scheme"):

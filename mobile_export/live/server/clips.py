@@ -7,13 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from core.data.video import VIDEO_SUFFIXES, at_rate, hidden
-from mobile_export.live.record import save_clip
+from mobile_export.live.record import save_clip, spoils
 from mobile_export.live.server.frames import decode
 
 SECONDS = (0.8, 10.0)  # a clip's least and most
-# Between two frames of a clip. Cameras slow down to 5 frames a second in the dark; what is longer
-# would be a gesture with a hole in it.
-LONGEST_GAP = 0.35
 # A camera of 60 frames a second fills a clip of ten seconds with 600 of them.
 MOST_FRAMES = 1200
 
@@ -42,8 +39,9 @@ class Clip:
         picture that does not decode.
         """
         gap = max((b - a for (a, _), (b, _) in pairwise(self._frames)), default=0.0)
-        if gap > LONGEST_GAP:
-            raise Spoiled(f"the camera stood still for {gap:.1f} s of this clip")
+        reason = spoils((), gap)
+        if reason:
+            raise Spoiled(reason)
         count = round(self._wanted * rate)
         chosen = list(islice(at_rate(self._frames, rate), count))
         if len(chosen) < count:
@@ -56,8 +54,9 @@ class Clip:
 
 
 def _stack(pictures: Sequence[np.ndarray]) -> np.ndarray:
-    if len({picture.shape for picture in pictures}) > 1:
-        raise Spoiled("the size of the picture changed during this clip")
+    reason = spoils(pictures, 0.0)
+    if reason:
+        raise Spoiled(reason)
     return np.stack(pictures)
 
 

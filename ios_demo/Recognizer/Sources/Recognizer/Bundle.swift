@@ -114,6 +114,9 @@ public struct GestureBundle: Sendable {
             guard try file.resourceValues(forKeys: [.isRegularFileKey]).isRegularFile == true else {
                 continue
             }
+            // What the Finder leaves in folders is no part of a package.
+            let name = file.lastPathComponent
+            if name == ".DS_Store" || name == ".localized" || name.hasPrefix("._") { continue }
             let parts = file.standardizedFileURL.resolvingSymlinksInPath().pathComponents
             found.append((Array(parts.dropFirst(root.count)), file))
         }

@@ -1,0 +1,196 @@
+"""Clips by a list of one's own: a path, a label and what else is known, one clip a row.
+
+```
+path,label,start,end,group,split          a header row names the columns, in any order
+ann/wave-01.mp4,wave,0.5,2.1,ann,train
+frames/17,swipe left,,,ben,val            a folder of frame images
+
+clips/wave-01.mp4 0                       without one: path and label, blanks or commas between
+clips/wave-02.mp4 48 0                    (or path, number of frames and label, as TSN has it)
+```
+
+Paths are relative to the list or to ``--root``. ``start`` and ``end`` are seconds of a longer
+recording. Without splits, clips are split by a hash of their group, or of their path.
+"""
+
+import csv
+import hashlib
+import io
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.data.label_files import CLASSES, IDS, in_order, split_name, text_of
+from core.data.records import Listing, Record
+from core.errors import BadInput
+from core.files import write_whole
+
+COLUMNS = ("path", "label", "start", "end", "group", "split")
+NAMES = dict.fromkeys(IDS, "path") | dict.fromkeys(CLASSES, "label")
+NAMES |= {"start": "start", "begin": "start", "starttime": "start", "end": "end", "stop": "end"}
+NAMES |= {"endtime": "end", "group": "group", "subject": "group", "person": "group"}
+NAMES |= {"signer": "group", "session": "group", "split": "split", "subset": "split"}
+TRAIN, VAL = 0.8, 0.9  # of the hashes: training clips, and those up to the test clips
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a list; ``line`` is where it stands."""
+
+    line: int
+    path: str
+    label: str
+    start: float | None = None
+    end: float | None = None
+    group: str | None = None
+    split: str | None = None
+
+
+def rows(path: Path) -> list[Row]:
+    """The rows of a list. Raises ``BadInput`` for one that is no clip, with its line."""
+    lines = [(n, s) for n, s in enumerate(text_of(path).splitlines(), 1) if s.strip()]
+    if not lines:
+        raise BadInput(f"{path} is empty: give a path and a label in each line")
+    head = lines[0][1]
+    mark = next((sign for sign in ("\t", ";", ",") if sign in head), None)
+    cells = [_cells(text, mark) for _, text in lines]
+    names = [NAMES.get(re.sub(r"[\W_]", "", cell.lower())) for cell in cells[0]]
+    if "path" in names and "label" in names:
+        return [
+            _row(path, number, dict(zip((n or "" for n in names), row, strict=False)))
+            for (number, _), row in zip(lines[1:], cells[1:], strict=True)
+        ]
+    return [
+        _row(path, number, dict(zip(COLUMNS, row, strict=False)))
+        for (number, _), row in zip(lines, cells, strict=True)
+    ]
+
+
+def _cells(text: str, mark: str | None) -> list[str]:
+    if mark is not None:
+        return [cell.strip() for cell in next(csv.reader(io.StringIO(text), delimiter=mark))]
+    # Blanks: a label may have some, and seconds may follow it.
+    path, *rest = text.split()
+    times: list[str] = []
+    while len(rest) > 1 and len(times) < 2 and _is_number(rest[-1]):
+        times.insert(0, rest.pop())
+    if len(times) == 1 and rest[0].isdecimal():  # path, number of frames, label: TSN's lists
+        return [path, times[0]]
+    return [path, " ".join(rest), *times]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _row(path: Path, line: int, found: dict[str, str]) -> Row:
+    if not found.get("path") or not found.get("label"):
+        raise BadInput(f"{path} line {line}: no path and label: repair the line")
+    times: list[float | None] = []
+    for name in ("start", "end"):
+        text = found.get(name, "")
+        try:
+            times.append(float(text) if text else None)
+        except ValueError:
+            times.append(math.nan)
+        value = times[-1]
+        if value is not None and not (math.isfinite(value) and value >= 0):
+            raise BadInput(f"{path} line {line}: {name} {text!r} is no number of seconds")
+    start, end = times
+    if end is not None and end <= (start or 0.0):
+        raise BadInput(f"{path} line {line}: it ends at {end:g} s and starts at {start or 0:g} s")
+    split = found.get("split") or None
+    known = split_name(split) if split else None
+    if split and known is None:
+        raise BadInput(f"{path} line {line}: split {split!r} is none of train, val, test")
+    return Row(line, found["path"], found["label"], start, end, found.get("group") or None, known)
+
+
+def splits_of(found: list[Row], path: Path) -> list[str]:
+    """The split of every row. Raises ``BadInput`` where only some rows have one."""
+    given = [row for row in found if row.split]
+    if given and len(given) < len(found):
+        row = next(row for row in found if not row.split)
+        raise BadInput(
+            f"{path} line {row.line}: no split, and other lines have one: give it to all"
+        )
+    if given:
+        return [row.split or "" for row in found]
+    places = [_place(row.group or row.path) for row in found]
+    return ["train" if p < TRAIN else "val" if p < VAL else "test" for p in places]
+
+
+def _place(text: str) -> float:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
+
+
+def find(
+    path: Path, root: Path, split: str, labels: list[str] | None, frame_rate: float
+) -> Listing:
+    """The clips of a split; ``labels`` sets the order of the classes.
+
+    Raises ``BadInput`` for a list that cannot be read or has no clip of the split.
+    """
+    found = rows(path)
+    if labels and all(row.label.isdecimal() for row in found):
+        numbers = {int(row.label) for row in found}
+        if max(numbers) < len(
+            labels
+        ):  # classes by number, as TSN's and mmaction2's lists have them
+            found = [Row(**vars(row) | {"label": labels[int(row.label)]}) for row in found]
+    names = in_order(path, _sorted({row.label for row in found}), labels, "list")
+    if len(names) < 2:
+        raise BadInput(f"{path} has only the class {names[0]!r}: give at least two")
+    index = {name: i for i, name in enumerate(names)}
+    records, missing = [], []
+    for row, where in zip(found, splits_of(found, path), strict=True):
+        if where != split:
+            continue
+        clip = root / row.path
+        if not clip.exists():
+            missing.append((str(clip), "no such file"))
+            continue
+        rate = frame_rate if clip.is_dir() else 0.0
+        records.append(Record(clip, index[row.label], rate, span=_span(row)))
+    if not records and not missing:
+        raise BadInput(f"{path} has no {split} clips: add rows whose split is {split}")
+    return Listing(names, records, split, missing)
+
+
+def _span(row: Row) -> tuple[float, float] | None:
+    if row.start is None and row.end is None:
+        return None
+    return row.start or 0.0, math.inf if row.end is None else row.end
+
+
+def _sorted(names: Iterable[str]) -> list[str]:
+    known = list(names)
+    if all(name.isdecimal() for name in known):
+        return sorted(known, key=int)
+    return sorted(known)
+
+
+def write(path: Path, listings: Iterable[Listing]) -> int:
+    """Write what was found as a list, with paths relative to it where they lie below; the number.
+
+    Raises ``BadInput`` when the file cannot be written.
+    """
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(COLUMNS)
+    count, base = 0, path.resolve().parent
+    for listing in listings:
+        for record in listing.records:
+            clip = record.path.resolve()
+            place = clip.relative_to(base) if clip.is_relative_to(base) else clip
+            start, end = record.seconds
+            name = listing.labels[record.label]
+            table.writerow([place.as_posix(), name, start, end, "", listing.split])
+            count += 1
+    write_whole("--write-list", path, text.getvalue().encode())
+    return count

@@ -1,0 +1,52 @@
+"""Which part of the channels the shift of a TSM checkpoint moves, which its keys do not say."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from core.errors import BadInput
+from core.shift import SHIFT_DIVISOR
+
+NAMED = re.compile(r"shift_?(?:div)?[_=]?(\d+)", re.IGNORECASE)  # as in ..._shift8_blockres_avg_...
+ARGUMENTS = ("shift_div", "fold_div", "n_div", "shift_fold")
+
+
+def fold_of(path: Path, arguments: dict[str, Any], given: int | None) -> tuple[int, str]:
+    """The divisor of the channels, and where it is from.
+
+    Raises ``BadInput`` where the file's name and its arguments disagree and nothing was given.
+    """
+    named = {int(m) for m in NAMED.findall(path.name) if int(m) > 1}
+    told = {int(arguments[k]) for k in ARGUMENTS if str(arguments.get(k, "")).isdecimal()}
+    if given is not None:
+        return given, "as --fold says"
+    if len(named | told) > 1:
+        raise BadInput(
+            f"{path}: its name and its arguments say that its shift moves "
+            f"{' and '.join(f'1/{n}' for n in sorted(named | told))} of the channels: say which "
+            "with --fold N"
+        )
+    if told:
+        return told.pop(), "as its arguments say"
+    if named:
+        return named.pop(), "as its name says"
+    return SHIFT_DIVISOR, "TSM's default, which nothing in the file confirms: else give --fold N"
+
+
+def refuse_other_shifts(path: Path, keys: list[str], arguments: dict[str, Any]) -> None:
+    """Refuse, by the cause, models of TSM's code that this project does not have."""
+    other = next((key for key in keys if re.search(r"(^|\.)(nl|non_local_block)\.", key)), None)
+    if other is not None:
+        raise BadInput(
+            f"{path} has non-local blocks ({other}), which this project has not: train without them"
+        )
+    if any(re.search(r"layer3\.(6|22)\.", key) for key in keys):
+        deep = "101" if any(re.search(r"layer3\.22\.", key) for key in keys) else "of another depth"
+        raise BadInput(f"{path} is a ResNet-{deep}, which this project has not: give a ResNet-50")
+    place = str(arguments.get("shift_place", ""))
+    whole = any(re.search(r"layer\d\.\d+\.net\.(conv|bn|downsample)", key) for key in keys)
+    if whole or place == "block" or re.search(r"shift\d+_block(?!res)", path.name):
+        raise BadInput(
+            f"{path} shifts whole blocks (--shift_place block), which this project has not: train "
+            "with --shift_place blockres, TSM's default"
+        )
