@@ -26,7 +26,7 @@ from core.errors import BadInput
 from core.labels import IGNORE, LABELS
 from core.options import existing
 
-PEOPLE_VERSION = 1  # of how people are drawn and move: windows of another one are made anew
+PEOPLE_VERSION = 2  # of how people are drawn and move: windows of another one are made anew
 COVERED = 0.8  # part of a gesture, or of the window, that must be seen to carry the clip label
 
 

@@ -5,9 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from core.data.rendered.compress import compress
+from core.data.rendered.compress import compress, recorded
 
 LEVELS = (0.01, 0.98)  # quantiles that become black and white
+RECORDED, CRF = 0.5, (18, 38)  # of the scenes come from an H.264 file, of this quality
 CHUNK = 2  # frames worked on at once: they stay in the processor's cache
 
 
@@ -94,7 +95,11 @@ def develop(
         if quality < 85:
             x = compress(x, torch.full((len(x),), quality, device=device))
         result[start : start + CHUNK] = x.mul_(255).round_()
-    return _levelled(result, u(0.3, 1.0)) if rng.random() < 0.7 else result
+    if rng.random() < 0.7:
+        result = _levelled(result, u(0.3, 1.0))
+    if rng.random() < RECORDED:
+        result = recorded(result.cpu(), int(rng.integers(*CRF))).to(device)
+    return result
 
 
 def _levelled(frames: Tensor, part: float) -> Tensor:

@@ -1,5 +1,6 @@
 """How the whole person moves while the hands perform: trunk, head, breathing and both arms."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from core.data.rendered.people.arm import about, hand_length, solve
 from core.data.rendered.people.body import Body, bone_matrices, bone_places
 from core.data.rendered.people.everyday import (
     CHIN,
+    GRIP,
     REST_CHANCE,
     RESTS,
     blend,
@@ -30,6 +32,7 @@ KNUCKLES = ("finger1-1", "finger2-1", "finger5-1", "wrist", "finger2-2", "finger
 RAMP = 0.35  # seconds from what the time line says to an errand
 CLEAR = 0.15  # metres that a gesturing palm keeps from the middle of the neck, towards the camera
 RELAXED_HAND = np.array([*RELAXED[0], *RELAXED[1:]])
+GRIP_HAND = np.array([*GRIP[0], *GRIP[1:]])
 
 
 @dataclass
@@ -56,9 +59,13 @@ def _waves(rng: np.random.Generator, times: np.ndarray, size: float, slow: float
 
 
 def perform(
-    body: Body, scene: Scene, times: np.ndarray, home: np.ndarray, rng: np.random.Generator
-) -> Motion:
-    """The body at ``times`` while the hands do what the time line says around ``home`` (3,)."""
+    body: Body, scene: Scene, times: np.ndarray, home: np.ndarray, rng: np.random.Generator,
+    holding: Sequence[str] = (),
+) -> Motion:  # fmt: skip
+    """The body at ``times`` while the hands do what the time line says around ``home`` (3,).
+
+    Hands of the sides in ``holding`` keep the grip on what they hold.
+    """
     rows = evaluate(scene.segments, times)
     side, other = ("L", "R") if scene.left else ("R", "L")
     busy = _during(scene, times, OTHER)
@@ -101,6 +108,9 @@ def perform(
         stop = np.full(len(times), CHIN)
         palms[1], hands[1], shapes[1] = towards(stop, other, place["head"], rotation["head"])
 
+    for which, one in enumerate((side, other)):
+        if one in holding:
+            shapes[which] = np.tile(GRIP_HAND, (len(times), 1))
     held = {}
     for palm, hand, shape, one in zip(palms, hands, shapes, (side, other), strict=True):
         shoulder = place[f"upperarm01.{one}"]
