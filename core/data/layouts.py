@@ -59,7 +59,7 @@ def open_records(
         view = test_view(fit, config.size, crops)
     found = listing(source, split, labels, config.frame_rate)
     sampling = source.sampling or default_kind(config.causal)
-    told = "" if source.dataset else " (recognised by its label files)"
+    told = "" if source.dataset or kind == "folder" else " (recognised by its label files)"
     sys.stderr.write(
         f"{source.data}: {kind}{told}, {found.split}: {len(found.records)} clips of "
         f"{len(found.labels)} classes, {sampling} of {config.frames} frames\n"
