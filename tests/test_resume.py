@@ -125,7 +125,7 @@ def test_a_full_disk_is_one_line(resume, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    out, go_on = resume
+    _, go_on = resume
     monkeypatch.setattr(Run, "save", full)
     monkeypatch.setattr("core.checkpoint.save", full)
     with pytest.raises(BadInput, match=r"make room on the disk; .* goes on from step 2") as caught:
