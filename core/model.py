@@ -28,6 +28,9 @@ BACKBONES: dict[str, type[Trunk]] = {
 }
 SHIFTS = ("fixed", "learned")
 
+# Far above what anybody trains, far below what no memory holds: a file from elsewhere may say more.
+MOST = {"num_classes": 100_000, "size": 4096, "frames": 10_000}
+MOST_WIDTH = 16.0
 LEAST_SIZE = 32  # pixels: the backbone halves a picture five times
 
 
@@ -80,10 +83,15 @@ class ModelConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise ValueError(f"{name} {value!r} must be a whole number of at least {least}")
+        for name, most in MOST.items():
+            if getattr(self, name) > most:
+                raise ValueError(f"{name} {getattr(self, name)!r} is above {most}")
         for name in ("width", "frame_rate"):
             value = getattr(self, name)
             if not _finite(value) or value <= 0:
                 raise ValueError(f"{name} {value!r} must be a positive number")
+        if self.width > MOST_WIDTH:
+            raise ValueError(f"width {self.width!r} is above {MOST_WIDTH:g}")
         most, location = BACKBONES[self.backbone].LOCATIONS, self.location
         if not isinstance(location, int) or isinstance(location, bool) or not 0 < location <= most:
             raise ValueError(f"location {location!r} must be 1 to {most} in {self.backbone}")
