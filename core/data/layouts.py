@@ -4,7 +4,7 @@ import sys
 
 from core.data import egogesture, jester, something
 from core.data.crops import test_view, training_view, validation_view
-from core.data.folder import find_clips
+from core.data.find import find_clips
 from core.data.records import Listing, Record, RecordClips
 from core.data.sampling import default_kind
 from core.data.source import Source
