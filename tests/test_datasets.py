@@ -116,6 +116,14 @@ def test_lists_beside_folders_of_splits(tmp_path: Path, rows: str, classes: str)
         assert {p.parent.name for p, _ in data.clips} == {split}
 
 
+def test_a_list_of_classes_is_no_list_of_clips(tmp_path: Path) -> None:
+    for label in ("wave", "circle"):
+        write_images(tmp_path / "train" / label / "1", 1, 5)
+    (tmp_path / "train.csv").write_text("class,clips\nwave,1\ncircle,1\n")
+    data = FolderClips(tmp_path, "train", frames=1, size=16, frame_rate=10.0)
+    assert data.labels == ["circle", "wave"]
+
+
 def test_a_listed_set_without_validation_keeps_some_apart(tmp_path: Path) -> None:
     names = [f"{label}{i}" for label in "ab" for i in range(10)]
     for name in names:
@@ -314,7 +322,7 @@ def test_damaged_label_files(tmp_path: Path) -> None:
         file.write_text(text)
         assert f"{file} line 1" in refusal(lambda: opened(root))
     file.unlink()
-    assert "no list of train clips" in refusal(lambda: opened(root))
+    assert "has val but no train" in refusal(lambda: opened(root))
     root = write_something(tmp_path / "s", extracted=True)
     for name, content, said in (
         ("train.json", "[", "is not JSON"),

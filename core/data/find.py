@@ -4,7 +4,6 @@ import os
 import sys
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
 from pathlib import Path
 
 from core.data.label_files import SPLITS, in_order, split_name
@@ -15,7 +14,7 @@ from core.data.listed import (
     clips_of,
     find_lists,
     is_listed,
-    origin,
+    part_of,
     shares_of,
     split_of,
 )
@@ -40,7 +39,7 @@ def find_clips(
         return _listed(root, split, labels)
     top = _folders(root)
     parts = _parts_of(root, top)
-    part, shares = _origin(root, split, parts) if parts else (split, frozenset({split}))
+    part, shares = part_of(root, split, parts) if parts else (split, frozenset({split}))
     classes: dict[str, dict[str, list[Path]]] = defaultdict(dict)  # part -> class -> clips
     for name, folder in (parts or {split: root}).items():
         for label, path in _folders(folder).items():
@@ -62,7 +61,7 @@ def _listed(root: Path, split: str, labels: list[str] | None) -> tuple[list[str]
     own = classes_of(root)
     names = _labels(root, own, labels)
     lists = {part: clips_of(path, names, root) for part, path in find_lists(root).items()}
-    part, shares = _origin(root, split, [name for name, clips in lists.items() if clips])
+    part, shares = part_of(root, split, [name for name, clips in lists.items() if clips])
     shelves = Shelves(root)
     found, missing = [], []
     for name, label in shares_of(lists[part], shares):
@@ -79,25 +78,6 @@ def _listed(root: Path, split: str, labels: list[str] | None) -> tuple[list[str]
     split = _told(split, part)
     _require_clips(root, split, names, found, set(own))
     return names, found, split
-
-
-def _origin(root: Path, split: str, there: Iterable[str]) -> tuple[str, frozenset[str]]:
-    """``origin``, and what it means where something takes a split's place."""
-    there = sorted(there)
-    try:
-        part, shares = origin(split, there)
-    except KeyError:
-        raise BadInput(
-            f"data folder {root} has {' and '.join(there) or 'lists'} but no {split}: add it"
-        ) from None
-    if part == "val" and split == "test":
-        sys.stderr.write(f"note: {root} has no test clips: its validation clips stand in\n")
-    elif part == "train" and split != "train":
-        sys.stderr.write(
-            f"note: {root} has no {split} clips: a tenth of its training clips is kept apart for "
-            "them\n"
-        )
-    return part, shares
 
 
 def _told(split: str, part: str) -> str:
