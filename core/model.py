@@ -18,8 +18,7 @@ from core.backbones.bn_inception import BNInception
 from core.backbones.mobilenet_v2 import MobileNetV2
 from core.backbones.resnet import ResNet50
 from core.backbones.slots import Trunk
-from core.shift import SHIFT_DIVISOR
-from core.temporal import TEMPORAL, Shape, State, TemporalModule
+from core.temporal import SHIFT_DIVISOR, TEMPORAL, Shape, State, TemporalModule
 
 BACKBONES: dict[str, type[Trunk]] = {
     "mobilenet_v2": MobileNetV2,
