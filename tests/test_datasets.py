@@ -18,7 +18,7 @@ from datasets import (
 from torch.utils.data import DataLoader
 
 from core.checkpoint.__main__ import _labels as labels_of
-from core.data import open_clips
+from core.data import open_clips, records
 from core.data.__main__ import main as look
 from core.data.egogesture import SUBJECTS
 from core.data.folder import FolderClips
@@ -159,6 +159,15 @@ def test_something(tmp_path: Path, extracted: bool) -> None:
     (root / "test-answers.csv").write_text("50;Dropping something\n51;Dropping [something]\n")
     data = opened(root, "test")
     assert (data.split, [r.label for r in data.records]) == ("test", [1, 1])
+
+
+def test_a_film_that_is_too_large_to_keep_gives_the_same_frames(
+    tmp_path: Path, monkeypatch
+) -> None:
+    data = opened(write_something(tmp_path, extracted=False))
+    kept = data[0][0]
+    monkeypatch.setattr(records, "MOST_KEPT", 0)
+    assert torch.equal(data[0][0], kept)
 
 
 def test_something_with_long_names_below_labels(tmp_path: Path) -> None:
