@@ -100,7 +100,7 @@ def test_the_page_and_nothing_else_is_served():
         ):
             async with client.session.get(client.url + path) as response:
                 assert response.status == 404
-        async with client.session.post(client.url) as response:
+        async with client.session.post(f"{client.url}/?token={TOKEN}") as response:
             assert response.status == 405
 
     use(scenario)
