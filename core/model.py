@@ -18,8 +18,7 @@ from core.backbones.bn_inception import BNInception
 from core.backbones.mobilenet_v2 import MobileNetV2
 from core.backbones.resnet import ResNet50
 from core.backbones.slots import Trunk
-from core.shift import SHIFT_DIVISOR
-from core.temporal import TEMPORAL, Shape, State, TemporalModule
+from core.temporal import SHIFT_DIVISOR, TEMPORAL, Shape, State, TemporalModule
 
 BACKBONES: dict[str, type[Trunk]] = {
     "mobilenet_v2": MobileNetV2,
@@ -38,6 +37,9 @@ CONFIGS: dict[str, dict[str, Any]] = {
     for temporal, network in NETWORKS.items()
 }
 
+# Far above what anybody trains, far below what no memory holds: a file from elsewhere may say more.
+MOST = {"num_classes": 100_000, "size": 4096, "frames": 10_000}
+MOST_WIDTH = 16.0
 LEAST_SIZE = 32  # pixels: the backbone halves a picture five times
 
 
@@ -90,10 +92,15 @@ class ModelConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise ValueError(f"{name} {value!r} must be a whole number of at least {least}")
+        for name, most in MOST.items():
+            if getattr(self, name) > most:
+                raise ValueError(f"{name} {getattr(self, name)!r} is above {most}")
         for name in ("width", "frame_rate"):
             value = getattr(self, name)
             if not _finite(value) or value <= 0:
                 raise ValueError(f"{name} {value!r} must be a positive number")
+        if self.width > MOST_WIDTH:
+            raise ValueError(f"width {self.width!r} is above {MOST_WIDTH:g}")
         most, location = BACKBONES[self.backbone].LOCATIONS, self.location
         if not isinstance(location, int) or isinstance(location, bool) or not 0 < location <= most:
             raise ValueError(f"location {location!r} must be 1 to {most} in {self.backbone}")

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from core import training_form
 from core.shift import (
+    SHIFT_DIVISOR,
     LearnedShift,
     Shape,
     State,
@@ -38,7 +39,7 @@ from core.shift import (
 )
 
 __all__ = [
-    "TEMPORAL", "Action", "ChannelExcitation", "MotionExcitation", "Shape",
+    "SHIFT_DIVISOR", "TEMPORAL", "Action", "ChannelExcitation", "MotionExcitation", "Shape",
     "SpatioTemporalExcitation", "State", "TemporalModule", "TemporalShift", "delay",
     "difference", "realigned",
 ]  # fmt: skip

@@ -24,6 +24,7 @@ RATE = CONFIG.frame_rate
 CAMERA = 30.0  # frames a second
 SIZE = (64, 48)
 RED, GREEN, BLUE = (220, 30, 30), (30, 220, 30), (30, 30, 220)
+TOKEN = "t" * 32
 SOON = 20.0  # seconds; a test that waits longer for a message has failed
 
 
@@ -74,7 +75,8 @@ class Client:
 
     async def connect(self, query: str = "", **headers: str) -> aiohttp.ClientWebSocketResponse:
         given = {"Origin": self.url} | headers
-        return await self.session.ws_connect(f"{self.url}/stream{query}", headers=given)
+        path = f"/stream?token={TOKEN}{query.replace('?', '&')}"
+        return await self.session.ws_connect(self.url + path, headers=given)
 
 
 @asynccontextmanager
@@ -83,7 +85,7 @@ async def serving(out: Path | None = None):
     model = Colours()
     with listen(0) as listening, ThreadPoolExecutor(1) as worker:
         async with (
-            running(Desk(make_bundle(), model, worker, out), listening) as port,
+            running(Desk(make_bundle(), model, worker, out, TOKEN), listening) as port,
             aiohttp.ClientSession() as session,
         ):
             yield Client(session, port, model)

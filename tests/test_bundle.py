@@ -116,6 +116,9 @@ def test_schema_under_docs_is_the_packaged_one() -> None:
         (("input", "colour_order"), "BGR", "colour_order"),
         (("golden", "files", "inputs", "file"), "/etc/passwd", "inputs.file"),
         (("decision", "threshold"), 1.5, "threshold"),
+        (("state", 0, "shape"), [1, 2**40, 1, 1], "more than the"),
+        (("model", "width"), 1e9, "width"),
+        (("model", "num_classes"), 2**40, "num_classes"),
         (("unknown",), 1, "unknown"),
     ],
 )

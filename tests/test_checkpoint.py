@@ -247,3 +247,14 @@ def test_hash_of_a_folder_knows_names_and_contents(tmp_path: Path) -> None:
     assert file_sha256(one) == file_sha256(other)
     (other / "inner" / "one").rename(other / "inner" / "two")
     assert file_sha256(one) != file_sha256(other)
+
+
+def test_what_a_system_leaves_in_a_folder_does_not_count(tmp_path):
+    (tmp_path / "Data").mkdir()
+    (tmp_path / "Data" / "weight.bin").write_bytes(b"w")
+    before = file_sha256(tmp_path)
+    for name in (".DS_Store", "._weight.bin"):
+        (tmp_path / "Data" / name).write_bytes(b"Bud1")
+    assert file_sha256(tmp_path) == before
+    (tmp_path / "Data" / ".hidden").write_bytes(b"")
+    assert file_sha256(tmp_path) != before

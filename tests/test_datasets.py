@@ -18,7 +18,7 @@ from datasets import (
 from torch.utils.data import DataLoader
 
 from core.checkpoint.__main__ import _labels as labels_of
-from core.data import open_clips
+from core.data import open_clips, records
 from core.data.__main__ import main as look
 from core.data.egogesture import SUBJECTS
 from core.data.folder import FolderClips
@@ -116,6 +116,14 @@ def test_lists_beside_folders_of_splits(tmp_path: Path, rows: str, classes: str)
         assert {p.parent.name for p, _ in data.clips} == {split}
 
 
+def test_a_list_of_classes_is_no_list_of_clips(tmp_path: Path) -> None:
+    for label in ("wave", "circle"):
+        write_images(tmp_path / "train" / label / "1", 1, 5)
+    (tmp_path / "train.csv").write_text("class,clips\nwave,1\ncircle,1\n")
+    data = FolderClips(tmp_path, "train", frames=1, size=16, frame_rate=10.0)
+    assert data.labels == ["circle", "wave"]
+
+
 def test_a_listed_set_without_validation_keeps_some_apart(tmp_path: Path) -> None:
     names = [f"{label}{i}" for label in "ab" for i in range(10)]
     for name in names:
@@ -151,6 +159,15 @@ def test_something(tmp_path: Path, extracted: bool) -> None:
     (root / "test-answers.csv").write_text("50;Dropping something\n51;Dropping [something]\n")
     data = opened(root, "test")
     assert (data.split, [r.label for r in data.records]) == ("test", [1, 1])
+
+
+def test_a_film_that_is_too_large_to_keep_gives_the_same_frames(
+    tmp_path: Path, monkeypatch
+) -> None:
+    data = opened(write_something(tmp_path, extracted=False))
+    kept = data[0][0]
+    monkeypatch.setattr(records, "MOST_KEPT", 0)
+    assert torch.equal(data[0][0], kept)
 
 
 def test_something_with_long_names_below_labels(tmp_path: Path) -> None:
@@ -314,7 +331,7 @@ def test_damaged_label_files(tmp_path: Path) -> None:
         file.write_text(text)
         assert f"{file} line 1" in refusal(lambda: opened(root))
     file.unlink()
-    assert "no list of train clips" in refusal(lambda: opened(root))
+    assert "has val but no train" in refusal(lambda: opened(root))
     root = write_something(tmp_path / "s", extracted=True)
     for name, content, said in (
         ("train.json", "[", "is not JSON"),

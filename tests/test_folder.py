@@ -16,7 +16,8 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from core import checkpoint
-from core.data.folder import SPLITS, FolderClips, split_of
+from core.data.folder import SPLITS, FolderClips
+from core.data.listed import split_of
 from core.data.video import write_clip
 from core.evaluation.report import main as evaluate
 from core.labels import IGNORE

@@ -170,6 +170,14 @@ def test_tsm_of_another_fold(
     assert_computes(loaded, pixels, authors.answer(x, weights, "new_fc"))
 
 
+def test_a_torchscript_program_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.pt"
+    torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)).save(path)
+    message = refusal("import", path, "--out", tmp_path / "m.safetensors")
+    assert "is a TorchScript program" in message
+    assert "weights_only" not in message
+
+
 def test_folds_that_disagree_and_shifts_that_are_not_ours(tmp_path: Path) -> None:
     weights = made("resnet50", "shift", "new_fc")
     out = tmp_path / "model.safetensors"

@@ -22,7 +22,7 @@ from mobile_export.bundle.golden import write_golden
 from mobile_export.bundle.manifest import file_entry, make_manifest, write_manifest
 from mobile_export.bundle.reader import Bundle
 from mobile_export.latency import document, process
-from mobile_export.latency.__main__ import default_threads, main
+from mobile_export.latency.__main__ import default_threads, main, tell_crowded
 from mobile_export.targets import Lowered
 
 LABELS = ["Doing other things", "No gesture", "Swiping Left", "Swiping Right", "Thumb Up"]
@@ -185,6 +185,14 @@ def test_the_schema_in_the_docs_is_the_one_that_is_installed() -> None:
     root = Path(schemas.__file__).parent
     documented = root.parents[1] / "docs" / "latency.schema.json"
     assert documented.resolve() == (root / "latency.schema.json").resolve()
+
+
+def test_more_threads_than_processors_are_told(monkeypatch, capsys) -> None:
+    monkeypatch.setattr("mobile_export.latency.device.physical_cores", lambda: 2)
+    tell_crowded([1, 2])
+    assert not capsys.readouterr().err
+    tell_crowded([1, 64])
+    assert "64 threads on 2 processors take turns" in capsys.readouterr().err
 
 
 def test_one_thread_is_always_measured() -> None:

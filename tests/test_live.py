@@ -389,7 +389,7 @@ def test_a_camera_that_gives_nothing_for_long(monkeypatch) -> None:
 
 
 def record_with(monkeypatch, out: Path, frames: list[Frame]) -> int:
-    monkeypatch.setattr(record, "camera_frames", lambda _number: iter(frames))
+    monkeypatch.setattr(record, "camera_frames", lambda _number: (frame for frame in frames))
     monkeypatch.setattr(record, "Newest", lambda feed, paced: feed)
     monkeypatch.setattr(record, "_count_down", lambda *_: None)
     return record.record_from("camera", "wave", out, 1)

@@ -94,6 +94,9 @@ def test_a_wheel_that_another_process_unpacked_meanwhile_is_used(monkeypatch, tm
 
     def download(command, **_):
         folder = Path(command[command.index("--dest") + 1])
+        assert "--require-hashes" in command
+        listed = Path(command[command.index("--requirement") + 1]).read_text()
+        assert listed.count("--hash=sha256:") == 3
         with zipfile.ZipFile(folder / "executorch.whl", "w") as wheel:
             wheel.writestr("executorch/lib/ours", "")
         other.parent.mkdir(parents=True)

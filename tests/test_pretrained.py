@@ -35,7 +35,9 @@ class Server(http.server.ThreadingHTTPServer):
 
     def add(self, name: str, content: bytes, digest: str | None = None) -> str:
         """The address of a file whose name ends in its hash, as torchvision's do."""
-        digest = digest or hashlib.sha256(content).hexdigest()[:8]
+        whole = (digest or hashlib.sha256(content).hexdigest()).ljust(64, "0")
+        digest = whole[:8]
+        download.SHA256[f"{name}-{digest}.pth"] = whole
         self.files[f"/{name}-{digest}.pth"] = content
         return f"http://127.0.0.1:{self.server_port}/{name}-{digest}.pth"
 
@@ -61,6 +63,7 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setattr(download, "URLS", dict(download.URLS))
+    monkeypatch.setattr(download, "SHA256", dict(download.SHA256))
     with Server() as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
@@ -194,3 +197,21 @@ def test_without_a_network_the_command_ends_with_2(tmp_path: Path) -> None:
     assert download.URLS["mobilenet_v2"] in line
     assert cached(tmp_path) == []
     assert not out.exists()
+
+
+def test_the_hashes_are_whole_and_of_the_published_names() -> None:
+    files = [url.rpartition("/")[2] for url in download.URLS.values()]
+    assert sorted(download.SHA256) == sorted(files)
+    for file, whole in download.SHA256.items():
+        assert len(bytes.fromhex(whole)) == 32
+        assert file.endswith(f"-{whole[:8]}.pth")
+
+
+def test_a_file_of_the_right_eight_digits_alone_is_refused(server: Server, tmp_path: Path) -> None:
+    content = saved({})
+    download.URLS["resnet50"] = url = server.add("resnet50", content)
+    file = url.rpartition("/")[2]
+    download.SHA256[file] = download.SHA256[file][:8].ljust(64, "0")
+    said = refusal("import", "--pretrained", "resnet50", "--out", tmp_path / "m.safetensors")
+    assert "cannot be downloaded" in said
+    assert cached(tmp_path) == []

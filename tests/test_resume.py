@@ -1,5 +1,6 @@
 """A run that was killed goes on as if it had not been; a folder that cannot go on says why."""
 
+import errno
 import json
 import shutil
 
@@ -10,8 +11,10 @@ from small_runs import TINY, write_own_clips
 from core.data.fingerprint import fingerprint
 from core.data.folder import FolderClips
 from core.errors import BadInput
+from core.training import trainer
 from core.training.loop import main as run
 from core.training.loop import trim_log
+from core.training.trainer import Run
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +109,43 @@ def test_resuming_on_other_clips_is_told(stopped, resume, tmp_path, capsys):
     assert "the clips are not those" in capsys.readouterr().err
     go_on()
     assert "not those" not in capsys.readouterr().err
+
+
+def test_stopping_twice_at_the_same_step_stays_there(resume, capsys):
+    out, go_on = resume
+    before = steps(out)
+    go_on("--stop", "2")
+    assert steps(out) == before == [2]
+    assert "leave --stop 2 out" in capsys.readouterr().out
+    go_on()
+    assert steps(out) == [2, 4]
+
+
+def test_a_full_disk_is_one_line(resume, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    _, go_on = resume
+    monkeypatch.setattr(Run, "save", full)
+    monkeypatch.setattr("core.checkpoint.save", full)
+    with pytest.raises(BadInput, match=r"make room on the disk; .* goes on from step 2") as caught:
+        go_on()
+    assert "\n" not in str(caught.value)
+
+
+def test_fp16_that_never_steps_ends(tmp_path, stopped, monkeypatch):
+    """A finite loss whose gradient is none: the scale falls, and no step is made."""
+
+    def endless(run, *_):
+        weights = next(run.trainee.parameters())
+        return {"clip": (0 * weights.square().sum()).sqrt()}
+
+    argv = [a for a in stopped[0] if a != "--fp32"]
+    argv[argv.index("--steps") + 1] = "9"
+    monkeypatch.setattr(trainer, "_chunk_losses", endless)
+    monkeypatch.setattr(trainer, "MOST_SKIPPED", 3)
+    with pytest.raises(BadInput, match="fp16 overflows in 3 steps in a row"):
+        run([*argv, "--precision", "fp16", "--out", str(tmp_path / "run")])
 
 
 def test_state_of_before_its_labels_were_kept_still_resumes(resume):

@@ -53,6 +53,17 @@ def film(tmp_path_factory) -> Path:
     return path
 
 
+class Address(str):
+    """Of a server, with the token that its page is opened with."""
+
+    token: str
+
+    def __new__(cls, url: str, token: str) -> "Address":
+        made = super().__new__(cls, url)
+        made.token = token
+        return made
+
+
 @contextmanager
 def serving(folder: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen]]:
     """The server's process and its address; Ctrl-C has to end it in order."""
@@ -63,10 +74,10 @@ def serving(folder: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen
     with subprocess.Popen(argv, **pipes, **heed) as process:
         try:
             line = process.stdout.readline()
-            address = re.search(r"http://127\.0\.0\.1:\d+", line)
-            assert address, line + process.stderr.read()
+            found = re.search(r"(http://127\.0\.0\.1:\d+)/\?token=(\S+)", line)
+            assert found, line + process.stderr.read()
             assert "Ctrl-C" in process.stdout.readline()
-            yield address[0], process
+            yield Address(*found.groups()), process
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
                 assert process.wait(20) == 0
@@ -98,14 +109,17 @@ def browsing(browser):
         yield context
 
 
-def open_page(context, address: str):
+def open_page(context, address: Address):
     """The page, and what goes wrong in it: errors of scripts and requests to anywhere else."""
     page, wrong = context.new_page(), []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None)
     page.on("request", lambda r: None if r.url.startswith(address) else wrong.append(r.url))
-    page.on("websocket", lambda w: wrong.append(w.url) if w.url != socket(address) else None)
-    page.goto(address)
+    page.on(
+        "websocket",
+        lambda w: wrong.append(w.url) if not w.url.startswith(socket(address)) else None,
+    )
+    page.goto(f"{address}/?token={address.token}")
     return page, wrong
 
 

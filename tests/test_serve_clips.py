@@ -88,6 +88,21 @@ def test_a_spoiled_clip_is_not_kept(frames, reason, tmp_path):
     assert count_clips(tmp_path) == {"like": 1}
 
 
+def test_a_folder_takes_so_many_clips_and_a_full_disk_none(tmp_path, monkeypatch):
+    async def scenario(client: Client) -> None:
+        tab = await client.connect()
+        await record(tab, "like")
+        monkeypatch.setattr("mobile_export.live.server.clips.MOST_CLIPS", 1)
+        assert (await clip(tab, moving(2.4)))["type"] == "saved"
+        assert "holds 1 clips" in (await clip(tab, moving(2.4)))["reason"]
+        monkeypatch.setattr("mobile_export.live.server.clips.MOST_CLIPS", 9)
+        monkeypatch.setattr("mobile_export.live.server.clips.LEAST_FREE", 2**80)
+        assert "nearly full" in (await record(tab, "like"))["reason"]
+
+    use(scenario, tmp_path)
+    assert count_clips(tmp_path) == {"like": 1}
+
+
 @pytest.mark.parametrize("ending", ["stop", "another tab", "gone"])
 def test_a_clip_that_is_broken_off_is_not_kept(ending, tmp_path):
     async def scenario(client: Client) -> None:

@@ -16,6 +16,7 @@ from serving import (
     LABELS,
     RATE,
     SOON,
+    TOKEN,
     Client,
     closed,
     frame,
@@ -28,6 +29,7 @@ from serving import (
 from core.errors import BadInput
 from mobile_export.bundle.manifest import DECISION
 from mobile_export.live.server.frames import MOST_BYTES
+from mobile_export.live.server.guard import own_token
 from mobile_export.live.server.serve import listen, page_files
 from mobile_export.live.server.stream import MOST_TEXT, TAKEN_OVER
 
@@ -78,7 +80,7 @@ def test_the_page_and_nothing_else_is_served():
     async def scenario(client: Client) -> None:
         assert set(page_files()) >= {"index.html", "page.css", "page.js", "icon.svg"}
         for name in page_files():
-            path = "/" if name == "index.html" else f"/{name}"
+            path = f"/?token={TOKEN}" if name == "index.html" else f"/{name}"
             async with client.session.get(client.url + path) as response:
                 assert response.status == 200
                 assert await response.read()
@@ -98,7 +100,7 @@ def test_the_page_and_nothing_else_is_served():
         ):
             async with client.session.get(client.url + path) as response:
                 assert response.status == 404
-        async with client.session.post(client.url) as response:
+        async with client.session.post(f"{client.url}/?token={TOKEN}") as response:
             assert response.status == 405
 
     use(scenario)
@@ -156,10 +158,37 @@ def test_what_is_not_a_browsers_request_is_refused_quietly(request_, capfd):
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize("query", ["", "?token=", "?token=" + "u" * 32, "?token=%C3%BC"])
+def test_other_users_of_the_machine_are_refused(query):
+    """Their programs can name any host and origin, and do not know the token."""
+
+    async def scenario(client: Client) -> None:
+        for path in ("/", "/stream"):
+            async with client.session.get(client.url + path + query) as response:
+                assert response.status == 403
+        with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+            await client.session.ws_connect(
+                f"{client.url}/stream{query}", headers={"Origin": client.url}
+            )
+        assert caught.value.status == 403
+
+    use(scenario)
+
+
+def test_a_users_token_stays_and_is_nobody_elses(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    first = own_token()
+    assert own_token() == first
+    (file,) = (p for p in tmp_path.rglob("*") if p.is_file())
+    assert file.stat().st_mode & 0o777 == 0o600
+    file.chmod(0o644)  # somebody may have read it
+    assert own_token() != first
+
+
 def test_a_socket_has_to_name_its_origin_and_localhost_is_this_machine_too():
     async def scenario(client: Client) -> None:
         with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
-            await client.session.ws_connect(f"{client.url}/stream")
+            await client.session.ws_connect(f"{client.url}/stream?token={TOKEN}")
         assert caught.value.status == 403
         name = f"localhost:{client.port}"
         tab = await client.connect(Host=name, Origin=f"http://{name}")

@@ -15,11 +15,8 @@ give the three folders to keep people apart, or in every class a folder of each 
 which are then kept in one split. Where a split is missing, ``origin`` says what takes its place.
 """
 
-import os
 import sys
-import unicodedata
-from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -28,26 +25,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from core.data.clips import Clips
-from core.data.label_files import SPLITS, in_order, split_name
-from core.data.listed import (
-    LEAST_TO_SPLIT,
-    Shelves,
-    classes_of,
-    clips_of,
-    find_lists,
-    is_listed,
-    origin,
-    shares_of,
-    split_of,
-)
+from core.data.find import find_clips
+from core.data.label_files import SPLITS
 from core.data.sampling import window
 from core.data.source import MAX_BROKEN
 from core.data.video import (
-    IMAGE_SUFFIXES,
-    VIDEO_SUFFIXES,
     Unreadable,
     frame_files,
-    hidden,
     probe,
     read_clip,
     read_image,
@@ -57,8 +41,6 @@ from core.errors import BadInput
 from core.labels import IGNORE
 
 __all__ = ["SPLITS", "FolderClips", "window", "write_clip"]
-
-Clip = tuple[Path, int]  # file or frame folder, index of its class
 
 
 class FolderClips(Clips):
@@ -191,223 +173,3 @@ class FolderClips(Clips):
                 f"{self.root}: no {self.split} clip of class {self.labels[label]!r} can be read, "
                 f"first {first} ({why}): repair it or add clips"
             )
-
-
-def find_clips(
-    root: Path, split: str, labels: list[str] | None
-) -> tuple[list[str], list[Clip], str]:
-    """Labels, the clips of one split in the order of their paths, and the split that was read.
-
-    Raises ``BadInput`` as ``FolderClips`` does.
-    """
-    if not root.is_dir():
-        what = "is a file" if root.exists() else "does not exist"
-        raise BadInput(f"data folder {root} {what}: give a folder with one sub-folder a class")
-    if is_listed(root):
-        return _listed(root, split, labels)
-    top = _folders(root)
-    parts = _parts_of(root, top)
-    part, shares = _origin(root, split, parts) if parts else (split, frozenset({split}))
-    classes: dict[str, dict[str, list[Path]]] = defaultdict(dict)  # part -> class -> clips
-    for name, folder in (parts or {split: root}).items():
-        for label, path in _folders(folder).items():
-            _require_no_clip(path)
-            classes[name][label] = _clips_in(path)
-    names = _labels(root, sorted(set().union(*classes.values())), labels)
-    if len(shares) < len(SPLITS):
-        where = _split(root, parts.get(part, root), classes[part])
-        for label, clips in classes[part].items():
-            classes[part][label] = [clip for clip in clips if where[clip] in shares]
-    found = [(p, i) for i, label in enumerate(names) for p in classes[part].get(label, [])]
-    split = _told(split, part)
-    _require_clips(root, split, names, found, set().union(*classes.values()))
-    return names, found, split
-
-
-def _listed(root: Path, split: str, labels: list[str] | None) -> tuple[list[str], list[Clip], str]:
-    """The clips that lists name. Raises ``BadInput`` where many of them are not there."""
-    own = classes_of(root)
-    names = _labels(root, own, labels)
-    lists = {part: clips_of(path, names, root) for part, path in find_lists(root).items()}
-    part, shares = _origin(root, split, [name for name, clips in lists.items() if clips])
-    shelves = Shelves(root)
-    found, missing = [], []
-    for name, label in shares_of(lists[part], shares):
-        path = shelves.find(name, part)
-        if path is None:
-            missing.append(name)
-        else:
-            found.append((path, label))
-    if missing:
-        text = f"{root}: {len(missing)} of {len(found) + len(missing)} clips of its {part} list"
-        if len(missing) > MAX_BROKEN * (len(found) + len(missing)):
-            raise BadInput(f"{text} are not there, first {missing[0]}: add them")
-        sys.stderr.write(f"warning: {text} are missing, first {missing[0]}: skipped\n")
-    split = _told(split, part)
-    _require_clips(root, split, names, found, set(own))
-    return names, found, split
-
-
-def _origin(root: Path, split: str, there: Iterable[str]) -> tuple[str, frozenset[str]]:
-    """``origin``, and what it means where something takes a split's place."""
-    there = sorted(there)
-    try:
-        part, shares = origin(split, there)
-    except KeyError:
-        raise BadInput(
-            f"data folder {root} has {' and '.join(there) or 'lists'} but no {split}: add it"
-        ) from None
-    if part == "val" and split == "test":
-        sys.stderr.write(f"note: {root} has no test clips: its validation clips stand in\n")
-    elif part == "train" and split != "train":
-        sys.stderr.write(
-            f"note: {root} has no {split} clips: a tenth of its training clips is kept apart for "
-            "them\n"
-        )
-    return part, shares
-
-
-def _told(split: str, part: str) -> str:
-    return part if (split, part) == ("test", "val") else split
-
-
-def _split(root: Path, top: Path, classes: dict[str, list[Path]]) -> dict[Path, str]:
-    """A split for every clip: a person's clips in one where classes have folders of persons.
-
-    With fewer than three such folders, or where a class would be left without training clips, each
-    clip by itself.
-    """
-    group = {}
-    for clip in (clip for clips in classes.values() for clip in clips):
-        _, *folders, _ = clip.relative_to(top).parts  # the class, folders in it, the clip
-        if folders:
-            group[clip] = folders[0]
-    alone: dict[Path, str] = {}
-    for clips in classes.values():
-        where = split_of([_key(root, clip) for clip in clips])
-        alone |= {clip: where[_key(root, clip)] for clip in clips}
-    names = sorted(set(group.values()))
-    if not names:
-        return alone
-    of_group = split_of(names)
-    together = {clip: of_group[group[clip]] if clip in group else at for clip, at in alone.items()}
-    able = len(names) >= LEAST_TO_SPLIT and all(
-        any(together[clip] == "train" for clip in clips) for clips in classes.values() if clips
-    )
-    what = "each is kept in one split" if able else "too few to be kept apart in splits"
-    sys.stderr.write(
-        f"note: {root} has clips in folders within its classes ({len(names)}, as {names[0]}): "
-        f"{what}\n"
-    )
-    return together if able else alone
-
-
-def _parts_of(root: Path, top: dict[str, Path]) -> dict[str, Path]:
-    """Folders of splits by split, empty where the folders are classes. Raises ``BadInput``."""
-    parts: dict[str, Path] = {}
-    for name, folder in top.items():
-        split = split_name(name)
-        if split in parts:
-            raise BadInput(
-                f"data folder {root} has {parts[split].name!r} and {name!r}, which both say "
-                f"{split}: put their clips into one"
-            )
-        if split:
-            parts[split] = folder
-    others = [name for name, folder in top.items() if folder not in parts.values()]
-    if parts and others:
-        one = next(iter(parts.values())).name
-        raise BadInput(
-            f"data folder {root} has {one!r} beside {others[0]!r}: give either splits or classes"
-        )
-    return parts
-
-
-def _require_no_clip(folder: Path) -> None:
-    """Refuse a class folder that is a clip itself: its number would be trained as a class."""
-    image = next((p for p in folder.iterdir() if _is_image(p)), None)
-    if image is not None:
-        raise BadInput(
-            f"{folder} holds frame images itself ({image.name}), so that it is a clip and no "
-            "class: put it into the folder of its class, as CLASS/CLIP/00001.jpg"
-        )
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES and not hidden(path)
-
-
-def _labels(root: Path, names: list[str], wanted: list[str] | None) -> list[str]:
-    if (wanted is None and len(names) < 2) or not names:
-        what = f"only the class {names[0]!r}" if names else "no sub-folder"
-        raise BadInput(f"data folder {root} has {what}: give at least two, one a class")
-    if wanted is not None:
-        wanted = [unicodedata.normalize("NFC", name) for name in wanted]
-    return in_order(root, names, wanted, "data folder")
-
-
-def _require_clips(
-    root: Path, split: str, labels: list[str], found: list[Clip], own: set[str]
-) -> None:
-    present = {label for _, label in found}
-    empty = [name for i, name in enumerate(labels) if name in own and i not in present]
-    if not found or (empty and split == "train"):
-        which = f"class {empty[0]!r} of {root}" if found else f"data folder {root}"
-        raise BadInput(
-            f"{which} has no {split} clips: put videos ({', '.join(sorted(VIDEO_SUFFIXES))}) or "
-            f"folders of frame images into the class folders, {LEAST_TO_SPLIT} or more a class"
-        )
-    if empty:
-        names = ", ".join(empty[:5]) + (" ..." if len(empty) > 5 else "")
-        print(f"warning: {len(empty)} classes without {split} clips: {names}", file=sys.stderr)
-
-
-def _folders(path: Path) -> dict[str, Path]:
-    """Visible sub-folders by name; composed letters, which macOS writes apart, are one letter."""
-    folders: dict[str, Path] = {}
-    for folder in sorted(p for p in path.iterdir() if p.is_dir() and not hidden(p)):
-        name = unicodedata.normalize("NFC", folder.name)
-        if name in folders:
-            raise BadInput(f"{path} has two folders that read {name!r}: put them into one")
-        folders[name] = folder
-    return folders
-
-
-def _clips_in(folder: Path) -> list[Path]:
-    """Videos and frame folders of a class, also those in folders of its own, as one a person."""
-    clips, others = [], []
-    for path in sorted(p for p in folder.iterdir() if not hidden(p)):
-        if path.is_dir():
-            clips += _clips_in(path) if _is_group(path) else [path]
-        elif path.suffix.lower() in VIDEO_SUFFIXES:
-            clips.append(path)
-        else:
-            others.append(path)
-    if others:
-        print(
-            f"warning: {len(others)} files of {folder} are no videos and are left out, first "
-            f"{others[0].name}",
-            file=sys.stderr,
-        )
-    return clips
-
-
-def _is_group(folder: Path) -> bool:
-    """Whether a folder holds clips rather than the frame images of one."""
-    deeper = False
-    with os.scandir(folder) as found:
-        for entry in found:
-            path = Path(entry.path)
-            if hidden(path):
-                continue
-            if entry.is_dir():
-                deeper = True
-            elif path.suffix.lower() in VIDEO_SUFFIXES:
-                return True
-            elif path.suffix.lower() in IMAGE_SUFFIXES:
-                return False
-    return deeper
-
-
-def _key(root: Path, clip: Path) -> str:
-    return unicodedata.normalize("NFC", clip.relative_to(root).as_posix())

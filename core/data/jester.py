@@ -24,7 +24,7 @@ from core.data.listed import (
     classes_of,
     clips_of,
     find_lists,
-    origin,
+    part_of,
     shares_of,
 )
 from core.data.records import Listing, Record
@@ -58,10 +58,7 @@ def find(root: Path, split: str, labels: list[str] | None = None) -> Listing:
             sys.stderr.write(f"note: test labels of {lists['test']}\n")
         else:
             split = stand_in(root)
-    try:
-        part, shares = origin(split, [name for name, found in clips.items() if found])
-    except KeyError:
-        raise BadInput(f"{root} has no list of {split} clips: add it") from None
+    part, shares = part_of(root, split, [name for name, found in clips.items() if found])
     shelves = Shelves(root)
     records, missing = [], []
     for name, label in shares_of(clips[part], shares):

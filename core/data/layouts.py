@@ -4,7 +4,7 @@ import sys
 
 from core.data import clip_list, egogesture, jester, something
 from core.data.crops import test_view, training_view, validation_view
-from core.data.folder import find_clips
+from core.data.find import find_clips
 from core.data.records import Listing, Record, RecordClips
 from core.data.sampling import default_kind
 from core.data.source import Source
@@ -63,7 +63,8 @@ def open_records(
         view = test_view(fit, config.size, crops)
     found = listing(source, split, labels, config.frame_rate)
     sampling = source.sampling or default_kind(config.causal)
-    told = "" if source.dataset or kind == "list" else " (recognised by its label files)"
+    plain = source.dataset or kind in ("folder", "list")
+    told = "" if plain else " (recognised by its label files)"
     sys.stderr.write(
         f"{source.data}: {kind}{told}, {found.split}: {len(found.records)} clips of "
         f"{len(found.labels)} classes, {sampling} of {config.frames} frames\n"

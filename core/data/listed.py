@@ -11,6 +11,7 @@ Nothing in here reads clips.
 
 import hashlib
 import re
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -32,6 +33,7 @@ FOLDERS = ("20bn-jester-v1", "frames", "videos", "clips", "")
 # Words in a list's name beside the split's.
 BESIDE = frozenset({"jester", "v", "list", "labels", "label", "annotations", "answers", "clips"})
 SUFFIXES = frozenset({".csv", ".txt", ".tsv"})
+IMAGES = frozenset({".jpg", ".jpeg", ".png"})
 SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
 LEAST_TO_SPLIT = 3  # clips of a class; with fewer, all of them train
 LOOKED_AT = 50  # rows of a list that are looked for before it counts as another folder's
@@ -78,6 +80,29 @@ def origin(split: str, there: Iterable[str]) -> tuple[str, frozenset[str]]:
     return "train", frozenset({split})
 
 
+def part_of(root: Path, split: str, there: Iterable[str]) -> tuple[str, frozenset[str]]:
+    """``origin``, saying what it means where something takes a split's place.
+
+    Raises ``BadInput`` where nothing can.
+    """
+    there = sorted(there)
+    try:
+        part, shares = origin(split, there)
+    except KeyError:
+        raise BadInput(
+            f"data folder {root} has {' and '.join(there) or 'no list of clips'} but no {split}: "
+            "add it"
+        ) from None
+    if part == "val" and split == "test":
+        sys.stderr.write(f"note: {root} has no test clips: its validation clips stand in\n")
+    elif part == "train" and split != "train":
+        sys.stderr.write(
+            f"note: {root} has no {split} clips: a tenth of its training clips is kept apart for "
+            "them\n"
+        )
+    return part, shares
+
+
 def find_lists(root: Path) -> dict[str, Path]:
     """The lists of a data set by split; of two of one split the one with answers."""
     found: dict[str, Path] = {}
@@ -103,7 +128,16 @@ def is_listed(root: Path) -> bool:
         rows = rows_of(path)[:LOOKED_AT]
     except BadInput:
         return False
-    return any(label and shelves.find(name, "train") for _, name, label in rows)
+    found = (shelves.find(name, "train") for _, name, label in rows if label)
+    return any(path is not None and _is_clip(path) for path in found)
+
+
+def _is_clip(path: Path) -> bool:
+    """Not a folder of clips, whose name a list of something else may hold."""
+    if path.is_dir():
+        there = entries(path)
+        return not there or any(Path(name).suffix.lower() in IMAGES for name in there)
+    return path.suffix.lower() not in SUFFIXES
 
 
 def classes_of(root: Path) -> list[str]:

@@ -1,15 +1,13 @@
 """torchvision's ImageNet weights, downloaded once and kept where torch.hub keeps its files.
 
 torchvision itself is not needed: a file of its weights is a state dict, read as any other (see
-``read``). The first published weights of each network, those that TSM and ACTION-Net started from;
-the last eight digits of a name are the start of the file's SHA-256.
+``read``). The first published weights of each network, those that TSM and ACTION-Net started from.
 
 Source: torchvision, ``ResNet50_Weights.IMAGENET1K_V1``, ``MobileNet_V2_Weights.IMAGENET1K_V1``.
 """
 
 import contextlib
 import http.client
-import re
 import socket
 import sys
 from collections.abc import Iterator
@@ -25,6 +23,11 @@ URLS = {
     "resnet50": "https://download.pytorch.org/models/resnet50-0676ba61.pth",
     "mobilenet_v2": "https://download.pytorch.org/models/mobilenet_v2-b0353104.pth",
 }
+# Of the whole files: eight digits in a name are found again by trying.
+SHA256 = {
+    "resnet50-0676ba61.pth": "0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",
+    "mobilenet_v2-b0353104.pth": "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
+}
 SILENCE = 30.0  # seconds without a byte after which there is no network
 
 
@@ -36,17 +39,17 @@ def pretrained(name: str) -> Path:
     """
     url = URLS[name]
     file = url.rpartition("/")[2]
-    prefix = re.findall(r"-([0-9a-f]{8,})\.", file)[0]
+    wanted = SHA256[file]
     path = Path(torch.hub.get_dir(), "checkpoints", file)
     if path.exists():
-        if not _sha256(path).startswith(prefix):
+        if _sha256(path) != wanted:
             raise BadInput(f"--pretrained {name}: {path} is not the file of {url}: remove it")
         return path
     print(f"downloading {url} to {path}", flush=True)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _impatient():
-            torch.hub.download_url_to_file(url, str(path), prefix, progress=sys.stderr.isatty())
+            torch.hub.download_url_to_file(url, str(path), wanted, progress=sys.stderr.isatty())
     except (OSError, RuntimeError, http.client.HTTPException) as error:
         # RuntimeError is torch's for a wrong hash.
         raise BadInput(

@@ -8,6 +8,7 @@ from core.errors import BadInput
 from core.shift import SHIFT_DIVISOR
 
 NAMED = re.compile(r"shift_?(?:div)?[_=]?(\d+)", re.IGNORECASE)  # as in ..._shift8_blockres_avg_...
+MOST = 64  # a larger number behind the word is a date or a count
 ARGUMENTS = ("shift_div", "fold_div", "n_div", "shift_fold")
 
 
@@ -16,7 +17,7 @@ def fold_of(path: Path, arguments: dict[str, Any], given: int | None) -> tuple[i
 
     Raises ``BadInput`` where the file's name and its arguments disagree and nothing was given.
     """
-    named = {int(m) for m in NAMED.findall(path.name) if int(m) > 1}
+    named = {int(m) for m in NAMED.findall(path.name) if 1 < int(m) <= MOST}
     told = {int(arguments[k]) for k in ARGUMENTS if str(arguments.get(k, "")).isdecimal()}
     if given is not None:
         return given, "as --fold says"

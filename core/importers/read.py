@@ -71,6 +71,11 @@ def _load(path: Path) -> object:
             "load it where you trust it and save its state_dict() alone"
         ) from None
     except Exception as error:
+        if "TorchScript" in str(error):  # torch's advice is to run the code in it
+            raise BadInput(
+                f"{path} is a TorchScript program, whose code is not run: save the state_dict() of "
+                "the model that it was made from"
+            ) from None
         # Torch's unpickler meets damaged bytes with whatever its step happens to raise.
         reason = (str(error).splitlines() or ["it ends too early"])[0]
         raise BadInput(

@@ -129,6 +129,9 @@ def _no_number(name: str) -> None:
     raise ValueError(f"it holds {name}, which is no number of JSON")
 
 
+MOST_VALUES = 2**27  # of all inputs, outputs and states, half a gibibyte of floats
+
+
 def _check_sense(manifest: Manifest, file: Path) -> None:
     """What the schema cannot say: a model that exists, orders of axes, golden files' shapes."""
     try:
@@ -136,6 +139,14 @@ def _check_sense(manifest: Manifest, file: Path) -> None:
     except (TypeError, ValueError) as error:
         raise BadInput(f"{file} is not a valid manifest ($.model: {error})") from None
     first = manifest["input"]
+    values = sum(
+        math.prod(entry["shape"]) for entry in (first, *manifest["outputs"], *manifest["state"])
+    )
+    if values > MOST_VALUES:  # before memory is taken for them
+        raise BadInput(
+            f"{file} is not a valid manifest (its shapes hold {values} values, more than the "
+            f"{MOST_VALUES} that a phone has memory for)"
+        )
     for entry in (first, *manifest["outputs"], *manifest["state"]):
         if sorted(entry["dim_order"]) != list(range(len(entry["shape"]))):
             raise BadInput(

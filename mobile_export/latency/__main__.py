@@ -15,6 +15,7 @@ XNNPACK bundles run here; Core ML's and Vulkan's are measured by the apps on a d
 """
 
 import argparse
+import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,6 +55,16 @@ def thread_counts(text: str) -> list[int]:
 def default_threads() -> list[int]:
     """One, and as many as there are physical cores up to ``DEFAULT_CORES``."""
     return sorted({1, min(DEFAULT_CORES, device.physical_cores())})
+
+
+def tell_crowded(threads: list[int]) -> None:
+    """Warn of more threads than this process has cores, which take turns."""
+    cores = device.physical_cores()
+    if max(threads) > cores:
+        sys.stderr.write(
+            f"warning: {max(threads)} threads on {cores} processor{'s' if cores > 1 else ''} take "
+            "turns: their times are not those of as many cores\n"
+        )
 
 
 def report_name(text: str) -> str:
@@ -166,6 +177,7 @@ def main(argv: list[str] | None = None) -> int:
             "seconds": args.seconds,
         }
         threads = args.threads or default_threads()
+        tell_crowded(threads)
         runs = [run_of(request | {"threads": count}, step) for count in threads]
     name = args.name or f"{machine['model']}, {bundle.manifest['name']}"
     report = document.make(bundle, machine, chosen, runs, name, created)

@@ -95,14 +95,14 @@ def compare(reference: Tensor, artifact: Tensor, truth: Tensor, broken: int = 0)
     return Comparison(
         clips=clips,
         broken=broken,
-        checkpoint_top1=100 * float(right.float().mean()),
-        artifact_top1=100 * float(kept.float().mean()),
+        checkpoint_top1=100 * float(right.double().mean()),
+        artifact_top1=100 * float(kept.double().mean()),
         drop=100 * (lost - won) / clips,
         drop_interval=drop_interval(lost, won, clips),
         gate_interval=gate_interval(lost, won, clips),
         only_checkpoint_right=lost,
         only_artifact_right=won,
-        agreement=100 * float((same & finite).float().mean()),
+        agreement=100 * float((same & finite).double().mean()),
         deviation=deviation,
     )
 

@@ -1,5 +1,6 @@
 """Labelled clips from the page's frames, one after the other, at the model's frame rate."""
 
+import shutil
 from collections.abc import Sequence
 from itertools import islice, pairwise
 from pathlib import Path
@@ -7,12 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from core.data.video import VIDEO_SUFFIXES, at_rate, hidden
+from core.errors import BadInput
 from mobile_export.live.record import save_clip, spoils
 from mobile_export.live.server.frames import decode
 
 SECONDS = (0.8, 10.0)  # a clip's least and most
 # A camera of 60 frames a second fills a clip of ten seconds with 600 of them.
 MOST_FRAMES = 1200
+MOST_CLIPS = 10_000  # in all classes of a folder
+LEAST_FREE = 2**30  # bytes of its disk; a clip of ten seconds is far below a hundredth of that
 
 
 class Spoiled(Exception):
@@ -58,6 +62,19 @@ def _stack(pictures: Sequence[np.ndarray]) -> np.ndarray:
     if reason:
         raise Spoiled(reason)
     return np.stack(pictures)
+
+
+def require_room(out: Path) -> None:
+    """Refuse more clips than anybody records by hand, and a disk that they would fill.
+
+    Raises ``BadInput``.
+    """
+    count = sum(count_clips(out).values())
+    if count >= MOST_CLIPS:
+        raise BadInput(f"{out} holds {count} clips: start the server with another --out")
+    there = next(place for place in (out, *out.absolute().parents) if place.is_dir())
+    if shutil.disk_usage(there).free < LEAST_FREE:
+        raise BadInput(f"the disk of {out} is nearly full: make room, or give another --out")
 
 
 def count_clips(out: Path) -> dict[str, int]:

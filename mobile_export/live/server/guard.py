@@ -2,15 +2,25 @@
 
 The server listens on 127.0.0.1, but every web site that is open in the same browser can send
 requests there too. One that points its own name at 127.0.0.1 (DNS rebinding) gives itself away by
-the Host header, one that opens a WebSocket or posts from its own page by the Origin header.
+the Host header, one that opens a WebSocket or posts from its own page by the Origin header. Other
+users of the machine, whose programs can say what they like, do not know the token in the address.
 """
 
+import contextlib
+import os
+import re
+import secrets
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from mobile_export.runtime.native.build import cache
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+TOKEN = "token"  # in the query of the page's address and of the stream's
+TOKENS = re.compile(r"[A-Za-z0-9_-]{32}")
+GUARDED = ("/", "/stream")  # the rest of the page holds nothing of anybody's
 HTTP_PORT = 80  # which browsers leave out of Host and Origin
 
 
@@ -21,8 +31,28 @@ def own_hosts(port: int) -> frozenset[str]:
     return frozenset([*(f"{name}:{port}" for name in names), *bare])
 
 
-def make_guard(port: int) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
-    """A middleware that answers 403 to requests for another host or from another origin."""
+def own_token() -> str:
+    """This user's token: the same at every start, so that an open page finds a new server again.
+
+    Kept where this user alone can read; where nothing can be kept, a new one.
+    """
+    file = cache().parent / "live-token"
+    with contextlib.suppress(OSError):
+        if file.stat().st_mode & 0o077 == 0 and TOKENS.fullmatch(found := file.read_text()):
+            return found
+    made = secrets.token_urlsafe(24)
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.unlink(missing_ok=True)
+        with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
+            opened.write(made)
+    return made
+
+
+def make_guard(
+    port: int, token: str
+) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+    """A middleware that answers 403 to requests for another host, of another origin or user."""
     hosts = own_hosts(port)
     origins = frozenset(f"http://{host}" for host in hosts)
 
@@ -36,6 +66,9 @@ def make_guard(port: int) -> Callable[[web.Request, Handler], Awaitable[web.Stre
         socket = "websocket" in request.headers.get("Upgrade", "").lower()
         if any(origin not in origins for origin in came) or (socket and not came):
             raise web.HTTPForbidden(text=f"wrong Origin: open http://127.0.0.1:{port}\n")
+        given = request.query.get(TOKEN, "")
+        if request.path in GUARDED and not secrets.compare_digest(given.encode(), token.encode()):
+            raise web.HTTPForbidden(text="no token: open the address that the server printed\n")
         return await handler(request)
 
     return guard

@@ -24,7 +24,7 @@ from mobile_export.bundle.runner import open_runner
 from mobile_export.console import quiet
 from mobile_export.live.recognizer import Recognizer
 from mobile_export.live.server.frames import MOST_BYTES
-from mobile_export.live.server.guard import make_guard, security_headers
+from mobile_export.live.server.guard import TOKEN, make_guard, own_token, security_headers
 from mobile_export.live.server.stream import TAKEN_OVER, Desk, Stream
 
 HOST = "127.0.0.1"  # nobody else's camera belongs here, and no browser gives a camera to http
@@ -51,7 +51,7 @@ def serve(bundle_path: Path, port: int, out: Path | None) -> int:
             Recognizer(bundle, runner)  # refuses the clip form
         # A frame is too small to share: threads that wait for each other cost more than they give.
         with ThreadPoolExecutor(1, "model", torch.set_num_threads, (1,)) as worker:
-            asyncio.run(_serve(Desk(bundle, runner, worker, out), listening))
+            asyncio.run(_serve(Desk(bundle, runner, worker, out, own_token()), listening))
     except KeyboardInterrupt:
         pass
     finally:
@@ -73,7 +73,8 @@ def listen(port: int) -> socket.socket:
 
 async def _serve(desk: Desk, listening: socket.socket) -> None:
     async with running(desk, listening) as port:
-        print(f"{desk.bundle.manifest['name']}: open http://{HOST}:{port} in a browser", flush=True)
+        address = f"http://{HOST}:{port}/?{TOKEN}={desk.token}"
+        print(f"{desk.bundle.manifest['name']}: open {address} in a browser", flush=True)
         where = f"into {desk.out}" if desk.out else "with --out DIR only"
         print(f"clips are recorded {where}; Ctrl-C ends the server", flush=True)
         await asyncio.Event().wait()
@@ -100,7 +101,7 @@ def _not_malformed(record: logging.LogRecord) -> bool:
 
 def make_app(desk: Desk, port: int) -> web.Application:
     """The page, its files and the stream; ``port`` is the one that requests have to name."""
-    app = web.Application(middlewares=[make_guard(port)])  # type: ignore[list-item]  # aiohttp marks it, its type hides that
+    app = web.Application(middlewares=[make_guard(port, desk.token)])  # type: ignore[list-item]  # aiohttp marks it, its type hides that
     headers = security_headers(port)
     current: set[web.WebSocketResponse] = set()  # the tab that has the stream
     closing: set[asyncio.Task] = set()

@@ -25,7 +25,7 @@ from core.files import file_sha256
 from mobile_export.bundle.reader import Bundle
 from mobile_export.live.recognizer import Moment, Recognizer
 from mobile_export.live.record import CLIP_SECONDS, COUNTDOWN, check_label
-from mobile_export.live.server.clips import SECONDS, Clip, Spoiled, count_clips
+from mobile_export.live.server.clips import SECONDS, Clip, Spoiled, count_clips, require_room
 from mobile_export.live.server.frames import Refusal, decode, parse
 from mobile_export.runtime import Runner
 
@@ -42,6 +42,7 @@ class Desk:
     runner: Runner
     worker: Executor
     out: Path | None
+    token: str  # that the address has to hold
 
 
 def greeting(desk: Desk) -> dict:
@@ -186,6 +187,7 @@ class Stream:
         try:
             if self._desk.out is None:
                 raise BadInput("no folder for clips: start the server with --out DIR")
+            require_room(self._desk.out)
             if not SECONDS[0] <= seconds <= SECONDS[1]:
                 raise BadInput(f"clips of {seconds:g} s: give {SECONDS[0]:g} to {SECONDS[1]:g}")
             self._recording = check_label(label), seconds
@@ -199,6 +201,7 @@ class Stream:
         out = self._desk.out
         assert out is not None, "without a folder nothing is recorded"
         try:
+            require_room(out)
             path = await asyncio.to_thread(clip.save, out, self._rate)
         except Spoiled as error:
             await self._send({"type": "spoiled", "reason": str(error)})

@@ -21,6 +21,14 @@ from pathlib import Path
 from core.errors import BadInput
 
 ARM64_WHEEL = "manylinux_2_28_aarch64"
+# Of that wheel for Python 3.11, 3.12 and 3.13, as PyPI lists them.
+ARM64_SHA256 = {
+    "1.5.1": (
+        "8ee02348a3ea80ddf770822911ebf78da616b73afce0fbaaa79f23311c88c66a",
+        "2c177f7922354a8a0d6111628c954519b87549598640e5e0042bef137b4cb83c",
+        "685a8d85b319fc99f2611a5e0ecf598755a91cf5d39a536e057dea60cd8e9682",
+    )
+}
 SYSROOT = Path("/usr/aarch64-linux-gnu")  # where Debian's cross compiler puts Arm's libc
 # What a phone has: an in-order core of 2012, the first with dot products, and one of 2018.
 CORES = ("cortex-a53", "cortex-a76")
@@ -140,11 +148,17 @@ def _arm64_package() -> Path:
     if package.exists():
         return package
     final.parent.mkdir(parents=True, exist_ok=True)
-    wanted = f"executorch=={metadata.version('executorch')}"
+    version = metadata.version("executorch")
+    wanted = f"executorch=={version}"
+    if version not in ARM64_SHA256:
+        raise BadInput(f"no hash of the {ARM64_WHEEL} wheel of {wanted} is known: install 1.5.1")
     with tempfile.TemporaryDirectory(dir=final.parent) as folder:
+        hashes = " ".join(f"--hash=sha256:{digest}" for digest in ARM64_SHA256[version])
+        Path(folder, "wheel.txt").write_text(f"{wanted} {hashes}\n")
         command = [
             sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder,
-            "--platform", ARM64_WHEEL, "--only-binary=:all:", wanted,
+            "--platform", ARM64_WHEEL, "--only-binary=:all:", "--require-hashes",
+            "--requirement", str(Path(folder, "wheel.txt")),
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True)
         wheels = list(Path(folder).glob("*.whl"))

@@ -115,8 +115,8 @@ public struct GestureBundle: Sendable {
                 continue
             }
             // What the Finder leaves in folders is no part of a package.
-            let name = file.lastPathComponent
-            if name == ".DS_Store" || name == ".localized" || name.hasPrefix("._") { continue }
+            let last = file.lastPathComponent
+            if [".DS_Store", ".localized"].contains(last) || last.hasPrefix("._") { continue }
             let parts = file.standardizedFileURL.resolvingSymlinksInPath().pathComponents
             found.append((Array(parts.dropFirst(root.count)), file))
         }

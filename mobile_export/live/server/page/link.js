@@ -17,7 +17,9 @@ export function makeLink(handlers) {
     clearTimeout(timer);
     if (socket && socket.readyState <= WebSocket.OPEN) return;
     reason = "";
-    socket = new WebSocket(`ws://${location.host}/stream${retry ? "?retry" : ""}`);
+    const token = new URLSearchParams(location.search).get("token") ?? "";
+    const query = `token=${encodeURIComponent(token)}${retry ? "&retry" : ""}`;
+    socket = new WebSocket(`ws://${location.host}/stream?${query}`);
     socket.addEventListener("message", ({ data }) => {
       const message = JSON.parse(data);
       if (message.type === "hello") wait = FIRST_WAIT;

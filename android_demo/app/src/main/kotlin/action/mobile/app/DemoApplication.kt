@@ -14,6 +14,7 @@ import action.mobile.app.device.AppAssets
 import action.mobile.app.device.Preferences
 import action.mobile.app.device.SystemProbe
 import android.app.Application
+import android.content.pm.ApplicationInfo
 import android.content.pm.PackageManager
 import android.util.Log
 import java.io.File
@@ -28,6 +29,12 @@ class DemoApplication : Application() {
 
     val viewModel: LiveViewModel by lazy { LiveViewModel(models(), camera, mainExecutor) { Log.i(TAG, it) } }
 
+    /**
+     * Whether this is a build for developers. Shared storage is open to other apps on Android 10, and
+     * the screen to every app: what a script pushes or asks for is taken in such builds alone.
+     */
+    val forDevelopers: Boolean get() = applicationInfo.flags and ApplicationInfo.FLAG_DEBUGGABLE != 0
+
     private fun models(): ModelSlot {
         val probe = SystemProbe(this)
         val device = probe.device()
@@ -37,7 +44,7 @@ class DemoApplication : Application() {
         return ModelSlot(
             worker = Executors.newSingleThreadExecutor { Thread(it, "model") },
             chooser = ModelChooser(
-                BundleStore(AppAssets(assets), getExternalFilesDir("bundles")),
+                BundleStore(AppAssets(assets), if (forDevelopers) getExternalFilesDir("bundles") else null),
                 ArtifactCopies(File(filesDir, "artifacts")),
                 CheckMemory(notes, "$tools ${device.osBuild}"),
                 programs,

@@ -19,7 +19,7 @@ import android.widget.Toast
  * The one screen: hands what the system and the person say to the view model, and its states to
  * [Screen].
  *
- * A script asks for a benchmark by extras: `--ez benchmark true`, and as it likes `--ei iterations N`,
+ * In a build for developers a script asks for a benchmark by extras: `--ez benchmark true`, and as it likes `--ei iterations N`,
  * `--ei seconds N`, `--ei threads N`, `--es bundle FOLDER`.
  */
 class MainActivity : Activity(), Wishes {
@@ -96,7 +96,7 @@ class MainActivity : Activity(), Wishes {
     }
 
     private fun take(intent: Intent) {
-        if (!intent.getBooleanExtra("benchmark", false)) return
+        if (!app.forDevelopers || !intent.getBooleanExtra("benchmark", false)) return
         viewModel.benchmark(
             BenchmarkRequest(
                 bundle = intent.getStringExtra("bundle"),

@@ -58,7 +58,7 @@ class Bundle private constructor(val files: BundleFiles, val manifest: Manifest)
                 throw BundleException("${files.place} holds no $MANIFEST: put the folder of an export there")
             }
             val manifest = try {
-                Manifest.parse(reading(files, MANIFEST) { text(it) })
+                Manifest.parse(manifestText(files))
             } catch (error: BundleException) {
                 throw BundleException("${files.place}/$MANIFEST: ${error.message}")
             }
@@ -71,6 +71,13 @@ class Bundle private constructor(val files: BundleFiles, val manifest: Manifest)
             }
             return Bundle(files, manifest)
         }
+
+        /**
+         * The manifest's text, of which no more than a manifest can have is read.
+         *
+         * Throws [BundleException] when it cannot be read or is longer.
+         */
+        fun manifestText(files: BundleFiles): String = reading(files, MANIFEST) { text(it) }
 
         private fun text(stream: InputStream): String {
             val bytes = ByteArray(MOST_BYTES + 1)

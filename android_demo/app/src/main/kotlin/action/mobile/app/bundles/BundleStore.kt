@@ -6,7 +6,6 @@ import action.mobile.recognizer.BundleFiles
 import action.mobile.recognizer.FolderFiles
 import action.mobile.recognizer.Manifest
 import java.io.File
-import java.io.IOException
 
 /** A folder that claims to be a bundle: [manifest], or the [problem] with it in one line. */
 class FoundBundle(val name: String, val files: BundleFiles, val manifest: Manifest?, val problem: String?)
@@ -35,12 +34,9 @@ class BundleStore(private val assets: AssetTree, private val pushed: File?) {
         if (!files.exists(Bundle.MANIFEST)) {
             throw BundleException("${files.place} has no ${Bundle.MANIFEST}: copy the whole bundle, or delete it")
         }
-        val text = files.open(Bundle.MANIFEST).use { it.readBytes().decodeToString() }
-        FoundBundle(name, files, Manifest.parse(text), null)
+        FoundBundle(name, files, Manifest.parse(Bundle.manifestText(files)), null)
     } catch (e: BundleException) {
         FoundBundle(name, files, null, "$name: ${e.message}")
-    } catch (e: IOException) {
-        FoundBundle(name, files, null, "$name cannot be read: ${e.message}; copy it again")
     }
 
     private companion object {

@@ -4,6 +4,7 @@ import action.mobile.app.FakeAssets
 import action.mobile.app.TinyBundle
 import action.mobile.recognizer.Bundle
 import java.io.File
+import java.io.InputStream
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertNull
 import org.junit.jupiter.api.Assertions.assertTrue
@@ -38,6 +39,19 @@ class BundleStoreTest {
         assertNull(cut.manifest)
         assertTrue(cut.problem!!.startsWith("cut: "), cut.problem)
         assertTrue("manifest.json" in empty.problem!!, empty.problem)
+    }
+
+    @Test
+    fun `of a manifest without an end no more is read than a manifest has`() {
+        val endless = object : AssetTree {
+            override fun list(folder: String) = if (folder == "bundles") listOf("a") else listOf("manifest.json")
+
+            override fun open(path: String) = object : InputStream() {
+                override fun read() = ' '.code
+            }
+        }
+        val found = BundleStore(endless, null).list().single()
+        assertTrue("are no manifest" in found.problem!!, found.problem)
     }
 
     @Test
