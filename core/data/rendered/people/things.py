@@ -21,7 +21,8 @@ ABOVE = 0.06  # metres that the lens is above a desk that is drawn
 def box(size: np.ndarray, turn: np.ndarray, middle: np.ndarray, bone: int, colour) -> Mesh:
     """A box of ``size`` (3,) along the columns of ``turn`` (3, 3)."""
     corner = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) / 2
-    position, normal, triangles = [], [], []
+    position: list[np.ndarray] = []
+    normal, triangles = [], []
     for axis in range(3):
         for sign in (-1, 1):
             face = np.empty((4, 3))
