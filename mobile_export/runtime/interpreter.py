@@ -10,7 +10,7 @@ when the program is loaded. A program whose inputs all have a leading 1 takes an
 unless a step works along that axis: the frames of many clips then share one pass.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -51,7 +51,7 @@ class Dialect:
     """One format's operations, and what they do to a leading axis of 1."""
 
     ops: Mapping[str, Callable[..., Tensor]]
-    exact: frozenset[str]  # results are among the inputs' values, or rounded already
+    exact: Container[str]  # results are among the inputs' values, or rounded already
     keeps_batch: Callable[[Step, Mapping[str, Value]], bool]  # each entry is mapped to itself
     free_leading_axis: Callable[[Step], None]  # literals that name the 1 follow what comes in
 
