@@ -11,9 +11,9 @@ from types import ModuleType
 
 import torch
 from helpers import make_model
-from torch.utils.data import Dataset
 
 from core import checkpoint
+from core.data.clips import Clips
 from core.errors import BadInput
 from core.model import VideoClassifier
 from mobile_export.graph.forms import deployed, graph_of
@@ -24,7 +24,7 @@ Change = Callable[[list[torch.Tensor]], list[torch.Tensor]]
 LABELS = ["Doing other things", "No gesture", "Swiping Left", "Swiping Right", "Thumb Up"]
 
 
-class NoiseClips(Dataset):
+class NoiseClips(Clips):
     """Random pixels whose labels are what a model answers, so that its accuracy is 100 %."""
 
     def __init__(self, model: VideoClassifier, count: int, seed: int) -> None:

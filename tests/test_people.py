@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import Subset
 
+from core.data.clips import loader
 from core.data.rendered import window_files
 from core.data.rendered.people import gl, light
 from core.data.rendered.people.body import ACTIVE, Bodies, skin
 from core.data.rendered.people.camera import place_camera
+from core.data.rendered.people.clips import PeopleClips
 from core.data.rendered.people.film import develop
 from core.data.rendered.people.look import dress
 from core.data.rendered.people.scenes import clip_scene
@@ -239,6 +242,13 @@ def test_without_a_driver_one_line_names_the_packages(monkeypatch: pytest.Monkey
     monkeypatch.setattr(moderngl, "create_context", fails)
     with pytest.raises(BadInput, match="libegl1"):
         gl.Painter(SIZE)
+
+
+def test_a_loader_draws_after_its_parent_has_drawn() -> None:
+    clips = PeopleClips("val", 4, frames=2, size=SIZE, frame_rate=10.0)
+    here = [clips[i][0] for i in range(4)]
+    found = [frames for frames, _ in loader(Subset(clips, range(4)), 1, batch_size=2)]
+    assert torch.equal(torch.cat(found), torch.stack(here))
 
 
 def test_every_class_can_be_drawn() -> None:

@@ -22,7 +22,7 @@ from core.evaluation.report import main as evaluate
 from core.labels import LABELS
 from core.training import failures, loop
 from core.training.loop import main as run
-from core.training.recipes import RECIPES, learning_rate, parameter_groups
+from core.training.recipes import RECIPES, learning_rate, parameter_groups, slow_early
 from core.training.supervision import Trainee
 
 ROOT = Path(__file__).parents[1]
@@ -85,6 +85,23 @@ def test_parameter_groups_of_the_published_recipes() -> None:
     assert {kind[id(p)] for norm in norms for p in norm.parameters()} == {(1.0, 0.0)}
     rest = [p for p in model.parameters() if p.ndim > 1 and p is not model.classifier.weight]
     assert {kind[id(p)] for p in rest} == {(1.0, 5e-4)}
+
+
+def test_early_layers_learn_slower() -> None:
+    trainee = Trainee(make_model(), 0)
+    trunk = [p for n, p in trainee.model.backbone.named_parameters() if "temporal" not in n]
+    groups = slow_early(parameter_groups(trainee, RECIPES["synthetic"], 0.02), trunk, 0.1)
+    rate = {id(p): g["lr_mult"] for g in groups for p in g["params"]}
+    assert len(rate) == sum(len(g["params"]) for g in groups) == len(list(trainee.parameters()))
+    rates = [rate[id(p)] for p in trunk]
+    assert rates == sorted(rates)
+    assert (rates[0], rates[-1]) == (pytest.approx(0.1), 1.0)
+    assert {rate[id(p)] for p in trainee.parameters()} - set(rates) == set()
+    new = [p for n, p in trainee.named_parameters() if "temporal" in n or "classifier" in n]
+    assert new
+    assert {rate[id(p)] for p in new} == {1.0}
+    decays = {id(p): g["weight_decay"] for g in groups for p in g["params"]}
+    assert all(decays[id(p)] == (0.02 if p.ndim > 1 else 0.0) for p in trainee.parameters())
 
 
 # Runs of them

@@ -3,6 +3,7 @@
 import json
 import math
 import shlex
+import sys
 from dataclasses import replace
 
 import pytest
@@ -61,6 +62,14 @@ def test_trains_on_synthetic_gestures_and_evaluates(tmp_path):
     assert len(found["pairs"]) == 10
 
 
+def test_models_of_two_sizes_train_on_the_same_windows(tmp_path):
+    for size in ("32", "48"):
+        argv = [*TINY, "--out", str(tmp_path / size), "--size", size, "--window-size", "48"]
+        assert run([*argv, "--stop", "1"]) == 0
+    (folder,) = (tmp_path / "runs" / "windows").iterdir()
+    assert json.loads((folder / "settings.json").read_text())["size"] == 48
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -82,11 +91,45 @@ def test_refused_before_anything_is_rendered_or_made(tmp_path):
     with pytest.raises(BadInput, match="does not exist"):
         run([*TINY, "--out", str(tmp_path / "run"), "--from", str(tmp_path / "no.safetensors")])
     assert not list(tmp_path.iterdir())
+    with pytest.raises(BadInput, match="--window-size 32 is less than the model's 64"):
+        run([*TINY, "--out", str(tmp_path / "run"), "--size", "64", "--window-size", "32"])
+    assert not list(tmp_path.iterdir())
     file = tmp_path / "file"
     file.write_text("kept")
     with pytest.raises(BadInput, match="is a file"):
         run([*TINY, "--out", str(file)])
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def scalars(folder):
+    """Name -> [(step, value)] of what TensorBoard would draw."""
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    read = events.EventAccumulator(str(folder))
+    read.Reload()
+    return {
+        name: [(e.step, e.value) for e in read.Scalars(name)] for name in read.Tags()["scalars"]
+    }
+
+
+def test_curves_for_tensorboard_are_the_log_and_go_on_with_a_resumed_run(tmp_path):
+    out, curves = tmp_path / "run", tmp_path / "curves"
+    argv = [*TINY, "--out", str(out), "--tensorboard", str(curves)]
+    assert run([*argv, "--stop", "2"]) == 0
+    assert [step for step, _ in scalars(curves)["accuracy"]] == [2]
+    assert run(argv) == 0
+    records = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    found = scalars(curves)
+    assert {"accuracy", "lr", "loss/frame", "loss/pose", "clips_per_second"} <= set(found)
+    for name in ("accuracy", "loss/frame"):
+        logged = [(r["step"], r[name.replace("/", "_")]) for r in records]
+        assert found[name] == [(step, pytest.approx(value)) for step, value in logged]
+
+
+def test_curves_without_the_extra_are_refused_before_anything_is_made(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(BadInput, match=r"--tensorboard needs .*action-mobile\[curves\]"):
+        run([*TINY, "--out", str(tmp_path / "run"), "--tensorboard", str(tmp_path / "curves")])
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture

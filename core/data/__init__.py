@@ -95,10 +95,12 @@ def open_windows(
     protocol: bool = False,
     people: bool = False,
     backgrounds: Path | None = None,
+    window_size: int | None = None,
 ) -> Clips:
     """Training windows: random cuts of a folder's clips, or of synthetic windows on disk.
 
-    ``protocol`` asks for the papers' training view of a plain folder too.
+    ``protocol`` asks for the papers' training view of a plain folder too. ``window_size`` is the
+    side of rendered windows in pixels where they are larger than the model's pictures.
     """
     source = _source(data)
     if source is not None:
@@ -125,14 +127,17 @@ def open_windows(
         )
     if difficulty not in DIFFICULTY:
         raise BadInput(f"difficulty {difficulty!r} is unknown: choose one of {list(DIFFICULTY)}")
-    if people:
-        settings = window_files.people_windows(
-            count, config.size, config.frame_rate, seed, backgrounds
+    size = window_size or config.size
+    if size < config.size:
+        raise BadInput(
+            f"--window-size {size} is less than the model's {config.size}: give at least --size"
         )
+    if people:
+        settings = window_files.people_windows(count, size, config.frame_rate, seed, backgrounds)
     else:
         settings = window_files.capsule_windows(
-            count, config.size, DIFFICULTY[difficulty], config.frame_rate, seed
+            count, size, DIFFICULTY[difficulty], config.frame_rate, seed
         )
-    folder = CACHE / f"{'people' if people else difficulty}-{config.size}-{count}-{seed}"
+    folder = CACHE / f"{'people' if people else difficulty}-{size}-{count}-{seed}"
     window_files.render_windows(folder, settings, max(1, workers * 2))
     return window_files.SyntheticWindows(folder, config.frames)

@@ -19,13 +19,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from core import checkpoint
 from core.checkpoint import Checkpoint
 from core.data import open_clips
-from core.data.clips import Clips
+from core.data.clips import Clips, loader
 from core.data.rendered.scenes import DIFFICULTY
 from core.data.rendered.synthetic import SyntheticClips, SyntheticStreams
 from core.data.source import Source, as_trained, source_of
@@ -59,11 +58,9 @@ def clip_logits(model: VideoClassifier, clips: Clips, workers: int, name: str):
     config = model.config
     device = next(model.parameters()).device
     at_once = pass_size(device)
-    loader = DataLoader(
-        clips, batch_size=max(1, at_once // getattr(clips, "views", 1)), num_workers=workers
-    )
+    batches = loader(clips, workers, batch_size=max(1, at_once // getattr(clips, "views", 1)))
     with torch.inference_mode(), tqdm(total=len(clips), desc=name, unit="clip") as bar:
-        for frames, labels in loader:
+        for frames, labels in batches:
             parts = frames.flatten(0, -5).split(at_once)  # views in front are as clips
             logits = torch.cat(
                 [model(normalise(p, config.mean, config.std).to(device)).float() for p in parts]
@@ -101,7 +98,7 @@ def stream_report(loaded: Checkpoint, args: argparse.Namespace, source: Source) 
             source.data, args.split, args.streams, loaded.config, loaded.labels
         )
     if not args.stream:
-        recordings = DataLoader(recordings, batch_size=None, num_workers=args.workers)
+        recordings = loader(recordings, args.workers, batch_size=None)
     for frames, starts, ends, labels in tqdm(recordings, desc="streams", unit="stream"):
         logits = stream_logits(loaded.model, frames)
         score.add(logits, rule, starts, ends.clamp(max=len(logits) - 1), labels)

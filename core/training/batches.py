@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
-from core.data.clips import Clips
+from core.data.clips import Clips, loader
 from core.errors import BadInput
 from core.labels import IGNORE
 from core.training.distributed import World
@@ -88,7 +88,7 @@ class LabelledWindows(Clips):
 def held_out(clips: Clips, batch: int, workers: int, world: World) -> list | DataLoader:
     """Batches of this process's part of the clips; few are read once, many at every validation."""
     part = Subset(clips, range(world.rank, len(clips), world.size))
-    loader = DataLoader(part, batch_size=batch, num_workers=workers)
+    batches = loader(part, workers, batch_size=batch)
     if not len(part) or len(part) * clips[0][0].numel() > KEPT_BYTES:
-        return loader
-    return list(loader)
+        return batches
+    return list(batches)

@@ -36,6 +36,7 @@ from core.options import check_folder
 from core.temporal import realigned
 from core.training import distributed
 from core.training.batches import Keys, held_out
+from core.training.curves import Curves, summary_writer
 from core.training.distributed import World
 from core.training.failures import explained, save_last
 from core.training.plan import mirrored, model_config, open_data, recipe_name, settle
@@ -48,7 +49,7 @@ from core.training.trainer import Run, train_step, validate
 STATE, BEST, LOG = "state.pt", "best.safetensors", "log.jsonl"
 SAVE_SECONDS = 120.0
 # What a run may be resumed with another value of.
-NOT_SETTINGS = ("out", "cpu", "workers", "stop", "accumulate", "compile")
+NOT_SETTINGS = ("out", "cpu", "workers", "stop", "accumulate", "compile", "tensorboard")
 
 
 def start_from(model: VideoClassifier, path: Path, labels: list[str]) -> list[str]:
@@ -75,8 +76,12 @@ def start_run(
     """A new run, or the one that ``--out`` holds; ``poses`` is the number of pose targets."""
     recipe = RECIPES[recipe_name(args)]
     model = VideoClassifier(config)
+    trunk = []
     if args.start:
         fresh = start_from(model, args.start, labels)
+        trunk = [
+            p for name, p in model.backbone.named_parameters(prefix="backbone") if name not in fresh
+        ]
         if world.leads:
             print(f"started from {args.start}; {len(fresh)} tensors are new: {_families(fresh)}")
     trainee = Trainee(model, poses).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs leave this form out
@@ -86,8 +91,9 @@ def start_run(
     average.load_state_dict(model.state_dict())
     settings = {k: v for k, v in vars(args).items() if k not in NOT_SETTINGS}
     run = Run(
-        trainee, average, make_optimizer(trainee, recipe, args.lr, args.weight_decay), labels,
-        json.loads(json.dumps(settings, default=str)), recipe, trainee,
+        trainee, average,
+        make_optimizer(trainee, recipe, args.lr, args.weight_decay, trunk, args.early_rate or 1.0),
+        labels, json.loads(json.dumps(settings, default=str)), recipe, trainee,
         "fp32" if args.fp32 else args.precision or "bf16", mirrored(args, labels), world,
     )  # fmt: skip
     if (args.out / STATE).exists():
@@ -100,6 +106,8 @@ def start_run(
     # Without a state as well: a run that starts over in its folder starts its log over.
     if world.leads:
         trim_log(args.out / LOG, run.step)
+        if args.tensorboard:
+            run.curves = Curves(args.tensorboard, run.step)
     distributed.wait()
     return run
 
@@ -129,6 +137,9 @@ def train(args: argparse.Namespace) -> Path:
     """Run the training that ``args`` describes; gives the path of the best checkpoint."""
     torch.manual_seed(args.seed)
     check_folder("--out", args.out)
+    if args.tensorboard:
+        check_folder("--tensorboard", args.tensorboard)
+        summary_writer()
     config = model_config(args)
     recipe = RECIPES[recipe_name(args)]
     world, device = distributed.start(args.cpu)
@@ -246,6 +257,8 @@ def _check(
     with (out / LOG).open("a") as log:
         log.write(json.dumps(record) + "\n")
     tqdm.write(json.dumps(record))
+    if run.curves:
+        run.curves.add(record)
     if better:
         info = {"settings": run.settings, "step": run.step, "validation_top1": accuracy}
         checkpoint.save(out / BEST, run.average, run.labels, info)

@@ -105,7 +105,7 @@ def open_data(
         distributed.wait()
     windows = open_windows(
         source if args.data else None, config, args.clips, args.difficulty, args.seed,
-        args.workers, protocol, args.people, args.backgrounds,
+        args.workers, protocol, args.people, args.backgrounds, args.window_size,
     )  # fmt: skip
     if args.data:
         windows = LabelledWindows(windows, each_frame=config.causal or not protocol)
@@ -165,6 +165,11 @@ def parse(argv: list[str] | None, description: str) -> argparse.Namespace:
     add("--size", type=whole(LEAST_SIZE), help="picture side in pixels, default of the recipe")
     add("--frames", type=whole(1), help="of a clip, default of the recipe; 1: single pictures")
     add("--clips", type=whole(1), default=12000, help="synthetic windows to render and train on")
+    add(
+        "--window-size", type=whole(LEAST_SIZE), metavar="PIXELS",
+        help="side of the rendered windows, default --size; larger ones serve models "
+        "of several sizes",
+    )  # fmt: skip
     add("--difficulty", default="default", help="of the synthetic clips: easy, default, hard")
     add_people_options(parser)
     length = parser.add_mutually_exclusive_group()
@@ -173,6 +178,11 @@ def parse(argv: list[str] | None, description: str) -> argparse.Namespace:
     add("--batch", type=whole(1), help="clips a step, of all processes; default 16, recipes 64")
     add("--accumulate", type=whole(1), default=1, help="cut a step's clips into so many passes")
     add("--lr", type=positive, help="peak learning rate, default of the recipe")
+    add(
+        "--early-rate", type=positive, metavar="PART",
+        help="learning rate of the first layer that --from gave, as a part of --lr; it grows "
+        "towards the last; default 1",
+    )  # fmt: skip
     add("--weight-decay", type=number, help="default of the recipe")
     add("--flip", type=Path, metavar="JSON", help="mirror clips; the file swaps classes by name")
     add("--seed", type=whole(0, MOST_SEED), default=0)
@@ -186,6 +196,10 @@ def parse(argv: list[str] | None, description: str) -> argparse.Namespace:
     add("--stop", type=whole(1), help="stop after this step, to be resumed later")
     add("--precision", choices=list(PRECISIONS), help="of autocast, default bf16")
     add("--fp32", action="store_true", help="the same as --precision fp32")
+    add(
+        "--tensorboard", type=Path, metavar="DIR",
+        help="write curves for TensorBoard too, beside log.jsonl; needs the extra 'curves'",
+    )  # fmt: skip
     add("--compile", action="store_true", help="torch.compile the model")
     add("--cpu", action="store_true", help="do not use a GPU")
     return parser.parse_args(argv)

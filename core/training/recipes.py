@@ -25,6 +25,7 @@ KINDS = {
 }
 # (from this part of the run on, size relative to the final one): small pictures first
 PROGRESSIVE = ((0.0, 0.72), (0.75, 1.0))
+RATES = 10  # different learning rates from a trunk's first layer to its last
 CLOSE_SIZE = 0.58  # of single pictures, which are close crops: the hand is as large in them
 
 
@@ -108,11 +109,37 @@ def _kind(trainee: Trainee, module: nn.Module, name: str) -> str:
     return "bias" if name == "bias" else "weight"
 
 
+def slow_early(groups: list[dict], trunk: list[nn.Parameter], early: float) -> list[dict]:
+    """Groups whose first parameters of ``trunk`` learn at ``early`` of the rate, the last at all.
+
+    Between them the rate grows by equal factors: what early layers have seen is worth most on
+    other pictures (discriminative fine-tuning, Howard and Ruder, ACL 2018, section 3.2).
+    """
+    last = max(1, len(trunk) - 1)
+    rates = {
+        id(parameter): early ** (1 - round(index / last * (RATES - 1)) / (RATES - 1))
+        for index, parameter in enumerate(trunk)
+    }
+    found = []
+    for group in groups:
+        parts: dict[float, list[nn.Parameter]] = {}
+        for parameter in group["params"]:
+            parts.setdefault(rates.get(id(parameter), 1.0), []).append(parameter)
+        found += [
+            group | {"params": part, "lr_mult": group.get("lr_mult", 1.0) * rate}
+            for rate, part in parts.items()
+        ]
+    return found
+
+
 def make_optimizer(
-    trainee: Trainee, recipe: Recipe, lr: float, decay: float
-) -> torch.optim.Optimizer:
-    """The recipe's optimiser over its parameter groups."""
+    trainee: Trainee, recipe: Recipe, lr: float, decay: float,
+    trunk: list[nn.Parameter] | None = None, early: float = 1.0,
+) -> torch.optim.Optimizer:  # fmt: skip
+    """The recipe's optimiser over its parameter groups; ``trunk``, ``early``: ``slow_early``."""
     groups = parameter_groups(trainee, recipe, decay)
+    if trunk and early != 1:
+        groups = slow_early(groups, trunk, early)
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=lr)
     return torch.optim.SGD(groups, lr=lr, momentum=MOMENTUM)

@@ -15,6 +15,7 @@ from core.data.augment import augment, mirror
 from core.errors import BadInput
 from core.labels import IGNORE
 from core.model import ModelConfig, VideoClassifier
+from core.training.curves import Curves
 from core.training.distributed import World, mean, share_buffers, total
 from core.training.recipes import Recipe
 from core.training.supervision import Trainee, losses
@@ -48,6 +49,7 @@ class Run:
     precision: str = "fp32"
     swapped: Tensor | None = None
     world: World = field(default_factory=World)
+    curves: Curves | None = None  # of the process that leads, where they are asked for
     saved_step: int = 0  # of the state on disk
     step: int = 0
     best: float = -1.0

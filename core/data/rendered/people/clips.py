@@ -52,6 +52,8 @@ class PeopleClips(Clips):
     count is balanced. ``only`` restricts the classes.
     """
 
+    start = "spawn"  # OpenGL has threads
+
     def __init__(
         self, split: str, count: int, *, frames: int, size: int, frame_rate: float,
         seed: int = 0, only: tuple[str, ...] = LABELS, backgrounds: Path | None = None,
@@ -84,6 +86,7 @@ class PeopleStreams(Dataset[Any]):
     """
 
     GESTURES = 10
+    start = "spawn"  # OpenGL has threads
 
     def __init__(
         self, count: int, config: ModelConfig, *, split: str, seed: int = 0,
