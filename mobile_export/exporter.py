@@ -176,7 +176,7 @@ def _export(checkpoint: Checkpoint, target: str, request: Request, step: Reporte
     """Make one bundle under ``request.out``; one that failed lies under ``<name>.rejected``."""
     config, form, precision = checkpoint.config, request.form, request.precision
     name = bundle_name(config, form, target, precision)
-    print(told_idle(idle_labels(checkpoint.labels, checkpoint.info)))
+    step("classes", told_idle(idle_labels(checkpoint.labels, checkpoint.info)))
     with staging(request.out, name) as folder:
         # Data that does not fit is found before the minutes of lowering.
         count = request.clips if request.data is None else None

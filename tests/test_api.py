@@ -106,7 +106,7 @@ def test_a_reporter_is_told_of_every_step(tiny: Path, monkeypatch, capfd):
     install(monkeypatch)
     told: list[str] = []
     result = exported(tiny, reporter=lambda step, text: told.append(step))
-    assert told == ["lower", "execute", "verify", "accuracy", "write"]
+    assert told == ["classes", "lower", "execute", "verify", "accuracy", "write"]
     told.clear()
     verify(result.path, checkpoint=tiny, reporter=lambda step, text: told.append(step))
     assert told == ["verify", "accuracy"]
