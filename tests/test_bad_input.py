@@ -182,7 +182,7 @@ def test_names_that_are_too_long(tiny: Path, tmp_path: Path) -> None:
     argv.append("--checkpoint")
     refused(export_cli.main, [*argv, str(tmp_path / LONG)], tmp_path, "cannot be read")
     argv += [str(tiny), "--data", str(tmp_path / LONG)]
-    refused(export_cli.main, argv, tmp_path, "is not a folder")
+    refused(export_cli.main, argv, tmp_path, "neither a folder nor a list")
     refused(verify.main, [str(tmp_path / LONG)], tmp_path, "cannot be read")
     out = tmp_path / "out"
     assert export_cli.main([*argv[:-2]]) == 0
@@ -212,8 +212,8 @@ def data_folder(root: Path, labels: list[str], clips: int) -> Path:
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        ("missing", "is not a folder"),
-        ("file", "is not a folder"),
+        ("missing", "neither a folder nor a list"),
+        ("file", "neither a folder nor a list"),
         ("no classes", "has no sub-folder"),
         ("empty classes", "has no test clips"),
         ("other classes", "unknown class 'left'"),

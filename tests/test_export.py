@@ -171,7 +171,7 @@ def test_fp32_is_held_to_rounding(tiny: Path, monkeypatch, capsys) -> None:
 def test_an_interrupt_leaves_nothing_behind(tiny: Path, monkeypatch) -> None:
     install(monkeypatch)
 
-    def interrupt(*args: object) -> None:
+    def interrupt(*args: object, **options: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(check, "check", interrupt)
