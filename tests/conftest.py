@@ -19,9 +19,12 @@ PROGRAMS = (
     "test_xnnpack", "test_native", "test_instructions", "test_operators", "test_kernels",
     "test_latency",
 )  # fmt: skip
-# By the seconds of --durations: what takes longest is first, and what waits for the default bundle
-# not at once on both workers. All others follow by their names.
-FIRST = ("test_accuracy_drop", "programs", "test_android", "test_coreml", "test_serve")
+# By the processor seconds of a run on two busy cores: what takes longest is first, and what waits
+# for the default bundle not at once on both workers. All others follow by their names.
+FIRST = (
+    "test_accuracy_drop", "programs", "test_coreml", "test_android", "test_family_export",
+    "test_ios", "test_export", "test_diagnose", "test_serve", "test_export_folder", "test_gate",
+)  # fmt: skip
 
 
 def group_of(file: str) -> str:

@@ -67,6 +67,7 @@ def test_the_bundled_program_keeps_the_answers(default_bundle):
     assert passes(found), found
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     any(shutil.which(name) is None for name in EMULATOR),
     reason="needs g++-aarch64-linux-gnu and qemu-user-static",

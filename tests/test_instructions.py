@@ -22,6 +22,7 @@ def test_counts_are_shown_beside_the_first_programs():
     assert lines[-1] == "| b | 2.50 (1.250) |"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     sys.platform != "linux" or not all(map(shutil.which, TOOLS)),
     reason="needs Debian's cross compiler and emulator",
