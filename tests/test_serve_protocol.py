@@ -69,6 +69,7 @@ def test_frames_at_the_cameras_rate_are_answered_at_the_models():
 def test_an_interpreter_is_called_one():
     async def scenario(client: Client) -> None:
         client.model.name = "reference interpreter of ML Programs (our reading of MIL), not Core ML"
+        client.model.interpreted = True
         hello = await until(await client.connect(), "hello")
         assert hello["runner"] == client.model.name
         assert not hello["timed"]
