@@ -14,6 +14,19 @@ SCHEMA = json.loads(
 )
 
 
+def test_no_name_stands_twice_in_a_schema():
+    """Python's reader takes the last one; Swift's refuses them."""
+
+    def once(pairs: list) -> dict:
+        names = [name for name, _ in pairs]
+        assert len(names) == len(set(names)), [n for n in names if names.count(n) > 1]
+        return dict(pairs)
+
+    for name in ("manifest.schema.json", "latency.schema.json"):
+        text = resources.files("mobile_export.bundle").joinpath(name).read_text()
+        json.loads(text, object_pairs_hook=once)
+
+
 def places(hint: object, schema: dict, where: str = "$"):
     """Every ``TypedDict`` within a type, with the part of the schema that is in its place."""
     if "$ref" in schema:
