@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from core.data.rendered.compress import recorded
 from core.data.rendered.people import studio as studio_module
 from core.data.rendered.people.arm import hand_length, rest_hand
 from core.data.rendered.people.body import ACTIVE, SIDES, Bodies, Body
 from core.data.rendered.people.camera import place_camera
 from core.data.rendered.people.company import company
 from core.data.rendered.people.gl import Mesh
+from core.data.rendered.people.recorded import recorded
 from core.data.rendered.people.scenes import clip_scene, stream_scene
 from core.data.rendered.people.studio import BODIES, holds
 from core.data.rendered.people.things import SURFACE, WIDE, box, desk, held

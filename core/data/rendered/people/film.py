@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from core.data.rendered.compress import compress, recorded
+from core.data.rendered.compress import compress
+from core.data.rendered.people.recorded import recorded
 
 LEVELS = (0.01, 0.98)  # quantiles that become black and white
 RECORDED, CRF = 0.5, (18, 38)  # of the scenes come from an H.264 file, of this quality
