@@ -87,9 +87,9 @@ def _clips(
 
 
 def _is_there(path: Path) -> bool:
-    from core.data.source import LISTS
+    from core.data.listed import SUFFIXES
 
     try:
-        return path.is_dir() or (path.is_file() and path.suffix.lower() in LISTS)
+        return path.is_dir() or (path.is_file() and path.suffix.lower() in SUFFIXES)
     except OSError:  # a name too long, a parent that may not be searched
         return False

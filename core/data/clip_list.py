@@ -14,15 +14,15 @@ recording. Without splits, clips are split by a hash of their group, or of their
 """
 
 import csv
-import hashlib
 import io
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.data.label_files import CLASSES, IDS, in_order, split_name, text_of
+from core.data.listed import hashed_split
 from core.data.records import Listing, Record
 from core.errors import BadInput
 from core.files import write_whole
@@ -32,7 +32,6 @@ NAMES = dict.fromkeys(IDS, "path") | dict.fromkeys(CLASSES, "label")
 NAMES |= {"start": "start", "begin": "start", "starttime": "start", "end": "end", "stop": "end"}
 NAMES |= {"endtime": "end", "group": "group", "subject": "group", "person": "group"}
 NAMES |= {"signer": "group", "session": "group", "split": "split", "subset": "split"}
-TRAIN, VAL = 0.8, 0.9  # of the hashes: training clips, and those up to the test clips
 
 
 @dataclass(frozen=True)
@@ -121,12 +120,7 @@ def splits_of(found: list[Row], path: Path) -> list[str]:
         )
     if given:
         return [row.split or "" for row in found]
-    places = [_place(row.group or row.path) for row in found]
-    return ["train" if p < TRAIN else "val" if p < VAL else "test" for p in places]
-
-
-def _place(text: str) -> float:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
+    return [hashed_split(row.group or row.path) for row in found]
 
 
 def find(
@@ -142,7 +136,7 @@ def find(
         if max(numbers) < len(
             labels
         ):  # classes by number, as TSN's and mmaction2's lists have them
-            found = [Row(**vars(row) | {"label": labels[int(row.label)]}) for row in found]
+            found = [replace(row, label=labels[int(row.label)]) for row in found]
     names = in_order(path, _sorted({row.label for row in found}), labels, "list")
     if len(names) < 2:
         raise BadInput(f"{path} has only the class {names[0]!r}: give at least two")

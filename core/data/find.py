@@ -9,13 +9,12 @@ from pathlib import Path
 from core.data.label_files import SPLITS, in_order, split_name
 from core.data.listed import (
     LEAST_TO_SPLIT,
-    Shelves,
     classes_of,
     clips_of,
     find_lists,
     is_listed,
+    located,
     part_of,
-    shares_of,
     split_of,
 )
 from core.data.source import MAX_BROKEN
@@ -62,14 +61,7 @@ def _listed(root: Path, split: str, labels: list[str] | None) -> tuple[list[str]
     names = _labels(root, own, labels)
     lists = {part: clips_of(path, names, root) for part, path in find_lists(root).items()}
     part, shares = part_of(root, split, [name for name, clips in lists.items() if clips])
-    shelves = Shelves(root)
-    found, missing = [], []
-    for name, label in shares_of(lists[part], shares):
-        path = shelves.find(name, part)
-        if path is None:
-            missing.append(name)
-        else:
-            found.append((path, label))
+    found, missing = located(root, lists[part], part, shares)
     if missing:
         text = f"{root}: {len(missing)} of {len(found) + len(missing)} clips of its {part} list"
         if len(missing) > MAX_BROKEN * (len(found) + len(missing)):

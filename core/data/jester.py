@@ -20,12 +20,11 @@ from pathlib import Path
 from core.data.label_files import find_file, in_order, stand_in
 from core.data.listed import (
     NAMES,
-    Shelves,
     classes_of,
     clips_of,
     find_lists,
+    located,
     part_of,
-    shares_of,
 )
 from core.data.records import Listing, Record
 from core.data.source import MARKS
@@ -59,12 +58,7 @@ def find(root: Path, split: str, labels: list[str] | None = None) -> Listing:
         else:
             split = stand_in(root)
     part, shares = part_of(root, split, [name for name, found in clips.items() if found])
-    shelves = Shelves(root)
-    records, missing = [], []
-    for name, label in shares_of(clips[part], shares):
-        path = shelves.find(name, part)
-        if path is None:
-            missing.append((str(root / FRAMES / name), "no such folder"))
-        else:
-            records.append(Record(path, label, FRAME_RATE if path.is_dir() else 0.0))
-    return Listing(names, records, split, missing)
+    found, missing = located(root, clips[part], part, shares)
+    records = [Record(path, label, FRAME_RATE if path.is_dir() else 0.0) for path, label in found]
+    lost = [(str(root / FRAMES / name), "no such folder") for name in missing]
+    return Listing(names, records, split, lost)

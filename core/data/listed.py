@@ -39,6 +39,13 @@ LEAST_TO_SPLIT = 3  # clips of a class; with fewer, all of them train
 LOOKED_AT = 50  # rows of a list that are looked for before it counts as another folder's
 
 
+def hashed_split(text: str) -> str:
+    """A split by a hash of ``text`` alone, in parts of ``SHARES``."""
+    at = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
+    train, val = SHARES["train"], SHARES["train"] + SHARES["val"]
+    return "train" if at < train else "val" if at < val else "test"
+
+
 def split_of(clips: Iterable[str]) -> dict[str, str]:
     """A split for each clip of one class, given by their paths below the root.
 
@@ -49,10 +56,7 @@ def split_of(clips: Iterable[str]) -> dict[str, str]:
     place = {clip: hashlib.sha256(clip.encode()).digest() for clip in sorted(clips)}
     if len(place) < LEAST_TO_SPLIT:
         return dict.fromkeys(place, "train")
-    split = {}
-    for clip, digest in place.items():
-        at = int.from_bytes(digest[:8], "big") / 2**64
-        split[clip] = "train" if at < SHARES["train"] else "val" if at < 0.9 else "test"
+    split = {clip: hashed_split(clip) for clip in place}
     for name in SPLITS:
         sizes = Counter(split.values())
         if not sizes[name]:
@@ -200,6 +204,21 @@ class Shelves:
             if path is not None:
                 return path
         return None
+
+
+def located(
+    root: Path, clips: list[tuple[str, int]], part: str, shares: frozenset[str]
+) -> tuple[list[tuple[Path, int]], list[str]]:
+    """Where the clips of a part's shares lie, with their classes, and names that are missing."""
+    shelves = Shelves(root)
+    found, missing = [], []
+    for name, label in shares_of(clips, shares):
+        path = shelves.find(name, part)
+        if path is None:
+            missing.append(name)
+        else:
+            found.append((path, label))
+    return found, missing
 
 
 def shares_of(found: list[tuple[str, int]], shares: frozenset[str]) -> list[tuple[str, int]]:

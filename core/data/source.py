@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.data.label_files import PLACES, entries
-from core.data.listed import classes_of, find_lists, is_listed
+from core.data.listed import SUFFIXES, classes_of, find_lists, is_listed
 from core.errors import BadInput
 from core.labels import LABELS
 from core.options import DATASETS, MAX_BROKEN, check_path
 
 PUBLISHED = tuple(name for name in DATASETS if name not in ("folder", "list"))
-LISTS = frozenset({".csv", ".tsv", ".txt"})
 # The label files that a data set is known by; EgoGesture has folders of subjects.
 MARKS = {
     "jester": ("jester-v1-labels.csv",),
@@ -83,7 +82,7 @@ def detect(root: Path) -> str:
 
     Raises ``BadInput`` when it has those of two.
     """
-    if root.is_file() and root.suffix.lower() in LISTS:
+    if root.is_file() and root.suffix.lower() in SUFFIXES:
         return "list"
     marks = {
         name: any((root / place / mark).is_file() for place in PLACES for mark in marks)

@@ -20,11 +20,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.fx import GraphModule
 from torch.optim.lr_scheduler import CosineAnnealingLR
-from torch.utils.data import DataLoader
 from torchao.quantization.pt2e import disable_observer, enable_fake_quant
 
 from core.checkpoint import Checkpoint
-from core.data.clips import Clips
+from core.data.clips import Clips, loader
 from core.data.transforms import normalise
 from core.errors import BadInput
 from core.files import write_bytes
@@ -117,7 +116,7 @@ def _batches(clips: Clips, skip: int) -> Iterator[Tensor]:
     order = _Endless(len(clips), skip)
     held: list[Tensor] = []
     # A worker renders or decodes ahead.
-    for pixels, labels in DataLoader(clips, BATCH, sampler=order, num_workers=1):
+    for pixels, labels in loader(clips, 1, batch_size=BATCH, sampler=order):
         held += list(pixels[labels != IGNORE])
         while len(held) >= BATCH:
             yield torch.stack(held[:BATCH])

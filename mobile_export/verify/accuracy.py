@@ -10,9 +10,8 @@ from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from core.data.clips import Clips
+from core.data.clips import Clips, loader
 from core.data.transforms import normalise
 from core.errors import BadInput
 from core.labels import IGNORE
@@ -165,7 +164,7 @@ class Measurement:
         with progress(len(dataset), "clip") as bar:
             # One worker renders or decodes ahead; a batch or less is not worth a process.
             workers = 1 if len(dataset) > BATCH else 0
-            for pixels, labels in DataLoader(dataset, BATCH, num_workers=workers):
+            for pixels, labels in loader(dataset, workers, batch_size=BATCH):
                 bar.update(len(labels))
                 read = labels != IGNORE
                 broken += int((~read).sum())
