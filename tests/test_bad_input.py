@@ -36,7 +36,7 @@ def refused(main, argv: list[str], folder: Path, said: str) -> None:
 
 
 @pytest.fixture
-def tiny(tmp_path: Path, monkeypatch) -> Path:
+def tiny(tmp_path: Path, monkeypatch, shallow) -> Path:
     path = make_checkpoint(tmp_path)
     install(monkeypatch)
     use_noise_clips(monkeypatch, path)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers import make_model
+from short_models import make_short
 
 from core.errors import BadInput
 from core.temporal import TEMPORAL
@@ -46,8 +47,8 @@ def pixel_clips(batch, config, frames=FRAMES, seed=0):
 
 @functools.cache
 def lowered(form, precision, **settings):
-    """Lower a small model once for all tests."""
-    model = make_model(**settings)
+    """Lower a shallow model once for all tests."""
+    model = make_short(**settings)
     folder = tempfile.TemporaryDirectory(prefix="coreml-")
     clips = list(pixel_clips(4, model.config, seed=1))
     result = coreml.lower(model, form, precision, clips, Path(folder.name), labels=LABELS)

@@ -27,7 +27,7 @@ IMAGES = 8  # the tiny model takes the six in the middle
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
+def data(tmp_path: Path, shallow) -> Path:
     """Frame folders of noise, all three splits given."""
     rng = np.random.default_rng(0)
     root = tmp_path / "clips"

@@ -76,7 +76,7 @@ def script(folder: Path, text: str) -> Path:
 
 
 @pytest.fixture
-def bundle(tmp_path: Path, monkeypatch) -> tuple[Path, list[str]]:
+def bundle(tmp_path: Path, monkeypatch, shallow) -> tuple[Path, list[str]]:
     checkpoint = make_checkpoint(tmp_path)
     use_noise_clips(monkeypatch, checkpoint)
     install(monkeypatch)

@@ -282,6 +282,7 @@ def test_the_newest_tab_has_the_stream_and_can_give_it_back(address, filming):
         assert wrong == []
 
 
+@pytest.mark.slow
 @needs_browser
 def test_a_server_that_was_stopped_is_found_again(default_bundle, filming):
     with browsing(filming) as context:
@@ -295,6 +296,7 @@ def test_a_server_that_was_stopped_is_found_again(default_bundle, filming):
             wait_for_text(page, "#events li.open", GESTURE)
 
 
+@pytest.mark.slow
 @needs_browser
 def test_a_hidden_page_pauses(address, filming):
     hide = """hidden => {

@@ -132,6 +132,7 @@ def test_int8_stream_matches_its_graph(stream_int8):
     assert_int8_stream(*stream_int8)
 
 
+@pytest.mark.slow
 def test_int8_stream_with_a_state_of_one_channel(tmp_path_factory):
     """Such a state is in the order of its shape and channels-last at once."""
     model = make_short("shift", width=0.25)
