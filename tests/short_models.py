@@ -18,8 +18,8 @@ from mobile_export.runtime.native import build
 from mobile_export.targets import Lowered, vulkan, xnnpack
 
 SLOTS = 2
-# What ``make_shallow`` does to MobileNet V2, of the other backbones: two bottlenecks with and without a stride, two inception blocks
-# with both kinds of pooling.
+# What ``make_shallow`` does to MobileNet V2, of the other backbones: two bottlenecks with and
+# without a stride, two inception blocks with both kinds of pooling.
 RESNET_STAGES = ((64, 1, 1), (128, 1, 2))
 INCEPTION_BLOCKS = ("3c", "3a")
 RESIDUAL = 0.3  # of a trained network's order; unscaled random blocks amplify a rounding tenfold

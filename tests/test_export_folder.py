@@ -9,7 +9,7 @@ import torch
 from clips import refusal
 from datasets import write_jester
 from fake_target import install, make_checkpoint
-from helpers import make_model
+from helpers import make_model, make_shallow
 from PIL import Image
 
 from core import checkpoint
@@ -27,7 +27,7 @@ IMAGES = 8  # the tiny model takes the six in the middle
 
 
 @pytest.fixture
-def data(tmp_path: Path, shallow) -> Path:
+def data(tmp_path: Path) -> Path:
     """Frame folders of noise, all three splits given."""
     rng = np.random.default_rng(0)
     root = tmp_path / "clips"
@@ -52,6 +52,7 @@ def damage(clip: Path) -> None:
 
 def export(data: Path, monkeypatch, *more: str) -> tuple[int, Path, list[str]]:
     """Status and folder of an export on ``data``, and the options that verify it."""
+    make_shallow(monkeypatch)
     path = make_checkpoint(data.parent, CLASSES)
     install(monkeypatch)
     out = data.parent / "out"

@@ -296,6 +296,21 @@ def test_a_server_that_was_stopped_is_found_again(default_bundle, filming):
             wait_for_text(page, "#events li.open", GESTURE)
 
 
+@needs_browser
+def test_a_slow_camera_is_told(chromium, address, tmp_path):
+    """Two pictures at five a second, where the model takes ten."""
+    slow = tmp_path / "slow.y4m"
+    picture = b"FRAME\n" + bytes([90]) * (WIDTH * SIDE * 3 // 2)
+    slow.write_bytes(f"YUV4MPEG2 W{WIDTH} H{SIDE} F5:1 Ip A0:0\n".encode() + 2 * picture)
+    flags = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+    with (
+        closing(chromium(*flags, f"--use-file-for-fake-video-capture={slow}")) as browser,
+        browsing(browser) as context,
+    ):
+        page, _ = open_page(context, address)
+        wait_for_text(page, "#slow", r"gives [2-7]\.\d frames a second and the model needs 10")
+
+
 @pytest.mark.slow
 @needs_browser
 def test_a_hidden_page_pauses(address, filming):

@@ -27,6 +27,7 @@ from mobile_export.live.recognizer import Moment, Recognizer
 from mobile_export.live.record import CLIP_SECONDS, COUNTDOWN, check_label
 from mobile_export.live.server.clips import SECONDS, Clip, Spoiled, count_clips, require_room
 from mobile_export.live.server.frames import Refusal, decode, parse
+from mobile_export.live.ticks import SLOW
 from mobile_export.runtime import Runner
 
 MOST_TEXT = 2000  # characters of a command
@@ -55,6 +56,7 @@ def greeting(desk: Desk) -> dict:
         "none_labels": manifest["decision"]["none_labels"],
         "threshold": manifest["decision"]["threshold"],
         "rate": manifest["input"]["frame_rate"],
+        "least_rate": SLOW * manifest["input"]["frame_rate"],
         "runner": runner.name,
         "timed": not runner.interpreted,
         "rendered": manifest["checkpoint"]["sha256"] == file_sha256(bundled_path()),
