@@ -271,7 +271,7 @@ def test_folder_holds_the_package_alone():
 
 
 def test_impossible_requests(tmp_path):
-    model = make_model()
+    model = make_short()
     with pytest.raises(BadInput, match="no int8 clip export"):
         coreml.lower(model, "clip", "int8", [], tmp_path, labels=LABELS)
     with pytest.raises(BadInput, match="no calibration clips"):
@@ -305,7 +305,7 @@ def test_violations_name_the_operation():
 
 def test_a_breach_stops_the_export(tmp_path, monkeypatch):
     monkeypatch.setattr(coreml, "MAX_RANK", 3)
-    model = make_model(temporal="none")
+    model = make_short(temporal="none")
     with pytest.raises(LoweringError, match="has rank 4, more than 3"):
         coreml.lower(model, "stream", "fp16", [], tmp_path, labels=LABELS)
     assert list(tmp_path.iterdir()) == []

@@ -177,8 +177,8 @@ def test_states_come_out_in_the_order_in_which_they_go_in(lowered_stream, reques
 @pytest.mark.parametrize(
     ("precision", "settings"),
     [
-        ("int8", {}),
-        pytest.param("fp32", {}, marks=pytest.mark.slow),
+        ("fp32", {}),
+        pytest.param("int8", {}, marks=pytest.mark.slow),
         pytest.param("int8", {"temporal": "shift"}, marks=pytest.mark.slow),
         # Of one to five channels, down to maps of few pixels.
         pytest.param("int8", {"width": 0.25}, marks=pytest.mark.slow),
