@@ -22,7 +22,8 @@ from core.files import write_json
 from core.markdown import markdown
 from mobile_export.graph import forms
 from mobile_export.targets import vulkan
-from mobile_export.targets.delegation import lower_whole, quick_provenance
+from mobile_export.targets.delegation import lower_whole
+from mobile_export.targets.quick import quick_provenance
 
 COLUMNS = ("frames", "nodes", "seconds", "MB", "MB without constants")
 

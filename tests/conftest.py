@@ -18,7 +18,7 @@ from xdist.scheduler import LoadScopeScheduling
 # Files whose tests share programs, of ``short_models.short_program`` and ``short_vulkan``.
 PROGRAMS = (
     "test_xnnpack", "test_native", "test_instructions", "test_operators", "test_kernels",
-    "test_latency",
+    "test_latency", "test_runner",
 )  # fmt: skip
 VULKAN = ("test_vulkan", "test_vulkan_interpreter")
 GROUPS = dict.fromkeys(PROGRAMS, "programs") | dict.fromkeys(VULKAN, "vulkan")

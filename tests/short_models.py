@@ -55,12 +55,18 @@ def clips_for(model: VideoClassifier, count: int = 4, seed: int = 7) -> list[Ten
     return list(random_clip(count, model.config).clamp(-1, 1))
 
 
-@functools.cache
 def short_program(
     temporal: str = "action", precision: str = "int8", form: str = "stream", **settings: object
 ) -> tuple[VideoClassifier, Lowered]:
     """A deployed model and its XNNPACK program, made once for the tests that only read them."""
-    model = make_short(temporal, **settings)
+    return _short_program(temporal, precision, form, tuple(sorted(settings.items())))
+
+
+@functools.cache  # which takes a name and the same place in order for two
+def _short_program(
+    temporal: str, precision: str, form: str, settings: tuple
+) -> tuple[VideoClassifier, Lowered]:
+    model = make_short(temporal, **dict(settings))
     folder = tempfile.TemporaryDirectory(prefix="program-")
     clips = clips_for(model) if precision == "int8" else []
     lowered = xnnpack.lower(model, form, precision, clips, Path(folder.name), labels=list("abcde"))

@@ -46,9 +46,9 @@ def pixel_clips(batch, config, frames=FRAMES, seed=0):
 
 
 @functools.cache
-def lowered(form, precision, **settings):
-    """Lower a shallow model once for all tests."""
-    model = make_short(**settings)
+def lowered(form, precision, temporal="action", causal=True, norm=()):
+    """Lower a shallow model once for all tests; ``norm`` are settings of its pixels."""
+    model = make_short(temporal, causal=causal, **dict(norm))
     folder = tempfile.TemporaryDirectory(prefix="coreml-")
     clips = list(pixel_clips(4, model.config, seed=1))
     result = coreml.lower(model, form, precision, clips, Path(folder.name), labels=LABELS)
@@ -100,7 +100,7 @@ SLOW_KINDS = ("ste", "ce", "me")  # parts of action, which holds all their opera
     [pytest.param(k, marks=[pytest.mark.slow] if k in SLOW_KINDS else []) for k in TEMPORAL],
 )
 def test_half_precision_stream_of_every_kind(temporal):
-    model, made = lowered("stream", "fp16", temporal=temporal)
+    model, made = lowered("stream", "fp16", temporal)
     clips = pixel_clips(3, model.config)
     runner = runner_of(model, made.artifact)
     assert runner.batch is None
@@ -110,7 +110,7 @@ def test_half_precision_stream_of_every_kind(temporal):
 
 
 def test_batched_stream_equals_loop_of_singles():
-    model, made = lowered("stream", "fp16", temporal="action")
+    model, made = lowered("stream", "fp16")
     clips = pixel_clips(3, model.config)
     runner = runner_of(model, made.artifact)
     together = stream(lambda f, s: runner([f, *s]), model, clips)
@@ -121,7 +121,7 @@ def test_batched_stream_equals_loop_of_singles():
 
 @pytest.mark.parametrize("causal", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_clip_package_equals_eager(causal):
-    model, made = lowered("clip", "fp16", causal=causal)
+    model, made = lowered("clip", "fp16", "action", causal)
     clips = pixel_clips(2, model.config)
     runner = runner_of(model, made.artifact, "clip")
     assert runner.batch == model.config.frames
@@ -132,7 +132,7 @@ def test_clip_package_equals_eager(causal):
 @pytest.mark.parametrize("form", ["stream", "clip"])
 def test_weights_alone_in_int8(form):
     """The larger weights are int8 and lie where the converted graph has them."""
-    model, made = lowered(form, "w8a16", temporal="action")
+    model, made = lowered(form, "w8a16")
     count = made.details["operators"]
     assert "quantize" not in count
     assert "dequantize" not in count
@@ -228,7 +228,7 @@ def test_int8_logits_are_not_quantized():
 
 def test_image_scaling_with_unequal_channels():
     norm = {"mean": (0.48, 0.45, 0.4), "std": (0.2, 0.25, 0.3)}
-    model, made = lowered("stream", "fp32", temporal="shift", **norm)
+    model, made = lowered("stream", "fp32", "shift", True, tuple(norm.items()))
     clips = pixel_clips(2, model.config)
     expected = model.frame_logits(clips).detach()
     runner = runner_of(model, made.artifact)
@@ -237,7 +237,7 @@ def test_image_scaling_with_unequal_channels():
 
 
 def test_interface_labels_and_metadata():
-    model, made = lowered("stream", "fp16", temporal="action")
+    model, made = lowered("stream", "fp16")
     spec = load_spec(made.artifact)
     described = spec.description
     inputs, outputs = (
@@ -266,7 +266,7 @@ def test_interface_labels_and_metadata():
 
 
 def test_folder_holds_the_package_alone():
-    _, made = lowered("stream", "fp16", temporal="action")
+    _, made = lowered("stream", "fp16")
     assert [p.name for p in made.artifact.parent.iterdir()] == ["model.mlpackage"]
     assert sorted(p.name for p in made.artifact.iterdir()) == ["Data", "Manifest.json"]
 

@@ -22,7 +22,8 @@ from mobile_export.graph import forms
 from mobile_export.quantization.executorch import VULKAN
 from mobile_export.quantization.pt2e import Learned, quantize
 from mobile_export.targets import Lowered, LoweringError, xnnpack
-from mobile_export.targets.delegation import lower_whole, quick_provenance
+from mobile_export.targets.delegation import lower_whole
+from mobile_export.targets.quick import quick_provenance
 
 PRECISIONS = ("int8", "fp16", "fp32")
 RECIPES = {

@@ -11,7 +11,8 @@ from mobile_export.graph import forms
 from mobile_export.quantization.executorch import XNNPACK
 from mobile_export.quantization.pt2e import Learned, quantize
 from mobile_export.targets import Lowered, LoweringError
-from mobile_export.targets.delegation import lower_whole, quick_provenance
+from mobile_export.targets.delegation import lower_whole
+from mobile_export.targets.quick import quick_provenance
 from mobile_export.targets.xnnpack_order import arrange
 
 PRECISIONS = ("int8", "fp32")
