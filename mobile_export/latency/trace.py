@@ -29,6 +29,10 @@ def trace(request: dict) -> dict:
     was built without tracing.
     """
     import torch
+
+    from mobile_export.runtime.light import runtime
+
+    runtime()  # before a part of it
     from executorch.extension.pybindings import portable_lib
 
     from core.data.transforms import normalise, resize_crop
