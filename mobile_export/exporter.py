@@ -211,9 +211,7 @@ def _export(trained: Checkpoint, target: str, request: Request, step: Reporter) 
         step("lower", f"{config.backbone} {config.temporal}, {form}, {precision}, to {target}")
         lowered = _lower(checkpoint, target, request, training, folder)
         combination = (target, form, precision)
-        manifest = make_manifest(
-            checkpoint, lowered, combination, training.to_dict(), classes
-        )
+        manifest = make_manifest(checkpoint, lowered, combination, training.to_dict(), classes)
         bundle = Bundle(folder, manifest)
         runner = _started(bundle)
         size = manifest["artifact"]["bytes"] / 1e6

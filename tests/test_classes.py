@@ -7,7 +7,7 @@ import pytest
 import torch
 from clips import refusal
 from fake_target import LABELS, install, make_checkpoint, use_noise_clips
-from helpers import make_model, random_clip
+from helpers import random_clip
 from short_models import clips_for, make_short, play, relative
 from small_runs import TINY, write_own_clips
 
@@ -17,7 +17,8 @@ from core.data import open_clips, open_windows
 from core.data.source import Source
 from core.decision import idle_labels
 from core.errors import BAD_INPUT, BadInput
-from core.labels import IGNORE, LABELS as JESTER
+from core.labels import IGNORE
+from core.labels import LABELS as JESTER
 from core.model import ModelConfig
 from core.regroup import Merge, Regrouped, regrouped
 from mobile_export import __main__ as export_cli
@@ -159,9 +160,11 @@ def test_clips_of_other_classes_are_left_out(tmp_path: Path) -> None:
     assert train_clips.labels == ["thumb", "swipe"]
     assert train_clips.map.known == ("dislike", "like", "next")
     old = open_windows(Source(root), config, 1, "default", 0, 0)
-    assert [train_clips[(i, 0)][1] for i in range(len(train_clips))] == [
-        {0: 0, 1: 0, 2: 1}[label] for label in old.classes
-    ] == train_clips.classes
+    assert (
+        [train_clips[(i, 0)][1] for i in range(len(train_clips))]
+        == [{0: 0, 1: 0, 2: 1}[label] for label in old.classes]
+        == train_clips.classes
+    )
     kept = class_map(["next", "like"])
     some = open_clips(Source(root), "train", config, classes=kept, labels=["next", "like"])
     assert sorted(set(some.classes)) == [0, 1]
@@ -169,7 +172,7 @@ def test_clips_of_other_classes_are_left_out(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="give the --classes that it was trained with"):
         open_clips(Source(root), "train", config, classes=kept, labels=["like", "next"])
     nobody = class_map(["Wave", "Bow"])
-    with pytest.raises(BadInput, match="keeps none of the .* train clips"):
+    with pytest.raises(BadInput, match=r"keeps none of the .* train clips"):
         open_clips(Source(root), "train", config, classes=nobody)
 
 

@@ -40,8 +40,8 @@ from core.evaluation.streaming import StreamScore, stream_logits
 from core.files import write_json
 from core.labels import IGNORE, LABELS, STATIC_LABELS, TIME_PAIRS
 from core.model import VideoClassifier
-from core.regroup import regrouped
 from core.options import Parser, add_data_options, add_people_options, check_file, views, whole
+from core.regroup import regrouped
 
 LONGEST = 60.0  # seconds: no gesture lasts so long, but one in milliseconds does
 UNEVEN = 3.0  # times the smallest class that the largest has, to be told
@@ -108,9 +108,7 @@ def stream_report(
     else:
         from core.data.streams import EgoGestureStreams
 
-        recordings = EgoGestureStreams(
-            source.data, args.split, args.streams, loaded.config, own
-        )
+        recordings = EgoGestureStreams(source.data, args.split, args.streams, loaded.config, own)
     if not args.stream:
         recordings = loader(recordings, args.workers, batch_size=None)
     for frames, starts, ends, labels in tqdm(recordings, desc="streams", unit="stream"):

@@ -53,6 +53,17 @@ enum Words {
         )
     }
 
+    static func part(_ part: Part) -> String {
+        switch part {
+        case .middle: String(localized: "part_middle")
+        case .left: String(localized: "part_left")
+        case .right: String(localized: "part_right")
+        }
+    }
+
+    /// An entry of a menu, with a sign before what is chosen.
+    static func marked(_ text: String, _ chosen: Bool) -> String { chosen ? "\u{2713} \(text)" : text }
+
     static func units(_ units: ComputeUnits) -> String {
         switch units {
         case .cpuAndNeuralEngine: String(localized: "neural_engine")

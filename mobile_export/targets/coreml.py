@@ -253,7 +253,8 @@ def violations(spec, precision: str, last: int = 0) -> list[str]:
     from coremltools.proto import MIL_pb2
 
     images = {i.name for i in spec.description.input if i.type.HasField("imageType")}
-    int8 = {"INT8", "UINT8"}
+    int8 = {MIL_pb2.DataType.Value(name) for name in ("INT8", "UINT8")}
+    types: dict[str, int] = {}  # of constants
     compressed: set[str] = set()
     found = []
     linear = [o.outputs[0].name for o in _operations(spec) if o.type == "linear"]
@@ -274,15 +275,27 @@ def violations(spec, precision: str, last: int = 0) -> list[str]:
                 images.add(output.name)
             elif kind != "const":
                 found.append(f"{where} computes in fp32")
-        if kind == "constexpr_affine_dequantize":
-            data = operation.attributes["quantized_data"].type.tensorType
-            if MIL_pb2.DataType.Name(data.dataType) in int8:
-                compressed.add(output.name)
+        if kind == "const":
+            types[output.name] = tensor.dataType
+        if kind.startswith("constexpr") and _stored(operation, types) in int8:
+            compressed.add(output.name)
         if kind in ("conv", "linear") and precision == "int8":
             weight = operation.inputs["weight"].arguments[0].name
             if weight not in compressed and output.name not in regrouping:
                 found.append(f"{where} has a weight that is not int8")
     return found
+
+
+def _stored(operation, types: dict[str, int]) -> int | None:
+    """The type of a compressed weight's numbers; ``types`` are those of constants."""
+    if operation.type == "constexpr_affine_dequantize":
+        return operation.attributes["quantized_data"].type.tensorType.dataType
+    if operation.type != "constexpr_blockwise_shift_scale":  # the same from iOS 18 on
+        return None
+    binding = operation.inputs["data"].arguments[0]
+    if binding.WhichOneof("binding") == "value":
+        return binding.value.type.tensorType.dataType
+    return types.get(binding.name)
 
 
 def _operations(spec) -> list:

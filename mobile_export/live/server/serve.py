@@ -50,7 +50,8 @@ def serve(
     """Serve the page until Ctrl-C; returns the exit status.
 
     ``port`` 0 takes a free one; the address is printed. Clips go to ``out``, None for no recording.
-    ``region`` is what the page begins with, ``classes`` makes the bundle's others. Raises ``BadInput`` for a bundle that cannot be used and a port that is taken.
+    ``region`` is what the page begins with, ``classes`` makes the bundle's others. Raises
+    ``BadInput`` for a bundle that cannot be used and a port that is taken.
     """
     listening = listen(port)
     try:

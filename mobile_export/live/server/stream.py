@@ -14,7 +14,7 @@ import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -44,7 +44,8 @@ class Desk:
     worker: Executor
     out: Path | None
     token: str  # that the address has to hold
-    region: Region = Region()  # what of a picture the model sees until a page says otherwise
+    # What of a picture the model sees until a page says otherwise.
+    region: Region = field(default_factory=Region)
 
 
 def greeting(desk: Desk) -> dict:

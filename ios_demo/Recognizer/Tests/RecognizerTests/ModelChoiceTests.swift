@@ -36,6 +36,13 @@ struct ModelChoiceTests {
         return tried
     }
 
+    @Test func aPackageForANewerSystemIsNone() throws {
+        let error = #expect(throws: BundleError.self) {
+            _ = try ModelChoice(store.list(), memory, wanted: nil, again: false, system: 16)
+        }
+        #expect("\(try #require(error))".contains("needs iOS 17, this is iOS 16"))
+    }
+
     @Test func theFastestThatGivesItsGoldenClipRuns() throws {
         var choice = try ModelChoice(store.list(), memory, wanted: nil, again: false)
         #expect(choice.left == 6)
