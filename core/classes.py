@@ -100,8 +100,14 @@ class ClassMap:
         ]
 
     def is_of(self, labels: Sequence[str]) -> bool:
-        """Whether a model with these labels knows the new classes and not the old ones."""
-        return list(labels) == self.labels and any(old not in labels for old in self.named)
+        """Whether a model with these labels knows the new classes already.
+
+        It does where the old ones are not its, and where they would become what they are.
+        """
+        same = self.numbers(labels) == list(range(len(labels)))
+        return list(labels) == self.labels and (
+            same or any(old not in labels for old in self.named)
+        )
 
     def told(self) -> str:
         """In one line, what becomes of the classes; of a map that knows them."""

@@ -90,7 +90,8 @@ def install(
         assert bool(calibration) == (precision == "int8")
         assert len(labels) == model.config.num_classes
         base, head = apart(model)
-        names = [str(i) for i in range(base.config.num_classes)]
+        # Of the labels too, or exports with and without regrouped classes would have one hash.
+        names = [f"{i} of {labels}" for i in range(base.config.num_classes)]
         checkpoint.save(out / "model.pte", base, names)
         heads[file_sha256(out / "model.pte")] = head
         graph = headed(graph_of(deployed(base, target), form), head)

@@ -183,7 +183,10 @@ def parse(argv: list[str] | None, description: str) -> argparse.Namespace:
     direction.add_argument(
         "--bidirectional", action="store_true", help="see the future too; cannot be streamed"
     )
-    add("--location", type=whole(1), help="of the temporal module in its block, default 1")
+    add(
+        "--location", type=whole(0),
+        help="of the temporal module in its block, default 1; 0: TSM's shift of whole blocks",
+    )  # fmt: skip
     add("--shift", choices=SHIFTS, help="learned: train its taps; default: fixed, or --from's")
     add("--width", type=positive, help="channel multiplier of the backbone, default 1")
     add("--size", type=whole(LEAST_SIZE), help="picture side in pixels, default of the recipe")

@@ -35,7 +35,7 @@ def bundle_name(
     So is the number of classes where they are ``regrouped``.
     """
     model = f"{config.backbone}-{config.temporal}"
-    model += f"-location{config.location}" if config.location > 1 else ""
+    model += f"-location{config.location}" if config.location != 1 else ""
     model += f"-fold{config.fold}" if config.fold != SHIFT_DIVISOR else ""
     model += "-learned" if config.shift == "learned" else ""
     model += f"-{config.num_classes}classes" if regrouped else ""
