@@ -13,8 +13,7 @@ struct LiveView: View {
                 CameraPreview(source: preview, seen: model.seen)
                     .ignoresSafeArea()
                     .accessibilityLabel(Text("preview_description"))
-                // In a picture that is no mirror, the left of who faces it is on the right.
-                Text(isMirror ? "left_here" : "left_there")
+                Text(verbatim: Words.left(isMirror: isMirror))
                     .padding()
                     .frame(maxWidth: .infinity, maxHeight: .infinity, alignment: isMirror ? .leading : .trailing)
             }

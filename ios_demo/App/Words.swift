@@ -53,6 +53,11 @@ enum Words {
         )
     }
 
+    /// Which side is the person's left: in a picture that is no mirror, it is on the right.
+    static func left(isMirror: Bool) -> String {
+        isMirror ? String(localized: "left_here") : String(localized: "left_there")
+    }
+
     static func part(_ part: Part) -> String {
         switch part {
         case .middle: String(localized: "part_middle")

@@ -108,8 +108,9 @@ def lower(
             f"Core ML has no {precision} {form} export: int8 is for the stream form, choose "
             "stream, or clip with fp16 or fp32"
         )
-    model, head = apart(deployed(model, "coreml"))
+    model = deployed(model, "coreml")
     config = model.config
+    model, head = apart(model)
     factor = torch.ones(3)
     if form == "stream" and len(set(config.std)) > 1:
         model, factor = _fold_std(model)
