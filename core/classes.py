@@ -183,15 +183,16 @@ def _made(value: object, where: str) -> ClassMap:
 
 
 def _members(new: object, old: object, where: str) -> tuple[str, ...]:
-    members = list(old) if isinstance(old, list | tuple) else [old]
-    for name in (new, *members):
+    given = list(old) if isinstance(old, list | tuple) else [old]
+    members = tuple(name for name in given if isinstance(name, str))
+    for name in (new, *given):
         if not isinstance(name, str) or not name.strip():
             raise BadInput(f"{where}: {name!r} is no name of a class: give one like {EXAMPLE}")
     if new == REST:
         raise BadInput(f'{where}: "{REST}" is what a class may hold: give that class a name')
     if not members:
         raise BadInput(f"{where}: {new!r} holds no class: name one, or leave it out")
-    return tuple(members)
+    return members
 
 
 def _nearest(name: str, labels: Sequence[str]) -> str:

@@ -47,8 +47,9 @@ class Pairs(nn.Module):
         for row, pair in enumerate(pairs):
             for side, column in enumerate(pair):
                 chosen[side, row, column] = 1
-        self.register_buffer("first", chosen[0])
-        self.register_buffer("second", chosen[1])
+        # Of memory of their own: ExecuTorch writes a view down from the start of what it views.
+        self.register_buffer("first", chosen[0].clone())
+        self.register_buffer("second", chosen[1].clone())
         merged = torch.tensor([[float(a != b) for a, b in pairs]])
         for power, value in enumerate(_coefficients().tolist()):
             self.register_buffer(f"c{power}", merged * value)

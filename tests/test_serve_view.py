@@ -14,6 +14,7 @@ from mobile_export.live.region import Region
 from mobile_export.live.server.serve import listen, running
 from mobile_export.live.server.stream import Desk
 
+SOON = 500  # milliseconds in which the driver hears of what a page sent
 NEAR = 0.03  # parts of the frame: whole pixels, and the border of a square
 
 
@@ -83,11 +84,14 @@ def test_a_part_of_the_picture_is_chosen_drawn_and_mirrored(chromium):
         page.locator("video.as-it-is").wait_for()
         assert near(square(page), [0.125, 0, 0.75, 1])  # the middle of 640 x 480
         page.uncheck("#mirrored")
+        page.wait_for_timeout(SOON)
         assert sent[-1] == {"type": "view", "mirror": False, "box": None}
         page.select_option("#part", "left")
+        page.wait_for_timeout(SOON)
         assert sent[-1] == {"type": "view", "mirror": False, "box": [0.5, 0, 0.5, 1]}
         assert near(square(page), [0, 1 / 6, 0.5, 2 / 3]), "one's own left is on the left here"
         assert "your left" in page.inner_text(".side")
+        page.evaluate("document.getElementById('frame').scrollIntoView({block: 'start'})")
         frame = page.locator("#frame").bounding_box()
 
         def at(x: float, y: float) -> tuple[float, float]:
@@ -98,12 +102,15 @@ def test_a_part_of_the_picture_is_chosen_drawn_and_mirrored(chromium):
         page.mouse.move(*at(0.5, 0.5))
         page.mouse.move(*at(0.5, 0.7))
         page.mouse.up()
+        page.wait_for_function("document.getElementById('part').value === 'drawn'")
+        page.wait_for_timeout(SOON)
         assert near(sent[-1]["box"], [0.5, 0.3, 0.3, 0.4])
-        assert page.input_value("#part") == "drawn"
         assert near(square(page), [0.2, 0.3, 0.3, 0.4])
         page.mouse.click(*at(0.9, 0.9))
+        page.wait_for_timeout(SOON)
         assert near(sent[-1]["box"], [0.5, 0.3, 0.3, 0.4]), "a click draws nothing"
         page.select_option("#part", "middle")
+        page.wait_for_timeout(SOON)
         assert sent[-1]["box"] is None
         wait_for_text(page, "#model-rate", r"\d of 10/s")
         assert wrong == []

@@ -58,7 +58,7 @@ def open_clips(
         clips = _of_source(source, split, config, own, seed, replace, views, shape)
         return first(_fitting(relabelled(clips, classes), labels, split), count)
     count = count or DEFAULT_COUNT[split]
-    only = LABELS
+    only: tuple[str, ...] = LABELS
     if classes is not None:
         numbers = classes.over(LABELS).numbers(LABELS)
         only = tuple(name for name, n in zip(LABELS, numbers, strict=True) if n is not None)

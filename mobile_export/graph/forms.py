@@ -96,11 +96,11 @@ class Headed(nn.Module):
 
     def __init__(self, graph: nn.Module, head: Merge) -> None:
         super().__init__()
-        self.graph, self.head = graph, head
+        self.form, self.head = graph, head  # an exported module has a ``graph`` of its own
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """One tick or clip."""
-        logits, *rest = self.graph(*inputs)
+        logits, *rest = self.form(*inputs)
         return self.head(logits), *rest
 
 
