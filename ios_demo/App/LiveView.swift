@@ -15,7 +15,9 @@ struct LiveView: View {
                     .accessibilityLabel(Text("preview_description"))
                 Text(verbatim: Words.left(isMirror: isMirror))
                     .padding()
-                    .frame(maxWidth: .infinity, maxHeight: .infinity, alignment: isMirror ? .leading : .trailing)
+                    .frame(
+                        maxWidth: .infinity, maxHeight: .infinity,
+                        alignment: isMirror ? .leading : .trailing)
             }
             Panel(model: model)
         }

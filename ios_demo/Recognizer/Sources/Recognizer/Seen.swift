@@ -16,7 +16,9 @@ public struct Region: Sendable, Equatable {
     /// Left, top and side of the square in its middle, of a picture of this size.
     public func square(_ width: Double, _ height: Double) -> (left: Double, top: Double, side: Double) {
         let side = min(self.width * width, self.height * height)
-        return (x * width + (self.width * width - side) / 2, y * height + (self.height * height - side) / 2, side)
+        let left = x * width + (self.width * width - side) / 2
+        let top = y * height + (self.height * height - side) / 2
+        return (left, top, side)
     }
 }
 
