@@ -82,6 +82,32 @@ def close(result, expected, share):
     torch.testing.assert_close(result, expected, rtol=0, atol=share * float(expected.abs().max()))
 
 
+@pytest.mark.parametrize(
+    ("target", "precision", "share"),
+    [("iOS26", "int8", INT8_CORRELATION), ("iOS18", "w8a16", FP16_TOLERANCE)],
+)
+def test_packages_for_newer_systems_compute_the_same(target, precision, share, tmp_path):
+    model = make_short("none")
+    clips = list(pixel_clips(2, model.config, seed=1))
+    made = coreml.lower(
+        model, "stream", precision, clips, tmp_path, labels=LABELS, deployment_target=target
+    )
+    assert made.details["deployment_target"] == target
+    assert not made.details["violations"]
+    assert "constexpr_blockwise_shift_scale" in made.details["operators"]
+    older = {"iOS17": 8, "iOS18": 9, "iOS26": 10}  # Core ML's versions of a specification
+    assert load_spec(made.artifact).specificationVersion == older[target]
+    clip = pixel_clips(1, model.config)
+    runner = runner_of(model, made.artifact)
+    result = stream(lambda f, s: runner([f, *s]), model, clip)
+    expected = stream_singly(made.converted, model, clip)
+    if precision == "int8":
+        pair = torch.stack([result.flatten(), expected.flatten()])
+        assert torch.corrcoef(pair)[0, 1] > share
+    else:
+        close(result, expected, share)
+
+
 @pytest.mark.parametrize(("precision", "share"), [("fp32", FP32_TOLERANCE)])
 def test_stream_package_equals_eager(precision, share):
     model, made = lowered("stream", precision)

@@ -131,6 +131,11 @@ def test_short_int8_streams_of_xnnpack(backbone, tmp_path_factory):
     assert_program(model, "stream", "int8", tmp_path_factory, INT8_TO_FP32)
 
 
+def test_a_shift_of_whole_blocks_on_xnnpack(tmp_path_factory):
+    model = make_short("shift", backbone="resnet50", width=0.5, location=0)
+    assert_program(model, "stream", "int8", tmp_path_factory, INT8_TO_FP32)
+
+
 @pytest.mark.parametrize("backbone", NEW)
 def test_short_streams_of_coreml(backbone, tmp_path):
     assert_package(make_short(backbone=backbone, width=0.5), "stream", "fp16", tmp_path)

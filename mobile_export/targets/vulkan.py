@@ -62,18 +62,19 @@ def lower(
         raise LoweringError(
             f"precision {precision} is not offered for vulkan: choose {', '.join(PRECISIONS)}"
         )
-    model = forms.deployed(model, "vulkan")
+    model, head = forms.apart(forms.deployed(model, "vulkan"))
     with quick_provenance():
         if precision == "int8":
             converted = quantize(model, form, VULKAN, calibration, learned)
         else:
             converted = forms.exported(model, form, "vulkan")
-        program = torch.export.export(converted, forms.example_inputs(model, form, "vulkan"))
+        graph = forms.headed(converted, head)
+        program = torch.export.export(graph, forms.example_inputs(model, form, "vulkan"))
     check_structure(program.graph)
     partitioner = _partitioner({"force_fp16": True} if precision == "fp16" else {})
     artifact, details = lower_whole(program, partitioner, out, allow_partial)
     details = {"backend": "Vulkan", "recipe": RECIPES[precision], "executed": EXECUTED, **details}
-    return Lowered(artifact, converted, details)
+    return Lowered(artifact, graph, details)
 
 
 def _partitioner(options: dict[str, bool]) -> object:

@@ -44,7 +44,7 @@ def lower(
         raise LoweringError(
             f"precision {precision} is not offered for xnnpack: choose {' or '.join(PRECISIONS)}"
         )
-    model = forms.deployed(model, "xnnpack")
+    model, head = forms.apart(forms.deployed(model, "xnnpack"))
     recipe = "none: weights and activations in fp32"
     with quick_provenance():
         if precision == "int8":
@@ -53,6 +53,7 @@ def lower(
         else:
             converted = forms.exported(model, form, "xnnpack")
         arrange(converted, forms.input_ports(model, form, "xnnpack")[1:])
-        program = torch.export.export(converted, forms.example_inputs(model, form, "xnnpack"))
+        graph = forms.headed(converted, head)
+        program = torch.export.export(graph, forms.example_inputs(model, form, "xnnpack"))
     artifact, details = lower_whole(program, XnnpackPartitioner(), out, allow_partial)
-    return Lowered(artifact, converted, {"backend": "XNNPACK", "recipe": recipe, **details})
+    return Lowered(artifact, graph, {"backend": "XNNPACK", "recipe": recipe, **details})

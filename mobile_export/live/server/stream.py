@@ -14,7 +14,7 @@ import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -25,6 +25,7 @@ from core.files import file_sha256
 from mobile_export.bundle.reader import Bundle
 from mobile_export.live.recognizer import Moment, Recognizer
 from mobile_export.live.record import CLIP_SECONDS, COUNTDOWN, check_label
+from mobile_export.live.region import Region, check_box
 from mobile_export.live.server.clips import SECONDS, Clip, Spoiled, count_clips, require_room
 from mobile_export.live.server.frames import Refusal, decode, parse
 from mobile_export.live.ticks import SLOW
@@ -44,6 +45,8 @@ class Desk:
     worker: Executor
     out: Path | None
     token: str  # that the address has to hold
+    # What of a picture the model sees until a page says otherwise.
+    region: Region = field(default_factory=Region)
 
 
 def greeting(desk: Desk) -> dict:
@@ -59,6 +62,7 @@ def greeting(desk: Desk) -> dict:
         "least_rate": SLOW * manifest["input"]["frame_rate"],
         "runner": runner.name,
         "timed": not runner.interpreted,
+        "view": {"mirror": desk.region.mirror, "box": desk.region.box},
         "rendered": manifest["checkpoint"]["sha256"] == file_sha256(bundled_path()),
         "record": None if desk.out is None else {
             "folder": str(desk.out), "counts": count_clips(desk.out), "seconds": CLIP_SECONDS,
@@ -79,6 +83,7 @@ class Stream:
         self._recording: tuple[str, float] | None = None  # label and seconds of a clip
         self._clip: Clip | None = None
         self._saving: set[asyncio.Task] = set()
+        self._region = desk.region
         self._forget()
 
     async def run(self) -> None:
@@ -138,7 +143,7 @@ class Stream:
             assert self._slot is not None, "filled"
             (seconds, jpeg), self._slot = self._slot, None
             moment, decode_ms = await loop.run_in_executor(
-                self._desk.worker, _recognise, self._recognizer, seconds, jpeg
+                self._desk.worker, _recognise, self._recognizer, seconds, jpeg, self._region
             )
             if moment is not None:
                 self._missed += moment.missed
@@ -175,14 +180,26 @@ class Stream:
         match _object(text):
             case {"type": "forget"}:
                 self._forget()
+            case {"type": "view", "mirror": bool() as mirror, "box": None | [_, _, _, _] as box}:
+                self._look(mirror, box)
             case {"type": "record", "label": str(label), "seconds": int() | float() as seconds}:
                 await self._record(label, seconds)
             case {"type": "clip"} if self._recording:
-                self._clip = Clip(*self._recording)
+                self._clip = Clip(*self._recording, self._region.seen)
             case {"type": "stop"}:
                 self._recording = self._clip = None
             case _:
                 raise Refusal(WSCloseCode.INVALID_TEXT, "a message that the server does not know")
+
+    def _look(self, mirror: bool, box: list | None) -> None:
+        """See another part of the picture from here on, or the other side of it."""
+        found = None
+        if box is not None:
+            if not all(isinstance(part, int | float) for part in box):
+                raise Refusal(WSCloseCode.INVALID_TEXT, "a region that is no four numbers")
+            found = check_box(box, "a region")
+        self._region = Region(mirror, found)
+        self._forget()
 
     async def _record(self, label: str, seconds: float) -> None:
         """Get ready for clips of a label, or say why not."""
@@ -215,14 +232,16 @@ class Stream:
             await self._send(message)
 
 
-def _recognise(recognizer: Recognizer, seconds: float, jpeg: bytes) -> tuple[Moment | None, float]:
+def _recognise(
+    recognizer: Recognizer, seconds: float, jpeg: bytes, region: Region
+) -> tuple[Moment | None, float]:
     """Offer a frame to the model, in its thread; the milliseconds that decoding it took beside."""
     spent = 0.0
 
     def picture():
         nonlocal spent
         began = time.perf_counter()
-        pixels = decode(jpeg)
+        pixels = region.seen(decode(jpeg))
         spent = 1e3 * (time.perf_counter() - began)
         return pixels
 

@@ -4,6 +4,7 @@ import { ASKING, LOST, problemOf } from "./camera.js";
 import { encode, listCameras, openCamera, watchFrames } from "./camera.js";
 import { makeLink } from "./link.js";
 import { makeRecorder } from "./record.js";
+import { makeSeen } from "./seen.js";
 import { makeView } from "./view.js";
 
 const element = (id) => document.getElementById(id);
@@ -57,6 +58,7 @@ const link = makeLink({
     });
   },
 });
+const seen = makeSeen(video, look);
 const recorder = makeRecorder(link.send, () => firstObstacle()?.title);
 
 function greet(hello) {
@@ -66,9 +68,17 @@ function greet(hello) {
   view ??= makeView(hello);
   view.forget();
   recorder.greet(hello.record);
+  const own = seen.greet(hello.view);
+  // A server that was started anew does not know what was chosen here.
+  if (JSON.stringify(own) !== JSON.stringify(hello.view)) look(own);
   ready = true;
   set("link", null);
   pill("live", "live");
+}
+
+function look(wanted) {
+  link.send({ type: "view", ...wanted });
+  view?.forget();
 }
 
 function disconnected(word, problem) {
