@@ -6,9 +6,12 @@ Both of these reach into libraries; ``tests/test_quick.py`` holds the programs t
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
+from torch.export import ExportedProgram
 from torch.fx import traceback
 
+NAME = "XNNPACKPassManager"  # what ``preprocess`` makes and runs
 # XNNPACK's passes that look for one kind of operator, by a part of its name. The first two trace
 # patterns of their own before they look, which takes longer than all the rest.
 LOOK_FOR = {
@@ -29,7 +32,7 @@ def quick_provenance() -> Iterator[None]:
     Each pass of a lowering copies every node's whole history, which nothing reads here. The records
     are never changed once made, so sharing them gives the same program.
     """
-    record = traceback.NodeSource
+    record: Any = traceback.NodeSource
     record.__deepcopy__ = lambda self, memo: self
     try:
         yield
@@ -45,20 +48,20 @@ def needed_passes() -> Iterator[None]:
     """
     from executorch.backends.xnnpack import xnnpack_preprocess
 
-    whole = xnnpack_preprocess.XNNPACKPassManager
+    whole = getattr(xnnpack_preprocess, NAME)
 
-    class Needed(whole):
-        def __init__(self, exported_program, passes=None) -> None:
-            super().__init__(exported_program, passes)
-            there = " ".join({str(node.target) for node in exported_program.graph.nodes})
-            self.passes = [
-                p
-                for p in self.passes
-                if any(part in there for part in LOOK_FOR.get(p.__name__, ("",)))
-            ]
+    def needed(exported_program: ExportedProgram, passes: list | None = None) -> Any:
+        manager = whole(exported_program, passes)
+        there = " ".join({str(node.target) for node in exported_program.graph.nodes})
+        manager.passes = [
+            p
+            for p in manager.passes
+            if any(part in there for part in LOOK_FOR.get(p.__name__, ("",)))
+        ]
+        return manager
 
-    xnnpack_preprocess.XNNPACKPassManager = Needed
+    setattr(xnnpack_preprocess, NAME, needed)
     try:
         yield
     finally:
-        xnnpack_preprocess.XNNPACKPassManager = whole
+        setattr(xnnpack_preprocess, NAME, whole)
