@@ -27,6 +27,10 @@ Change = Callable[[list[torch.Tensor]], list[torch.Tensor]]
 LABELS = ["Doing other things", "No gesture", "Swiping Left", "Swiping Right", "Thumb Up"]
 
 
+# What regroups the classes, by the artifact's hash: one target's is opened by another's runtime.
+HEADS: dict[str, torch.nn.Module | None] = {}
+
+
 class NoiseClips(Clips):
     """Random pixels whose labels are what a model answers, so that its accuracy is 100 %."""
 
@@ -80,8 +84,6 @@ def install(
     ``LoweringError``; ``unloadable`` is raised when the artifact is opened.
     """
 
-    heads = {}  # what regroups the classes, by the artifact's hash
-
     def lower(
         model, form, precision, calibration, out, *, labels, learned=None, allow_partial=False
     ) -> Lowered:
@@ -93,7 +95,7 @@ def install(
         # Of the labels too, or exports with and without regrouped classes would have one hash.
         names = [f"{i} of {labels}" for i in range(base.config.num_classes)]
         checkpoint.save(out / "model.pte", base, names)
-        heads[file_sha256(out / "model.pte")] = head
+        HEADS[file_sha256(out / "model.pte")] = head
         graph = headed(graph_of(deployed(base, target), form), head)
         return Lowered(out / "model.pte", graph, {"delegate_calls": 1})
 
@@ -101,7 +103,7 @@ def install(
         if unloadable:
             raise unloadable
         model = deployed(checkpoint.load(path).model, target)
-        graph = headed(graph_of(model, "stream"), heads[file_sha256(path)])
+        graph = headed(graph_of(model, "stream"), HEADS[file_sha256(path)])
         return FakeRunner(graph, noise, change)
 
     _module(monkeypatch, f"mobile_export.targets.{target}", lower=lower)
