@@ -48,14 +48,14 @@ class Unrolled(nn.Module):
 def measured(frames: int) -> dict:
     """Lower the bundled model in fp32 over so many frames."""
     model = forms.deployed(load(bundled_path()).model, "vulkan")
-    size = model.config.size
-    inputs = tuple(torch.zeros(1, 3, size, size) for _ in range(frames))
+    side = model.config.size
+    inputs = tuple(torch.zeros(1, 3, side, side) for _ in range(frames))
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
         with quick_provenance():
             program = torch.export.export(Unrolled(model).eval(), inputs)
         nodes = len(program.graph.nodes)
-        artifact, _ = lower_whole(program, vulkan._partitioner({}), Path(folder), True)
+        artifact, _ = lower_whole(program, vulkan.partitioner({}), Path(folder), True)
         size = artifact.stat().st_size
     constants = sum(p.numel() * p.element_size() for p in model.parameters())
     return {

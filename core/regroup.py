@@ -137,14 +137,16 @@ class Regrouped(VideoClassifier):
         return self.base.initial_state(batch, size)
 
 
-def regrouped(checkpoint: Checkpoint, classes: ClassMap) -> tuple[Checkpoint, ClassMap]:
+def regrouped(
+    checkpoint: Checkpoint, classes: ClassMap | None
+) -> tuple[Checkpoint, ClassMap | None]:
     """The checkpoint with other classes, and the map of all of its own.
 
-    One that was trained with the map has the new classes already: it and the map are given back.
-    Raises ``BadInput`` where the map does not fit its classes.
+    Without a map, and where it was trained with the map and has the new classes already, both are
+    given back. Raises ``BadInput`` where the map does not fit its classes.
     """
     labels = checkpoint.labels
-    if classes.is_of(labels):
+    if classes is None or classes.is_of(labels):
         return checkpoint, classes
     known = classes.over(labels)
     count = len(known.labels)

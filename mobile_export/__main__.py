@@ -151,12 +151,13 @@ def main(argv: list[str] | None = None) -> int:
     # Heavy imports come after everything that can be refused without them.
     from core.checkpoint import bundled_path, load
     from core.data.source import given_source
+    from core.regroup import regrouped
     from mobile_export.bundle.manifest import bundle_name
     from mobile_export.bundle.staging import check_names
-    from mobile_export.exporter import GateFailed, export, with_classes
+    from mobile_export.exporter import GateFailed, export
 
     checkpoint = load(args.checkpoint or bundled_path())
-    config = with_classes(checkpoint, args.classes)[0].config
+    config = regrouped(checkpoint, args.classes)[0].config
     if args.form == "stream" and checkpoint.config.why_no_stream:
         raise BadInput(f"{checkpoint.config.why_no_stream}, or use --form clip")
     options = {
@@ -206,15 +207,13 @@ def main(argv: list[str] | None = None) -> int:
 def _targets(args: argparse.Namespace, precision: str) -> list[str]:
     target, form, oldest = args.target, args.form, args.deployment_target
     if target != "all":
-        refused = combinations.refusal(target, form, precision)
-        refused = refused or combinations.target_refusal(target, oldest)
+        refused = combinations.refusal(target, form, precision, oldest)
         if refused:
             raise BadInput(refused)
         return [target]
     able = []
     for name in combinations.TARGETS:
-        refused = combinations.refusal(name, form, precision)
-        refused = refused or combinations.target_refusal(name, oldest)
+        refused = combinations.refusal(name, form, precision, oldest)
         if refused:
             print(f"skipped: {refused}")
         else:

@@ -46,16 +46,16 @@ REFUSED = {
 }
 
 
-def refusal(target: str, form: str, precision: str) -> str | None:
-    """Why a target cannot do this form and precision, with the way out; None when it can."""
-    if (target, form, precision) not in REFUSED:
-        return None
-    reason, way_out = REFUSED[target, form, precision]
-    return f"{target} {form} {precision} is refused because {reason}: {way_out}"
+def refusal(
+    target: str, form: str, precision: str, deployment_target: str | None = None
+) -> str | None:
+    """Why a target cannot do this, with the way out; None when it can.
 
-
-def target_refusal(target: str, deployment_target: str | None) -> str | None:
-    """Why there is no such deployment target, with the way out; None when there is, or none."""
+    ``deployment_target`` is the oldest system for Core ML, None where nobody asked for one.
+    """
+    if (target, form, precision) in REFUSED:
+        reason, way_out = REFUSED[target, form, precision]
+        return f"{target} {form} {precision} is refused because {reason}: {way_out}"
     if deployment_target is None:
         return None
     if target != "coreml":

@@ -166,8 +166,7 @@ def export(
         classes=class_map(classes),
         deployment_target=deployment_target,
     )
-    refused = combinations.refusal(target, form, precision)
-    refused = refused or combinations.target_refusal(target, deployment_target)
+    refused = combinations.refusal(target, form, precision, deployment_target)
     if refused:
         raise BadInput(refused)
     with reporting(reporter) as step:
@@ -183,16 +182,9 @@ def export(
     return result
 
 
-def with_classes(
-    checkpoint: Checkpoint, classes: ClassMap | None
-) -> tuple[Checkpoint, ClassMap | None]:
-    """The checkpoint with these classes and the map of all of its own; without a map as it is."""
-    return (checkpoint, None) if classes is None else regrouped(checkpoint, classes)
-
-
 def _export(trained: Checkpoint, target: str, request: Request, step: Reporter) -> Result:
     """Make one bundle under ``request.out``; one that failed lies under ``<name>.rejected``."""
-    checkpoint, classes = with_classes(trained, request.classes)
+    checkpoint, classes = regrouped(trained, request.classes)
     if classes is not None and classes.known:
         step("classes", classes.told())
     config, form, precision = checkpoint.config, request.form, request.precision

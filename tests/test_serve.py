@@ -33,6 +33,7 @@ SIDE, WIDTH = 240, 320
 BARS = (200, 20)  # grey levels left and right of what the model sees: a mirror would swap them
 GREY = 30  # levels that cameras and browsers disagree about: some take 16 for black
 PAUSE, TICKS = 4, 10  # seconds that a page is hidden; the default bundle's frames a second
+FAKE_CAMERA = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
 PATIENCE = 60_000  # milliseconds; a loaded machine starts a browser slowly
 
 
@@ -96,8 +97,7 @@ def address(default_bundle) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def filming(chromium, film: Path) -> Iterator:
     """A browser with a camera that shows the film and may be used."""
-    flags = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
-    with closing(chromium(*flags, f"--use-file-for-fake-video-capture={film}")) as browser:
+    with closing(chromium(*FAKE_CAMERA, f"--use-file-for-fake-video-capture={film}")) as browser:
         yield browser
 
 
@@ -302,9 +302,8 @@ def test_a_slow_camera_is_told(chromium, address, tmp_path):
     slow = tmp_path / "slow.y4m"
     picture = b"FRAME\n" + bytes([90]) * (WIDTH * SIDE * 3 // 2)
     slow.write_bytes(f"YUV4MPEG2 W{WIDTH} H{SIDE} F5:1 Ip A0:0\n".encode() + 2 * picture)
-    flags = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
     with (
-        closing(chromium(*flags, f"--use-file-for-fake-video-capture={slow}")) as browser,
+        closing(chromium(*FAKE_CAMERA, f"--use-file-for-fake-video-capture={slow}")) as browser,
         browsing(browser) as context,
     ):
         page, _ = open_page(context, address)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 
 from serving import TOKEN, Colours, make_bundle
-from test_serve import Address, browsing, needs_browser, open_page, wait_for_text
+from test_serve import FAKE_CAMERA, Address, browsing, needs_browser, open_page, wait_for_text
 
 from mobile_export.live.region import Region
 from mobile_export.live.server.serve import listen, running
@@ -62,10 +62,9 @@ def near(found: list[float], wanted: list[float]) -> bool:
 
 @needs_browser
 def test_a_part_of_the_picture_is_chosen_drawn_and_mirrored(chromium):
-    flags = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
     with (
         colours(Region(mirror=True)) as address,
-        closing(chromium(*flags)) as browser,
+        closing(chromium(*FAKE_CAMERA)) as browser,
         browsing(browser) as context,
     ):
         page, wrong = open_page(context, address)

@@ -55,7 +55,7 @@ def open_clips(
     if source is not None:
         from core.data.subset import first
 
-        clips = _of_source(source, split, config, own, seed, replace, views, shape)
+        clips = _of_source(source, split, config, seed, views=views, labels=own, replace=replace)
         return first(_fitting(relabelled(clips, classes), labels, split), count)
     count = count or DEFAULT_COUNT[split]
     only: tuple[str, ...] = LABELS
@@ -87,25 +87,27 @@ def _of_source(
     source: Source,
     split: str,
     config: ModelConfig,
-    labels: list[str] | None,
     seed: int,
-    replace: bool,
-    views: tuple[int, int],
-    shape: dict[str, Any],
+    *,
+    protocol: bool = False,
+    views: tuple[int, int] = (1, 1),
+    **how: Any,
 ) -> Clips:
-    from core.data.layouts import open_records
+    """Clips of a folder, a list or a data set; ``protocol`` asks for the papers' view of any.
 
-    if not source.is_plain or views != (1, 1):
-        return open_records(
-            source, split, config, labels=labels, seed=seed, replace=replace, views=views
-        )
+    ``how`` are ``labels``, ``replace`` and ``train``, which all kinds of clips take.
+    """
+    if protocol or not source.is_plain or views != (1, 1):
+        from core.data.layouts import open_records
+
+        return open_records(source, split, config, seed=seed, views=views, **how)
     from core.data.folder import FolderClips
 
     clips = FolderClips(
-        source.folder, split, labels=labels, seed=seed, replace=replace,
-        max_broken=source.max_broken, **shape,
+        source.folder, split, frames=config.frames, size=config.size,
+        frame_rate=config.frame_rate, seed=seed, max_broken=source.max_broken, **how,
     )  # fmt: skip
-    clips.check()
+    clips.check()  # before the loader's workers, who each would find out for themselves
     return clips
 
 
@@ -165,18 +167,7 @@ def _windows(
 ) -> Clips:
     source = _source(data)
     if source is not None:
-        if protocol or not source.is_plain:
-            from core.data.layouts import open_records
-
-            return open_records(source, "train", config, seed=seed, train=True)
-        from core.data.folder import FolderClips
-
-        clips = FolderClips(
-            source.folder, "train", frames=config.frames, size=config.size,
-            frame_rate=config.frame_rate, seed=seed, train=True, max_broken=source.max_broken,
-        )  # fmt: skip
-        clips.check()  # before the loader's workers, who each would find out for themselves
-        return clips
+        return _of_source(source, "train", config, seed, protocol=protocol, train=True)
     from core.data.rendered import window_files
     from core.data.rendered.scenes import DIFFICULTY
     from core.data.rendered.window import WINDOW

@@ -1,5 +1,6 @@
 """Clips and training windows with other classes: see ``core.classes``."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,6 +10,15 @@ from core.classes import ClassMap
 from core.data.clips import Clips
 from core.errors import BadInput
 from core.labels import IGNORE
+
+
+def new_labels(classes: ClassMap, labels: Sequence[str]) -> Tensor:
+    """The new class of each old one, ``IGNORE`` of those that are dropped and of ``IGNORE`` itself.
+
+    That is -1, the last entry.
+    """
+    numbers = classes.numbers(labels)
+    return torch.tensor([*(IGNORE if n is None else n for n in numbers), IGNORE])
 
 
 class Relabelled(Clips):
@@ -21,9 +31,7 @@ class Relabelled(Clips):
     def __init__(self, clips: Clips, classes: ClassMap) -> None:
         self.clips, self.map = clips, classes
         self.labels, self.start = classes.labels, clips.start
-        numbers = classes.numbers(clips.labels)
-        # The last entry is that of ``IGNORE``, which is -1.
-        self._table = torch.tensor([*(IGNORE if n is None else n for n in numbers), IGNORE])
+        self._table = new_labels(classes, clips.labels)
         for name in ("split", "views"):
             if hasattr(clips, name):
                 setattr(self, name, getattr(clips, name))

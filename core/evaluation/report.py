@@ -29,6 +29,7 @@ from core.checkpoint import Checkpoint
 from core.classes import ClassMap, add_classes_option
 from core.data import open_clips
 from core.data.clips import Clips, loader
+from core.data.relabelled import new_labels
 from core.data.rendered.scenes import DIFFICULTY
 from core.data.rendered.synthetic import SyntheticClips, SyntheticStreams
 from core.data.source import Source, as_trained, source_of
@@ -116,8 +117,7 @@ def stream_report(
         if args.stream:
             _check_times(args.truth, starts, ends, len(logits), loaded.config.frame_rate)
         if classes is not None:
-            table = torch.tensor([IGNORE if n is None else n for n in classes.numbers(own)])
-            labels = table[labels]
+            labels = new_labels(classes, own)[labels]
             counts = labels != IGNORE
             starts, ends, labels = starts[counts], ends[counts], labels[counts]
         score.add(logits, rule, starts, ends, labels)
@@ -215,10 +215,9 @@ def evaluate(loaded: Checkpoint, args: argparse.Namespace) -> dict:
     Raises ``BadInput`` for what the clips or the model cannot give, before anything is run.
     """
     source = _source(loaded, args)
-    classes = args.classes
-    if classes is not None:
-        loaded, classes = regrouped(loaded, classes)
-        sys.stderr.write(f"{classes.where}: {classes.told()}\n" if classes.known else "")
+    loaded, classes = regrouped(loaded, args.classes)
+    if classes is not None and classes.known:
+        sys.stderr.write(f"{classes.where}: {classes.told()}\n")
     model = loaded.model
     device = "cuda" if torch.cuda.is_available() else "cpu"
     # Channels-last doubles the frames a second of one core.

@@ -33,8 +33,7 @@ def find_checkpoint(bundle: Bundle, given: Path | None) -> Checkpoint:
             f"{wanted['sha256'][:12]}...) with --checkpoint"
         )
     classes = class_map(bundle.manifest.get("classes"))
-    checkpoint = load(path)
-    return checkpoint if classes is None else regrouped(checkpoint, classes)[0]
+    return regrouped(load(path), classes)[0]
 
 
 def require_same(bundle: Bundle, checkpoint: Checkpoint) -> None:

@@ -23,14 +23,12 @@ def use_threads(count: int) -> None:
     """
     import torch
 
-    from mobile_export.runtime.light import runtime
-
-    runtime()  # before a part of it
-    from executorch.extension.pybindings import portable_lib
+    from mobile_export.runtime.light import portable_lib
 
     torch.set_num_threads(count)
-    portable_lib._unsafe_reset_threadpool(count)
-    found = portable_lib._threadpool_get_thread_count()
+    library = portable_lib()
+    library._unsafe_reset_threadpool(count)
+    found = library._threadpool_get_thread_count()
     if found != count:
         raise BadInput(f"--threads {count}: the runtime runs on {found} threads; ask for {found}")
 

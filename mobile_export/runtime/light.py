@@ -28,3 +28,9 @@ def runtime() -> ModuleType:
     finally:
         for name in [n for n in sys.modules if n == EXPORTER or n.startswith(EXPORTER + ".")]:
             del sys.modules[name]
+
+
+def portable_lib() -> ModuleType:
+    """The part of it that is not in its public interface: threads and traces."""
+    runtime()
+    return importlib.import_module("executorch.extension.pybindings.portable_lib")

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from core.errors import BadInput
 from core.model import ModelConfig, VideoClassifier
+from mobile_export.combinations import DEPLOYMENT_TARGETS
 from mobile_export.console import quiet
 from mobile_export.graph.forms import (
     apart,
@@ -52,7 +53,6 @@ COMBINATIONS = {
     ("stream", "w8a16"),
     ("clip", "w8a16"),
 }
-DEPLOYMENT_TARGET = "iOS17"
 MAX_RANK = 4  # the Neural Engine takes 5; every tensor of this project's graphs has at most 4
 RECIPE = (
     "W8A8: symmetric int8 weights per channel, 8-bit activations per tensor, min-max "
@@ -94,7 +94,7 @@ def lower(
     labels: list[str],
     learned: "Learned | None" = None,
     allow_partial: bool = False,
-    deployment_target: str = DEPLOYMENT_TARGET,
+    deployment_target: str = DEPLOYMENT_TARGETS[0],
 ) -> Lowered:
     """Write ``out/model.mlpackage``; the contract is in ``mobile_export.targets``.
 

@@ -71,13 +71,14 @@ def lower(
         graph = forms.headed(converted, head)
         program = torch.export.export(graph, forms.example_inputs(model, form, "vulkan"))
     check_structure(program.graph)
-    partitioner = _partitioner({"force_fp16": True} if precision == "fp16" else {})
-    artifact, details = lower_whole(program, partitioner, out, allow_partial)
+    options = {"force_fp16": True} if precision == "fp16" else {}
+    artifact, details = lower_whole(program, partitioner(options), out, allow_partial)
     details = {"backend": "Vulkan", "recipe": RECIPES[precision], "executed": EXECUTED, **details}
     return Lowered(artifact, graph, details)
 
 
-def _partitioner(options: dict[str, bool]) -> object:
+def partitioner(options: dict[str, bool]) -> object:
+    """Vulkan's, with the logging as it was before its import."""
     level = logging.getLogger().level
     from executorch.backends.vulkan.partitioner.vulkan_partitioner import VulkanPartitioner
 
