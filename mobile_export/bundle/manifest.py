@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.checkpoint import Checkpoint
-from core.decision import NUMBERS, idle_labels
+from core.decision import NUMBERS, idle_labels, numbers_of
 from core.files import file_sha256
 from core.model import ModelConfig
 from core.shift import SHIFT_DIVISOR
@@ -67,9 +67,18 @@ def make_manifest(
         **interface(checkpoint, target, form, details),
         "quantization": quantization,
         "lowering": details,
-        "decision": DECISION | {"none_labels": idle_labels(checkpoint.labels, checkpoint.info)},
+        "decision": _decision(checkpoint),
         "tools": tool_versions(),
     }
+
+
+def _decision(checkpoint: Checkpoint) -> dict:
+    """The rule, and what it gave on the recordings that it was chosen on, where it was."""
+    info = checkpoint.info
+    found = info.get("decision")
+    chosen = found.get("chosen") if isinstance(found, dict) else None
+    rule = DECISION | numbers_of(info) | {"none_labels": idle_labels(checkpoint.labels, info)}
+    return rule | ({"chosen": chosen} if chosen else {})
 
 
 def interface(checkpoint: Checkpoint, target: str, form: str, details: dict) -> dict:
