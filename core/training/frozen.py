@@ -59,10 +59,20 @@ class Rest(nn.Module):
 
 
 def border_of(model: VideoClassifier) -> int:
-    """The number of parts to freeze: up to the last maps at a sixteenth of the picture's side."""
-    layer = model.backbone.inner_maps()[-1][0]
-    places = [i for i, part in enumerate(model.backbone.parts()) if part is layer]
-    return places[0] + 1
+    """The number of parts to freeze: all that know of time, where some behind them do not.
+
+    Else, as in ResNet-50, those up to the last maps at a sixteenth of the picture's side.
+    """
+    parts = model.backbone.parts()
+    size = model.config.size
+    slots = {id(holder) for _, holder, _ in model.backbone.slots(size, size)}
+    last = max(
+        number for number, part in enumerate(parts)
+        if isinstance(part, nn.Module) and any(id(m) in slots for m in part.modules())
+    )  # fmt: skip
+    if last + 1 < len(parts):
+        return last + 1
+    return parts.index(model.backbone.inner_maps()[-1][0]) + 1
 
 
 @torch.inference_mode()

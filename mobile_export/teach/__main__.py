@@ -54,6 +54,11 @@ def make_parser() -> Parser:
         "--false-rate", type=positive, default=1.0, metavar="N",
         help="false events a minute that the decision rule is chosen for (default %(default)s)",
     )  # fmt: skip
+    add(
+        "--extend", action="store_true",
+        help="keep the bundled gestures and add the new ones; rendered clips of the old ones are "
+        "replayed, and what they lose is measured",
+    )  # fmt: skip
     add("--seed", type=whole(0, MOST_SEED), default=0)
     return parser
 
@@ -74,6 +79,7 @@ def main(argv: list[str] | None = None) -> int:
     terms = Terms(
         args.data, args.target, args.out, base=args.base, precision=args.precision,
         quantize=args.quantize, minutes=args.minutes, false_rate=args.false_rate, seed=args.seed,
+        extend=args.extend,
     )  # fmt: skip
     try:
         outcome = teach(terms, step)

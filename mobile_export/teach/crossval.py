@@ -63,10 +63,13 @@ class Judgement:
         parts: dict[str, list[bool]] = defaultdict(list)
         for number, good in zip(numbers, right.tolist(), strict=True):
             parts[self.clips[number].session].append(good)
-        matrix = confusion.count(says, truth, len(self.labels))
+        whole = confusion.count(says, truth, len(self.labels))
+        own = {clip.label for clip in self.clips}
+        shown = [i for i, name in enumerate(self.labels) if name in own or bool(whole[:, i].any())]
+        matrix, names = whole[shown][:, shown], [self.labels[i] for i in shown]
         classes = {
             name: {"clips": int(matrix[i].sum()), "right": int(matrix[i, i])}
-            for i, name in enumerate(self.labels)
+            for i, name in enumerate(names)
             if matrix[i].any()
         }
         count = len(numbers)
@@ -77,9 +80,9 @@ class Judgement:
             "accuracy": round(100 * int(right.sum()) / count, 1) if count else None,
             "interval": interval(list(parts.values())) if count else None,
             "by_class": classes,
-            "labels": self.labels,
+            "labels": names,
             "confusion": matrix.tolist(),
-            "most_confused": confusion.worst(matrix, self.labels)[:3],
+            "most_confused": confusion.worst(matrix, names)[:3],
         }
 
 

@@ -72,12 +72,12 @@ def doubt_of(frames: Tensor) -> str:
     return ""
 
 
-def variants(frames: Tensor, seed: int) -> Tensor:
+def variants(frames: Tensor, seed: int, number: int = VARIANTS) -> Tensor:
     """Frames (T, 3, S, S) as float pixels (V, T, 3, S, S): as they are, and varied."""
     generator = torch.Generator().manual_seed(seed)
     size, count = frames.shape[-1], len(frames)
     rows = [frames.float()]
-    for _ in range(VARIANTS - 1):
+    for _ in range(number - 1):
         low, high = SPEED
         speed = low + (high - low) * torch.rand((), generator=generator)
         middle = (count - 1) / 2
@@ -96,8 +96,10 @@ class Cache:
         self.terms = f"{base.sha256} {border} {config.size} {config.frame_rate} {VARIANTS} 1"
         self.used: set[str] = set()
 
-    def get(self, key: str, frames: Callable[[], Tensor]) -> Found:
+    def get(self, key: str, frames: Callable[[], Tensor], number: int | None = None) -> Found:
         """The maps that belong to ``key``; ``frames`` gives the clip where they are not known.
+
+        ``number`` is that of the variants, ``VARIANTS`` where it is None.
 
         Raises ``BadInput`` when the disk is full.
         """
@@ -109,7 +111,7 @@ class Cache:
             return kept
         pixels = frames()
         config = self.base.config
-        rows = variants(pixels, int(name[:8], 16)).split(1)
+        rows = variants(pixels, int(name[:8], 16), number or VARIANTS).split(1)
         maps = torch.cat(
             [maps_of(self.model, normalise(row, config.mean, config.std), self.border)
              for row in rows]

@@ -27,6 +27,7 @@ from mobile_export.console import Reporter
 from mobile_export.exporter import GateFailed, export
 from mobile_export.teach import advice, learn
 from mobile_export.teach.crossval import Judgement, folds_of
+from mobile_export.teach.extend import Known, known_of, loss_of
 from mobile_export.teach.features import (
     FOLDER,
     NO_ROOM,
@@ -59,6 +60,7 @@ class Terms:
     false_rate: float = RATE  # events a minute
     steps: int = learn.STEPS
     seed: int = 0
+    extend: bool = False  # keep the gestures of the base
 
 
 @dataclass(frozen=True)
@@ -136,22 +138,30 @@ class _Job:
             raise BadInput(f"{base.config.why_no_stream}, or start from another --from")
         step("clips", _counts(clips))
         border = border_of(base.model)
-        clips, found = self._features(clips, base, border)
+        cache = Cache(self.work / FOLDER, learn.copy_of(base), border)
+        known = self._known(base, border, cache) if terms.extend else None
+        clips, found = self._features(clips, cache)
         labels = sorted({clip.label for clip in clips})
+        if known is not None:
+            labels = base.labels + [name for name in labels if name not in base.labels]
         idle = frozenset(labels.index(name) for name in idle_labels(labels))
         maps = Maps([f.maps for f in found], [labels.index(c.label) for c in clips], idle)
         folder = self._folder(clips, base, border)
-        judgement = self._judge(clips, labels, maps, base, border, folder)
+        judgement = self._judge(clips, labels, maps, known, base, border, folder)
         decision = choose(judgement, {}, base.config.frame_rate, terms.false_rate)
         judged = judgement.to_dict()
         self.step("judged", _accuracy(judged))
         self.step("rule", _rule(decision))
         told = [*self.notes, *advice.of_clips(clips), *advice.of_judgement(judgement)]
-        model = self._train(labels, maps, base, border, folder, decision, judged)
+        model = self._train(labels, maps, known, base, border, folder, decision, judged)
         report: dict[str, Any] = {
             "classes": dict(Counter(c.label for c in clips)),
             "judged": judged, "decision": decision, "advice": told,
         }  # fmt: skip
+        if known is not None:
+            after = checkpoint.load(model).model
+            report["known"] = loss_of(known, learn.copy_of(base).model, after, border)
+            step("known", _known_words(report["known"]))
         for line in told:
             step("advice", line)
         bundle = self._export(model)
@@ -160,11 +170,18 @@ class _Job:
         write_json("report", self.work / REPORT, report)
         return Outcome(report, self.work / MODEL, bundle)
 
-    def _features(
-        self, clips: list[Clip], base: Checkpoint, border: int
-    ) -> tuple[list[Clip], list[Found]]:
-        self.step("features", f"of {len(clips)} clips, {border} parts of the trunk frozen")
-        cache = Cache(self.work / FOLDER, learn.copy_of(base), border)
+    def _known(self, base: Checkpoint, border: int, cache: Cache) -> Known:
+        self.step("replay", f"rendered clips of the {len(base.labels)} gestures that it knows")
+        idle = frozenset(base.labels.index(name) for name in idle_labels(base.labels))
+
+        def told(done: int, of: int) -> None:
+            self.progress.tell("features", 0.5 * done / of, f"rendering clip {done} of {of}")
+
+        with self._timed("replay"):
+            return known_of(base, border, cache, idle, told)
+
+    def _features(self, clips: list[Clip], cache: Cache) -> tuple[list[Clip], list[Found]]:
+        self.step("features", f"of {len(clips)} clips, {cache.border} parts of the trunk frozen")
 
         def told(done: int, of: int) -> None:
             self.progress.tell("features", done / of, f"looking at clip {done} of {of}")
@@ -190,7 +207,8 @@ class _Job:
         """Where this job keeps what it has done; those of other clips and terms go."""
         terms = self.terms
         digest = hashlib.sha256(
-            f"1 {base.sha256} {border} {VARIANTS} {terms.steps} {terms.seed}".encode()
+            f"1 {base.sha256} {border} {VARIANTS} {terms.steps} {terms.seed} "
+            f"{terms.extend}".encode()
         )
         for clip in clips:
             digest.update(f"{clip_key(terms.root, clip)} {clip.label} {clip.session}".encode())
@@ -210,8 +228,8 @@ class _Job:
         return time.monotonic() + max(0.0, left) / trainings
 
     def _judge(
-        self, clips: list[Clip], labels: list[str], maps: Maps, base: Checkpoint, border: int,
-        folder: Path,
+        self, clips: list[Clip], labels: list[str], maps: Maps, known: Known | None,
+        base: Checkpoint, border: int, folder: Path,
     ) -> Judgement:  # fmt: skip
         folds, counted = folds_of(clips)
         judgement = Judgement(labels, clips, counted)
@@ -223,15 +241,16 @@ class _Job:
         self.step("judge", f"{len(folds)} parts held out in turn")
         with self._timed("judge"):
             learn.judge(
-                base, border, maps, None, judgement, folds, folder, self.terms.seed,
-                self.terms.steps, lambda part, words: self.progress.tell("judge", part, words),
-                self._budget, after,
+                base, border, maps, known.replayed if known else None, judgement, folds, folder,
+                self.terms.seed, self.terms.steps,
+                lambda part, words: self.progress.tell("judge", part, words),
+                self._budget, after, known.head if known else None,
             )  # fmt: skip
         return judgement
 
     def _train(
-        self, labels: list[str], maps: Maps, base: Checkpoint, border: int, folder: Path,
-        decision: dict, judged: dict,
+        self, labels: list[str], maps: Maps, known: Known | None, base: Checkpoint, border: int,
+        folder: Path, decision: dict, judged: dict,
     ) -> Path:  # fmt: skip
         path = folder / MODEL
         if not path.is_file():
@@ -242,8 +261,9 @@ class _Job:
 
             with self._timed("train"):
                 model, steps = learn.learned(
-                    base, border, maps, len(labels), self.terms.seed, self.terms.steps, told,
-                    self._budget(1),
+                    base, border, learn.together(maps, known.replayed if known else None),
+                    len(labels), self.terms.seed, self.terms.steps, told, self._budget(1),
+                    known.head if known else None,
                 )  # fmt: skip
             info = {
                 "taught": {"base": base.sha256, "frozen": border, "steps": steps, "judged": judged},
@@ -310,6 +330,13 @@ def _rule(decision: dict) -> str:
         f"{got['recognised']} of {got['gestures']} gestures, {got['false_events']} false events in "
         f"{got['minutes']:g} minutes ({got['false_a_minute']:g} a minute, at most "
         f"{got['false_a_minute_at_most']:g} by what was seen)"
+    )
+
+
+def _known_words(found: dict) -> str:
+    return (
+        f"{found['after']:g} % of {found['clips']} rendered clips of the known gestures, "
+        f"{found['before']:g} % before: {found['lost']} lost, {found['won']} won"
     )
 
 

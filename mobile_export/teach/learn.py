@@ -4,7 +4,9 @@ What was finished lies in the job's folder, so that a job that was stopped goes 
 """
 
 import copy
+import io
 import time
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -86,10 +88,7 @@ def judge(
         if kept is None:
             held = set(fold.held)
             train = maps.of([i for i in range(len(maps.clips)) if i not in held])
-            if always is not None:
-                train = Maps(
-                    [*train.clips, *always.clips], [*train.classes, *always.classes], train.idle
-                )
+            train = together(train, always)
 
             def at(step: int, most: int, number: int = number) -> None:
                 told((number + step / most) / len(folds), f"judging, part {number + 1}")
@@ -105,9 +104,14 @@ def judge(
         after()
 
 
-def _save(path: Path, logits: dict[int, Tensor]) -> None:
-    import io
+def together(maps: Maps, always: Maps | None) -> Maps:
+    """Clips with those of every training."""
+    if always is None:
+        return maps
+    return Maps([*maps.clips, *always.clips], [*maps.classes, *always.classes], maps.idle)
 
+
+def _save(path: Path, logits: dict[int, Tensor]) -> None:
     content = io.BytesIO()
     np.savez(content, **{str(i): v.numpy() for i, v in logits.items()})
     try:
@@ -117,8 +121,6 @@ def _save(path: Path, logits: dict[int, Tensor]) -> None:
 
 
 def _load(path: Path) -> dict[int, Tensor] | None:
-    import zipfile
-
     try:
         with np.load(path, allow_pickle=False) as file:
             return {int(name): torch.from_numpy(file[name]) for name in file.files}

@@ -32,6 +32,7 @@ class Progress:
     words: str = ""
     judged: dict[str, Any] | None = None
     bundle: str | None = None
+    pid: int = field(default_factory=os.getpid)
     began: float = field(default_factory=time.time)
     written: float = 0.0
 
