@@ -3,26 +3,29 @@
 The engine behind it has tests of its own (test_teach.py).
 """
 
+import asyncio
+import io
 import json
-import re
-import shutil
-import time
 import zipfile
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fake_target import install
 from PIL import Image
-from serving import RED, TOKEN, Client, picture, show, until, use
+from serving import BLUE, GREEN, RED, TOKEN, Client, frame, picture, show, until, use
 from taught import DAYS, RATE, film, write_base, write_clips
-from test_serve import PATIENCE, browsing, needs_browser, open_page, serving, wait_for_text
+from test_serve import CAMERA, PATIENCE, browsing, needs_browser, open_page, serving, wait_for_text
+from test_serve_clips import clip, record
 
 from core.data.folder import FolderClips
-from core.data.video import write_clip
+from core.data.video import read_clip, write_clip
+from mobile_export.bundle import reader
 from mobile_export.live.server import lesson as lesson_module
+from mobile_export.live.server import lesson_routes
 from mobile_export.live.server.lesson import Lesson
+from mobile_export.teach import __main__ as teach
 
 SECONDS = 2.4
 
@@ -76,7 +79,7 @@ def test_clips_are_deleted_and_nothing_else_is(root):
 
 
 def test_videos_are_brought_in_and_long_rest_is_cut(root, monkeypatch):
-    monkeypatch.setattr(lesson_module, "MOST_IMPORT", 2**20)
+    monkeypatch.setattr(lesson_routes, "MOST_IMPORT", 2**20)
     write_clip(root / "one.mp4", film("red", 5, 20), RATE)
     write_clip(root / "long.mp4", film("No gesture", 6, 100), RATE)
     one, long = ((root / f"{name}.mp4").read_bytes() for name in ("one", "long"))
@@ -92,10 +95,10 @@ def test_videos_are_brought_in_and_long_rest_is_cut(root, monkeypatch):
             200, {"clips": 4},
         )  # fmt: skip
         refused = [
-            (dict(body=b"text", label="blue", name="a.mp4"), "a.mp4 cannot be read"),
-            (dict(body=one, label="blue", name="a.txt"), "is no video"),
-            (dict(body=one, label="../blue", name="a.mp4"), "folder names cannot have"),
-            (dict(body=bytes(2**20 + 1), label="blue", name="a.mp4"), "more than 1 MiB"),
+            ({"body": b"text", "label": "blue", "name": "a.mp4"}, "a.mp4 cannot be read"),
+            ({"body": one, "label": "blue", "name": "a.txt"}, "is no video"),
+            ({"body": one, "label": "a/blue", "name": "a.mp4"}, "folder names cannot have"),
+            ({"body": bytes(2**20 + 1), "label": "blue", "name": "a.mp4"}, "more than 1 MiB"),
         ]
         for given, words in refused:
             status, reply = await ask(client, **give, **given)
@@ -123,8 +126,6 @@ def test_a_wrong_answer_becomes_a_clip_of_what_it_was(tmp_path):
 
     use(scenario, tmp_path / "clips", Lesson(tmp_path / "clips"))
     (made,) = (tmp_path / "clips" / "red").iterdir()
-    from core.data.video import read_clip
-
     frames = read_clip(made, RATE, 32)
     assert len(frames) == round(SECONDS * RATE)
     assert frames[:, 0].float().mean() > 150 > frames[:, 1].float().mean()
@@ -135,8 +136,6 @@ def test_a_job_that_cannot_be_is_explained_and_another_begins(tmp_path):
     root = write_clips(tmp_path / "clips", clips=1, days=1)
 
     async def scenario(client: Client) -> None:
-        import asyncio
-
         status, reply = await ask(client, "POST", "train", target="toaster")
         assert (status, "target 'toaster' is unknown" in reply["reason"]) == (400, True)
         status, state = await ask(client, "POST", "train", target="xnnpack")
@@ -154,3 +153,105 @@ def test_a_job_that_cannot_be_is_explained_and_another_begins(tmp_path):
         assert (status, "train first" in reply["reason"]) == (400, True)
 
     use(scenario, root, Lesson(root), patience=PATIENCE / 1000)
+
+
+def test_from_recording_to_a_right_answer(tmp_path, monkeypatch):
+    """The whole way with a runtime that takes no time; test below has the real one, in a browser.
+
+    Three colours are recorded, learned from and told apart.
+    """
+    install(monkeypatch)
+    root = tmp_path / "clips"
+    lesson = Lesson(root, write_base(tmp_path / "base.safetensors"), minutes=0.001)
+    colours = {"red": RED, "green": GREEN, "No gesture": BLUE}
+
+    async def scenario(client: Client) -> None:
+        tab = await client.connect()
+        for label, colour in colours.items():
+            for number in range(4):
+                # A little of something else, so that no two clips are the same.
+                shade = tuple(min(255, value + 6 * number) for value in colour)
+                assert (await record(tab, label, SECONDS))["type"] == "ready"
+                times = np.arange(0, SECONDS + 0.15, 1 / RATE)
+                reply = await clip(tab, [frame(1e3 * number + t, picture(shade)) for t in times])
+                assert reply["type"] == "saved", reply
+        assert await asyncio.to_thread(teach.main, lesson.options("xnnpack")) == 0
+        state = (await ask(client, "GET", "state"))[1]
+        assert (state["progress"]["state"], state["progress"]["part"]) == ("done", 1.0)
+        assert state["report"]["judged"]["by"] == "block of one session"
+        assert any("another day" in line for line in state["report"]["advice"])
+        assert "android_demo" in state["bundle"]["command"]
+        status, body = await ask(client, "GET", "take")
+        assert status == 200
+        with zipfile.ZipFile(io.BytesIO(body)) as archive:
+            archive.extractall(tmp_path / "taken")
+        manifest = reader.load(tmp_path / "taken" / state["bundle"]["name"]).manifest
+        assert manifest["labels"] == sorted(colours)
+        chosen = manifest["decision"]["chosen"]
+        assert chosen == state["report"]["decision"]["chosen"]
+        assert (await ask(client, "POST", "use", which="taught"))[0] == 200
+        tab = await client.connect()
+        hello = await until(tab, "hello")
+        assert (hello["taught"], hello["labels"]) == (True, sorted(colours))
+        for number, (label, colour) in enumerate(colours.items()):
+            answers = await show(tab, 60, picture(colour), start=10.0 + 100 * number)
+            likeliest = int(np.argmax(answers[-1]["probabilities"]))
+            assert hello["labels"][likeliest] == label
+        assert (await ask(client, "POST", "use", which="given"))[0] == 200
+        assert (await until(await client.connect(), "hello"))["taught"] is False
+
+    use(scenario, root, lesson, patience=PATIENCE / 1000 * 5)
+
+
+@pytest.fixture
+def red_camera(tmp_path) -> Path:
+    """A red patch that moves, as Chromium's camera plays it."""
+    jpegs = io.BytesIO()
+    for image in film("red", 3, round(4 * CAMERA), 240):
+        Image.fromarray(image).save(jpegs, "JPEG", quality=92)
+    path = tmp_path / "red.mjpeg"
+    path.write_bytes(jpegs.getvalue())
+    return path
+
+
+@pytest.mark.slow
+@needs_browser
+def test_a_gesture_is_taught_in_the_browser(default_bundle, chromium, red_camera, tmp_path):
+    root = write_clips(tmp_path / "clips", clips=4, days=1, labels=("green", "No gesture"))
+    flags = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+    flags.append(f"--use-file-for-fake-video-capture={red_camera}")
+    options = ("--port", "0", "--teach", str(root))
+    with (
+        serving(default_bundle.path, *options) as (address, _),
+        closing(chromium(*flags)) as browser,
+        browsing(browser) as context,
+    ):
+        page, wrong = open_page(context, address)
+        wait_for_text(page, "#link", "live")
+        wait_for_text(page, "#classes .count", "4 of 20")
+        page.fill("#label", "red")
+        page.fill("#clips", "5")
+        page.click("#start")
+        wait_for_text(page, "#record-state", '5 clips of "red" recorded')
+        red = page.locator("#classes .class[data-label=red]")
+        assert red.locator(".count").inner_text() == "5 of 20"
+        red.locator(".thumb button").first.click()
+        red.locator(".count", has_text="4 of 20").wait_for()
+        page.click("#train")
+        wait_for_text(page, "#job-state", "clip|judging|starting")
+        page.reload()
+        page.locator("#cancel").click()
+        wait_for_text(page, "#train", "Go on training")
+        page.click("#train")
+        page.set_default_timeout(10 * PATIENCE)
+        page.locator("#taught").wait_for()
+        wait_for_text(page, "#gesture", "red")
+        assert page.locator("#matrix td.right").count() >= 1
+        assert "held-out clips right" in page.inner_text("#judged")
+        page.select_option("#right", "red")
+        page.click("#wrong")
+        red.locator(".count", has_text="5 of 20").wait_for()
+        with page.expect_download() as download:
+            page.click("#take")
+        assert zipfile.is_zipfile(download.value.path())
+        assert [line for line in wrong if "ERR_ABORTED" not in line] == []

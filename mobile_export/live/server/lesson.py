@@ -184,19 +184,19 @@ class Lesson:
         running = self.process is not None and self.process.poll() is None
         if running or progress.is_running(self.work):
             raise BadInput("it is being trained already: wait for it, or cancel it")
-        argv = [
-            sys.executable, "-m", "mobile_export.teach", str(self.root.absolute()), "--target",
-            target, "--out", str((self.work / BUNDLES).absolute()), "--minutes",
-            f"{self.minutes:g}",
-        ]  # fmt: skip
-        if self.base is not None:
-            argv += ["--from", str(self.base)]
+        argv = [sys.executable, "-m", "mobile_export.teach", *self.options(target)]
         self.work.mkdir(parents=True, exist_ok=True)
         with (self.work / LOG).open("w") as log:
             # Of a session of its own: it outlives this server when that is killed.
             self.process = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
+
+    def options(self, target: str) -> list[str]:
+        """The command line of a job."""
+        options = [str(self.root.absolute()), "--target", target, "--minutes", f"{self.minutes:g}"]
+        options += ["--out", str((self.work / BUNDLES).absolute())]
+        return options if self.base is None else [*options, "--from", str(self.base)]
 
     def cancel(self) -> None:
         """Ask the job to stop, whoever started it; what is done is kept."""
