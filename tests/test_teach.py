@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 import torch
 from helpers import make_model, random_clip
+from short_models import tame
 from taught import COLOURS, DAYS, film, write_base, write_clips
 
 from core import checkpoint
 from core.data.video import write_clip
 from core.decision import NUMBERS, Rule
 from core.errors import BadInput
+from core.labels import LABELS
 from core.training.frozen import Maps, Rest, border_of, class_means, fit, frame_logits, maps_of
 from mobile_export.bundle.manifest import DECISION
-from mobile_export.teach import advice, progress
+from mobile_export.teach import advice, extend, progress
 from mobile_export.teach import features as features_module
 from mobile_export.teach.__main__ import main
 from mobile_export.teach.crossval import Judgement, folds_of, interval
@@ -323,3 +325,33 @@ def test_a_job_that_was_killed_is_said_to_be_stopped(tmp_path):
 def test_options_that_cannot_be_used(argv, words):
     with pytest.raises(BadInput, match=words):
         main(argv)
+
+
+def test_known_gestures_are_kept_and_their_loss_is_measured(tmp_path, monkeypatch, capsys):
+    """With rendered clips of the old ones, at a size of a few pixels."""
+    monkeypatch.setattr(extend, "REPLAYED", 1)
+    monkeypatch.setattr(extend, "MEASURED", 1)
+    clips = write_clips(tmp_path / "clips", clips=2)
+    model = make_model(size=32, frames=8, num_classes=len(LABELS))
+    tame(model)
+    checkpoint.save(tmp_path / "base.safetensors", model, list(LABELS))
+    argv = [str(clips), "--from", str(tmp_path / "base.safetensors"), "--extend", *HASTE]
+    assert main(argv) == 0
+    out = capsys.readouterr().out
+    assert "of 27 rendered clips of the known gestures" in out
+    report = json.loads((clips / ".teach" / "report.json").read_text())
+    known = report["known"]
+    assert known["clips"] == 27
+    assert (
+        round(27 * known["after"] / 100)
+        == round(27 * known["before"] / 100) - known["lost"] + (known["won"])
+    )
+    made = checkpoint.load(clips / ".teach" / "model.safetensors")
+    assert made.labels == [*LABELS, "green", "red"]  # no gesture is the one that it knew
+    assert report["judged"]["clips"] == 12
+    assert set(report["judged"]["labels"]) >= set(COLOURS)
+    old = model.classifier.weight
+    step = (made.model.classifier.weight[: len(LABELS)] - old).abs().max()
+    assert step < 0.1 * old.abs().max()  # one step from where it was
+    with pytest.raises(BadInput, match="of its own"):
+        main([str(clips), "--from", str(write_base(tmp_path / "b.safetensors")), "--extend"])

@@ -74,7 +74,8 @@ def main(argv: list[str] | None = None) -> int:
     step = Steps()
     step("load", str(args.base or "the bundled checkpoint"))
     from mobile_export.exporter import GateFailed
-    from mobile_export.teach.job import Terms, summary, teach
+    from mobile_export.teach.job import Terms, teach
+    from mobile_export.teach.words import summary
 
     terms = Terms(
         args.data, args.target, args.out, base=args.base, precision=args.precision,

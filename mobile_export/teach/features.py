@@ -92,7 +92,7 @@ class Cache:
     def __init__(self, folder: Path, base: Checkpoint, border: int) -> None:
         self.folder, self.base, self.border = folder, base, border
         config = base.config
-        self.model = base.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs leave this form out
+        self.model = base.model.to(memory_format=torch.channels_last)
         self.terms = f"{base.sha256} {border} {config.size} {config.frame_rate} {VARIANTS} 1"
         self.used: set[str] = set()
 

@@ -5,7 +5,6 @@ that a job that was stopped, cancelled or killed goes on where it was.
 """
 
 import hashlib
-import json
 import shutil
 import time
 from collections import Counter
@@ -25,7 +24,7 @@ from core.files import write_json
 from core.training.frozen import Maps, border_of
 from mobile_export.console import Reporter
 from mobile_export.exporter import GateFailed, export
-from mobile_export.teach import advice, learn
+from mobile_export.teach import advice, learn, words
 from mobile_export.teach.crossval import Judgement, folds_of
 from mobile_export.teach.extend import Known, known_of, loss_of
 from mobile_export.teach.features import (
@@ -136,7 +135,7 @@ class _Job:
         base = checkpoint.load(terms.base or checkpoint.bundled_path())
         if base.config.why_no_stream:
             raise BadInput(f"{base.config.why_no_stream}, or start from another --from")
-        step("clips", _counts(clips))
+        step("clips", words.counts(clips))
         border = border_of(base.model)
         cache = Cache(self.work / FOLDER, learn.copy_of(base), border)
         known = self._known(base, border, cache) if terms.extend else None
@@ -150,8 +149,8 @@ class _Job:
         judgement = self._judge(clips, labels, maps, known, base, border, folder)
         decision = choose(judgement, {}, base.config.frame_rate, terms.false_rate)
         judged = judgement.to_dict()
-        self.step("judged", _accuracy(judged))
-        self.step("rule", _rule(decision))
+        self.step("judged", words.accuracy(judged))
+        self.step("rule", words.rule(decision))
         told = [*self.notes, *advice.of_clips(clips), *advice.of_judgement(judgement)]
         model = self._train(labels, maps, known, base, border, folder, decision, judged)
         report: dict[str, Any] = {
@@ -161,7 +160,7 @@ class _Job:
         if known is not None:
             after = checkpoint.load(model).model
             report["known"] = loss_of(known, learn.copy_of(base).model, after, border)
-            step("known", _known_words(report["known"]))
+            step("known", words.known(report["known"]))
         for line in told:
             step("advice", line)
         bundle = self._export(model)
@@ -243,7 +242,7 @@ class _Job:
             learn.judge(
                 base, border, maps, known.replayed if known else None, judgement, folds, folder,
                 self.terms.seed, self.terms.steps,
-                lambda part, words: self.progress.tell("judge", part, words),
+                lambda part, text: self.progress.tell("judge", part, text),
                 self._budget, after, known.head if known else None,
             )  # fmt: skip
         return judgement
@@ -270,9 +269,9 @@ class _Job:
                 "decision": decision,
             }
             checkpoint.save(path, model, labels, info)
-        elif checkpoint.load(path).info.get("decision") != decision:  # another rate was asked for
-            known = checkpoint.load(path)
-            checkpoint.save(path, known.model, known.labels, known.info | {"decision": decision})
+        elif (made := checkpoint.load(path)).info.get("decision") != decision:
+            # Another rate was asked for.
+            checkpoint.save(path, made.model, made.labels, made.info | {"decision": decision})
         final = self.work / MODEL
         if not final.is_file() or final.read_bytes() != path.read_bytes():
             shutil.copyfile(path, final.with_suffix(".new"))
@@ -284,10 +283,10 @@ class _Job:
         if terms.target is None:
             return None
 
-        def told(name: str, words: str) -> None:
+        def told(name: str, text: str) -> None:
             at = EXPORT_STEPS.index(name) if name in EXPORT_STEPS else 1
-            self.progress.tell("export", at / len(EXPORT_STEPS), f"{name}: {words}")
-            self.step(name, words)
+            self.progress.tell("export", at / len(EXPORT_STEPS), f"{name}: {text}")
+            self.step(name, text)
 
         with self._timed("export"):
             result = export(
@@ -304,48 +303,3 @@ class _Job:
             "seconds": round(time.monotonic() - wall, 2),
             "processor_seconds": round(time.process_time() - cpu, 2),
         }
-
-
-def _counts(clips: list[Clip]) -> str:
-    sizes = Counter(clip.label for clip in clips)
-    sessions = len({clip.session for clip in clips})
-    named = ", ".join(f"{label} {count}" for label, count in sizes.items())
-    return f"{named}; {sessions} session{'' if sessions == 1 else 's'}"
-
-
-def _accuracy(judged: dict) -> str:
-    if judged["accuracy"] is None:
-        return "nothing could be held out"
-    low, high = judged["interval"]
-    return (
-        f"{judged['accuracy']:g} % of {judged['clips']} clips (95 %: {low:g} to {high:g}), held "
-        f"out by {judged['by']}"
-    )
-
-
-def _rule(decision: dict) -> str:
-    got = decision["chosen"]
-    return (
-        f"threshold {decision['threshold']:g}, {decision['agree']} frames agree: "
-        f"{got['recognised']} of {got['gestures']} gestures, {got['false_events']} false events in "
-        f"{got['minutes']:g} minutes ({got['false_a_minute']:g} a minute, at most "
-        f"{got['false_a_minute_at_most']:g} by what was seen)"
-    )
-
-
-def _known_words(found: dict) -> str:
-    return (
-        f"{found['after']:g} % of {found['clips']} rendered clips of the known gestures, "
-        f"{found['before']:g} % before: {found['lost']} lost, {found['won']} won"
-    )
-
-
-def summary(report: dict) -> str:
-    """The confusion matrix as text."""
-    judged = json.loads(json.dumps(report["judged"]))
-    width = max(len(name) for name in judged["labels"])
-    rows = []
-    for name, row in zip(judged["labels"], judged["confusion"], strict=True):
-        if any(row):
-            rows.append(f"{name:{width}} " + " ".join(f"{n:4d}" for n in row))
-    return "\n".join(rows)

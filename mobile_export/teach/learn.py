@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,7 +33,7 @@ def fresh(base: Checkpoint, classes: int) -> VideoClassifier:
     model = VideoClassifier(replace(base.config, num_classes=classes))
     kept = {k: v for k, v in base.model.state_dict().items() if not k.startswith("classifier.")}
     model.load_state_dict(kept, strict=False)
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs leave this form out
+    return model.to(memory_format=torch.channels_last)
 
 
 def learned(
@@ -113,7 +114,8 @@ def together(maps: Maps, always: Maps | None) -> Maps:
 
 def _save(path: Path, logits: dict[int, Tensor]) -> None:
     content = io.BytesIO()
-    np.savez(content, **{str(i): v.numpy() for i, v in logits.items()})
+    arrays: dict[str, Any] = {str(i): v.numpy() for i, v in logits.items()}
+    np.savez(content, **arrays)
     try:
         replace_file(path, content.getvalue())
     except OSError as error:
