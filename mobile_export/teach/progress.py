@@ -13,6 +13,7 @@ from core.errors import BadInput
 
 FILE, LOCK = "progress.json", "lock"
 EVERY = 0.3  # seconds between two writings
+ASKS = 4  # for the folder, so far apart
 STAGES = {"features": 0.3, "judge": 0.3, "train": 0.1, "export": 0.3}  # parts of a whole job
 
 
@@ -86,7 +87,11 @@ def alone(work: Path) -> Iterator[None]:
     """Hold the folder for one job. Raises ``BadInput`` when another has it."""
     work.mkdir(parents=True, exist_ok=True)
     with (work / LOCK).open("a") as file:
-        if not _take(file):
+        for _ in range(ASKS):  # a page that looks holds it for a moment
+            if _take(file):
+                break
+            time.sleep(EVERY)
+        else:
             raise BadInput(
                 f"{work.parent} is being trained on by another process: wait for it, or cancel it"
             )

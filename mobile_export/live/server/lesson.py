@@ -38,6 +38,7 @@ BUNDLES, LOG, REPORT = "bundles", "log.txt", "report.json"
 MOST_IMPORT = 64 * 2**20  # bytes of a video that is dropped on the page
 MOST_SECONDS = 300.0  # of it
 LONG = 2 * CLIP_SECONDS  # a video of no gesture that is longer is cut into clips
+PATIENCE = 5.0  # seconds that a job has to stop in
 THUMB = 96  # pixels
 MOST_THUMBS = 4000  # kept in memory
 APPS = {"xnnpack": ("android_demo", ANDROID), "vulkan": ("android_demo", ANDROID),
@@ -53,6 +54,7 @@ class Lesson:
     minutes: float = MINUTES
     process: subprocess.Popen | None = None
     thumbs: dict[tuple[str, int], bytes] = field(default_factory=dict)
+    listed: tuple[object, dict[str, list[Path]]] = (None, {})  # by the folders' times of change
 
     @property
     def work(self) -> Path:
@@ -61,8 +63,7 @@ class Lesson:
 
     def state(self) -> dict[str, Any]:
         """All that the page shows, JSON-ready."""
-        found = every_clip(self.root) if self.root.is_dir() else {}
-        bundle = self.bundle()
+        found, bundle = self.classes(), self.bundle()
         return {
             "folder": str(self.root),
             "good": GOOD,
@@ -81,6 +82,18 @@ class Lesson:
             },
         }  # fmt: skip
 
+    def classes(self) -> dict[str, list[Path]]:
+        """The clips by class; read anew where a folder has changed."""
+        if not self.root.is_dir():
+            return {}
+        folders = [self.root, *(p for p in self.root.glob("*") if p.is_dir())]
+        folders += [p for p in self.root.glob("*/*") if p.is_dir()]
+        own = [p for p in sorted(folders) if self.work not in (p, *p.parents)]
+        mark = [(str(p), p.stat().st_mtime_ns) for p in own]
+        if self.listed[0] != mark:
+            self.listed = (mark, every_clip(self.root))
+        return self.listed[1]
+
     def _progress(self) -> dict[str, Any] | None:
         if self.process is not None and self.process.poll() is None:
             told = progress.read(self.work)
@@ -88,9 +101,14 @@ class Lesson:
                 told = {"state": "running", "part": 0.0, "words": "starting", "seconds": 0.0}
             return told
         told = progress.read(self.work)
-        if self.process is not None and self.process.returncode not in (0, None):
+        code = 0 if self.process is None else self.process.returncode
+        if code in (-signal.SIGTERM, 128 + signal.SIGTERM):  # before it could say so, perhaps
+            return {"part": 0.0, "seconds": 0.0, "words": "stopped"} | (told or {}) | {
+                "state": "stopped",
+            }  # fmt: skip
+        if code not in (0, None):
             words = _last_error(self.work / LOG)
-            if words and (told is None or told["state"] != "stopped"):
+            if words:
                 return {"part": 0.0, "seconds": 0.0} | (told or {}) | {
                     "state": "failed", "words": words,
                 }  # fmt: skip
@@ -109,7 +127,7 @@ class Lesson:
 
     def clip(self, name: str) -> Path:
         """A clip by its path below the root. Raises ``BadInput`` for what is none."""
-        for paths in every_clip(self.root).values():
+        for paths in self.classes().values():
             for path in paths:
                 if str(path.relative_to(self.root)) == name:
                     return path
@@ -211,7 +229,10 @@ class Lesson:
         """Stop the job with the server; the next one goes on."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            await asyncio.to_thread(self.process.wait)
+            try:
+                await asyncio.to_thread(self.process.wait, PATIENCE)
+            except subprocess.TimeoutExpired:  # what it has done is kept all the same
+                self.process.kill()
 
     def archive(self) -> tuple[str, bytes]:
         """Name and content of a zip of the bundle. Raises ``BadInput`` where there is none."""
