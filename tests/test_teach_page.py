@@ -220,7 +220,8 @@ def test_a_gesture_is_taught_in_the_browser(default_bundle, chromium, red_camera
     root = write_clips(tmp_path / "clips", clips=4, days=1, labels=("green", "No gesture"))
     flags = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
     flags.append(f"--use-file-for-fake-video-capture={red_camera}")
-    options = ("--port", "0", "--teach", str(root))
+    base = write_base(tmp_path / "base.safetensors")
+    options = ("--port", "0", "--teach", str(root), "--from", str(base))
     with (
         serving(default_bundle.path, *options) as (address, _),
         closing(chromium(*flags)) as browser,
@@ -243,7 +244,7 @@ def test_a_gesture_is_taught_in_the_browser(default_bundle, chromium, red_camera
         page.locator("#cancel").click()
         wait_for_text(page, "#train", "Go on training")
         page.click("#train")
-        page.set_default_timeout(10 * PATIENCE)
+        page.set_default_timeout(20 * PATIENCE)  # the export is a real one
         page.locator("#taught").wait_for()
         wait_for_text(page, "#gesture", "red")
         assert page.locator("#matrix td.right").count() >= 1
