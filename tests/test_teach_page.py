@@ -6,6 +6,7 @@ The engine behind it has tests of its own (test_teach.py).
 import asyncio
 import io
 import json
+import sys
 import zipfile
 from contextlib import closing
 from pathlib import Path
@@ -16,7 +17,16 @@ from fake_target import install
 from PIL import Image
 from serving import BLUE, GREEN, RED, TOKEN, Client, frame, picture, show, until, use
 from taught import DAYS, RATE, film, write_base, write_clips
-from test_serve import CAMERA, PATIENCE, browsing, needs_browser, open_page, serving, wait_for_text
+from test_serve import (
+    CAMERA,
+    PATIENCE,
+    browsing,
+    needs_browser,
+    open_page,
+    serving,
+    serving_by,
+    wait_for_text,
+)
 from test_serve_clips import clip, record
 
 from core.data.folder import FolderClips
@@ -214,20 +224,17 @@ def red_camera(tmp_path) -> Path:
     return path
 
 
-@pytest.mark.slow
-@needs_browser
-def test_a_gesture_is_taught_in_the_browser(default_bundle, chromium, red_camera, tmp_path):
-    root = write_clips(tmp_path / "clips", clips=4, days=1, labels=("green", "No gesture"))
+def taught_in(chromium, red_camera: Path, root: Path, started, patience: int) -> None:
+    """Red is recorded beside what lies there, learned, and named; what goes wrong is told."""
     flags = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
     flags.append(f"--use-file-for-fake-video-capture={red_camera}")
-    base = write_base(tmp_path / "base.safetensors")
-    options = ("--port", "0", "--teach", str(root), "--from", str(base))
     with (
-        serving(default_bundle.path, *options) as (address, _),
+        started as (address, _),
         closing(chromium(*flags)) as browser,
         browsing(browser) as context,
     ):
         page, wrong = open_page(context, address)
+        page.set_default_timeout(patience)
         wait_for_text(page, "#link", "live")
         wait_for_text(page, "#classes .count", "4 of 20")
         page.fill("#label", "red")
@@ -239,14 +246,13 @@ def test_a_gesture_is_taught_in_the_browser(default_bundle, chromium, red_camera
         red.locator(".thumb button").first.click()
         red.locator(".count", has_text="4 of 20").wait_for()
         page.click("#train")
-        wait_for_text(page, "#job-state", "clip|judging|starting")
         page.reload()
         page.locator("#cancel").click()
         wait_for_text(page, "#train", "Go on training")
         page.click("#train")
-        page.set_default_timeout(20 * PATIENCE)  # the export is a real one
         page.locator("#taught").wait_for()
         wait_for_text(page, "#gesture", "red")
+        assert page.input_value("#which") == "taught"
         assert page.locator("#matrix td.right").count() >= 1
         assert "held-out clips right" in page.inner_text("#judged")
         page.select_option("#right", "red")
@@ -255,4 +261,27 @@ def test_a_gesture_is_taught_in_the_browser(default_bundle, chromium, red_camera
         with page.expect_download() as download:
             page.click("#take")
         assert zipfile.is_zipfile(download.value.path())
+        page.select_option("#which", "given")
+        wait_for_text(page, "#bundle", "colours|action")
         assert [line for line in wrong if "ERR_ABORTED" not in line] == []
+
+
+@needs_browser
+def test_a_gesture_is_taught_in_the_browser(chromium, red_camera, tmp_path, monkeypatch):
+    """With a lowering that takes no time; all else is as it is, jobs in processes among it."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    root = write_clips(tmp_path / "clips", clips=4, days=1, labels=("green", "No gesture"))
+    base = write_base(tmp_path / "base.safetensors")
+    program = Path(__file__).with_name("teach_server.py")
+    started = serving_by([sys.executable, str(program), str(root), str(base)])
+    taught_in(chromium, red_camera, root, started, 4 * PATIENCE)
+
+
+@pytest.mark.slow
+@needs_browser
+def test_the_same_with_a_real_export(default_bundle, chromium, red_camera, tmp_path):
+    root = write_clips(tmp_path / "clips", clips=4, days=1, labels=("green", "No gesture"))
+    base = write_base(tmp_path / "base.safetensors")
+    options = ("--port", "0", "--teach", str(root), "--from", str(base))
+    started = serving(default_bundle.path, *options)
+    taught_in(chromium, red_camera, root, started, 20 * PATIENCE)

@@ -163,9 +163,11 @@ class _Job:
             step("known", words.known(report["known"]))
         for line in told:
             step("advice", line)
+        # Before the export, which may fail, and after it.
+        report |= {"bundle": None, "stages": self.times}
+        write_json("report", self.work / REPORT, report)
         bundle = self._export(model)
-        report |= {"bundle": str(bundle) if bundle else None, "stages": self.times}
-        self.progress.bundle = report["bundle"]
+        report["bundle"] = self.progress.bundle = str(bundle) if bundle else None
         write_json("report", self.work / REPORT, report)
         return Outcome(report, self.work / MODEL, bundle)
 

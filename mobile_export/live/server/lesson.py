@@ -52,6 +52,7 @@ class Lesson:
     root: Path
     base: Path | None = None
     minutes: float = MINUTES
+    program: tuple[str, ...] = (sys.executable, "-m", "mobile_export.teach")
     process: subprocess.Popen | None = None
     thumbs: dict[tuple[str, int], bytes] = field(default_factory=dict)
     listed: tuple[object, dict[str, list[Path]]] = (None, {})  # by the folders' times of change
@@ -202,13 +203,13 @@ class Lesson:
         running = self.process is not None and self.process.poll() is None
         if running or progress.is_running(self.work):
             raise BadInput("it is being trained already: wait for it, or cancel it")
-        argv = [sys.executable, "-m", "mobile_export.teach", *self.options(target)]
         self.work.mkdir(parents=True, exist_ok=True)
         with (self.work / LOG).open("w") as log:
             # Of a session of its own: it outlives this server when that is killed.
             self.process = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
+                [*self.program, *self.options(target)], stdin=subprocess.DEVNULL, stdout=log,
+                stderr=log, start_new_session=True,
+            )  # fmt: skip
 
     def options(self, target: str) -> list[str]:
         """The command line of a job."""
