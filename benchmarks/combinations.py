@@ -107,10 +107,19 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--many", type=int, default=MANY_CLIPS, help="clips of XNNPACK int8")
     parser.add_argument("--out", type=Path, default=Path("artifacts"))
     parser.add_argument("--json", type=Path)
+    names = ["-".join(combination) for combination in supported()]
+    parser.add_argument(
+        "--only",
+        choices=names,
+        nargs="+",
+        default=names,
+        metavar="NAME",
+        help="combinations to take, such as vulkan-stream-int8; default: all",
+    )
     args = parser.parse_args(argv)
     rows = []
-    for combination in supported():
-        rows.append(run(*combination, args))
+    for name in args.only:
+        rows.append(run(*name.split("-"), args))
         if args.json:  # after each: all of them take most of an hour
             args.json.write_text(json.dumps(rows, indent=2) + "\n")
     print(table(rows))

@@ -102,8 +102,10 @@ class ModelConfig:
         if self.width > MOST_WIDTH:
             raise ValueError(f"width {self.width!r} is above {MOST_WIDTH:g}")
         most, location = BACKBONES[self.backbone].LOCATIONS, self.location
-        if not isinstance(location, int) or isinstance(location, bool) or not 0 < location <= most:
-            raise ValueError(f"location {location!r} must be 1 to {most} in {self.backbone}")
+        least = 0 if BACKBONES[self.backbone].WHOLE and self.temporal == "shift" else 1
+        whole = isinstance(location, int) and not isinstance(location, bool)
+        if not whole or not least <= location <= most:
+            raise ValueError(f"location {location!r} must be {least} to {most} in {self.backbone}")
         if not isinstance(self.fold, int) or isinstance(self.fold, bool) or self.fold < 2:
             raise ValueError(f"fold {self.fold!r} must be a whole number of at least 2")
         if self.fold != SHIFT_DIVISOR and (self.temporal, self.shift) != ("shift", "fixed"):

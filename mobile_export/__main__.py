@@ -11,6 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from core.classes import add_classes_option
 from core.errors import BAD_INPUT, GATE_FAILED, BadInput, one_line, run_main
 from core.files import write_json
 from core.options import Parser, add_data_options, percent, positive, whole
@@ -31,6 +32,9 @@ examples:
   python -m mobile_export --target xnnpack --checkpoint mine.safetensors --data my_clips
       a model of your own, calibrated and checked on your own clips: one sub-folder a class, or
       Jester, Something-Something V2 or EgoGesture as they are distributed
+  python -m mobile_export --target xnnpack --classes map.json
+      other classes without training anew; map.json is ["Thumb Up", "No gesture"] for these alone,
+      or {"left": ["Swiping Left", "Sliding Two Fingers Left"], "none": "*"} to merge and rename
   python -m mobile_export --target xnnpack --into android_demo
       and where the Android app looks for it
   python -m mobile_export --target coreml --into ios_demo
@@ -85,6 +89,15 @@ def make_parser() -> Parser:
     add("--qat-lr", type=positive, metavar="RATE", help="its learning rate (Adam)")
     add("--checkpoint", type=Path, metavar="FILE", help="a .safetensors file (default: bundled)")
     add_data_options(parser)
+    add_classes_option(
+        parser, "classes of the artifact, without training anew: a subset of the model's, merged "
+        "or renamed",
+    )  # fmt: skip
+    add(
+        "--deployment-target", choices=combinations.DEPLOYMENT_TARGETS,
+        help="oldest system that loads a Core ML package "
+        f"(default {combinations.DEPLOYMENT_TARGETS[0]})",
+    )  # fmt: skip
     add("--out", type=Path, default=Path("artifacts"), metavar="DIR", help="default %(default)s")
     add(
         "--into",
@@ -125,7 +138,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.target is None:
         parser.error("--target is missing: give coreml, xnnpack, vulkan or all")
     precisions = [args.precision or combinations.PRECISIONS[0]]
-    targets = _targets(args.target, args.form, precisions[0])
+    targets = _targets(args, precisions[0])
     check_json_path(args.json)
     folder = None
     if args.into:
@@ -138,11 +151,13 @@ def main(argv: list[str] | None = None) -> int:
     # Heavy imports come after everything that can be refused without them.
     from core.checkpoint import bundled_path, load
     from core.data.source import given_source
+    from core.regroup import regrouped
     from mobile_export.bundle.manifest import bundle_name
     from mobile_export.bundle.staging import check_names
     from mobile_export.exporter import GateFailed, export
 
     checkpoint = load(args.checkpoint or bundled_path())
+    config = regrouped(checkpoint, args.classes)[0].config
     if args.form == "stream" and checkpoint.config.why_no_stream:
         raise BadInput(f"{checkpoint.config.why_no_stream}, or use --form clip")
     options = {
@@ -157,11 +172,14 @@ def main(argv: list[str] | None = None) -> int:
         "clips": args.clips,
         "strict": args.strict,
         "allow_partial": args.allow_partial,
+        "classes": args.classes,
+        "deployment_target": args.deployment_target,
         "reporter": step,
     }
     wanted = [(target, precision) for target in targets for precision in precisions]
     for target, precision in wanted:
-        check_names(args.out, bundle_name(checkpoint.config, args.form, target, precision))
+        name = bundle_name(config, args.form, target, precision, args.classes is not None)
+        check_names(args.out, name)
     status, results, told = 0, [], set()
     for target, precision in wanted:
         try:
@@ -186,15 +204,16 @@ def main(argv: list[str] | None = None) -> int:
     return status
 
 
-def _targets(target: str, form: str, precision: str) -> list[str]:
+def _targets(args: argparse.Namespace, precision: str) -> list[str]:
+    target, form, oldest = args.target, args.form, args.deployment_target
     if target != "all":
-        refused = combinations.refusal(target, form, precision)
+        refused = combinations.refusal(target, form, precision, oldest)
         if refused:
             raise BadInput(refused)
         return [target]
     able = []
     for name in combinations.TARGETS:
-        refused = combinations.refusal(name, form, precision)
+        refused = combinations.refusal(name, form, precision, oldest)
         if refused:
             print(f"skipped: {refused}")
         else:

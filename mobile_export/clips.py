@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from core.errors import BadInput
 
 if TYPE_CHECKING:
+    from core.classes import ClassMap
     from core.data.clips import Clips
     from core.data.source import Source
     from core.model import ModelConfig
@@ -17,9 +18,13 @@ def held_out(
     labels: list[str],
     count: int | None,
     difficulty: str = "default",
+    classes: "ClassMap | None" = None,
 ) -> "Clips":
-    """Test clips with exactly ``labels``: synthetic ones, or those of a folder or data set."""
-    return _clips(data, "test", config, labels, count, difficulty)
+    """Test clips with exactly ``labels``: synthetic ones, or those of a folder or data set.
+
+    ``classes`` are what the clips' own become before they have these labels.
+    """
+    return _clips(data, "test", config, labels, count, difficulty, classes)
 
 
 def drawn(clips: "Clips", data: "Source | None", count: int | None) -> "Clips":
@@ -52,9 +57,10 @@ def training_clips(
     labels: list[str],
     count: int,
     difficulty: str = "default",
+    classes: "ClassMap | None" = None,
 ) -> "Clips":
     """Training clips, for calibration and quantization-aware training."""
-    return _clips(data, "train", config, labels, count, difficulty)
+    return _clips(data, "train", config, labels, count, difficulty, classes)
 
 
 def _clips(
@@ -64,6 +70,7 @@ def _clips(
     labels: list[str],
     count: int | None,
     difficulty: str,
+    classes: "ClassMap | None",
 ) -> "Clips":
     from core.data import open_clips
 
@@ -73,8 +80,9 @@ def _clips(
             "for each class, a data set's, or a .csv with a path and a label a row"
         )
     clips = open_clips(
-        data, split, config, count, labels=labels, difficulty=difficulty, replace=split == "train"
-    )
+        data, split, config, count, labels=labels, difficulty=difficulty,
+        replace=split == "train", classes=classes,
+    )  # fmt: skip
     source = data.data if data else "the synthetic data set"
     if list(clips.labels) != list(labels):
         raise BadInput(

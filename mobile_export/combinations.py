@@ -14,6 +14,9 @@ TARGETS = ("coreml", "xnnpack", "vulkan")
 FORMS = ("stream", "clip")
 PRECISIONS = ("int8", "w8a16", "fp16", "fp32")
 
+# The oldest system that loads a Core ML package, by coremltools' names; the first is the default.
+DEPLOYMENT_TARGETS = ("iOS17", "iOS18", "iOS26")
+
 EXECUTED_BY = {
     "coreml": "a reference interpreter for ML Programs; Core ML itself on a Mac",
     "xnnpack": "ExecuTorch's runtime",
@@ -43,12 +46,26 @@ REFUSED = {
 }
 
 
-def refusal(target: str, form: str, precision: str) -> str | None:
-    """Why a target cannot do this form and precision, with the way out; None when it can."""
-    if (target, form, precision) not in REFUSED:
+def refusal(
+    target: str, form: str, precision: str, deployment_target: str | None = None
+) -> str | None:
+    """Why a target cannot do this, with the way out; None when it can.
+
+    ``deployment_target`` is the oldest system for Core ML, None where nobody asked for one.
+    """
+    if (target, form, precision) in REFUSED:
+        reason, way_out = REFUSED[target, form, precision]
+        return f"{target} {form} {precision} is refused because {reason}: {way_out}"
+    if deployment_target is None:
         return None
-    reason, way_out = REFUSED[target, form, precision]
-    return f"{target} {form} {precision} is refused because {reason}: {way_out}"
+    if target != "coreml":
+        return f"--deployment-target is of Core ML, and {target} has none: leave it out"
+    if deployment_target not in DEPLOYMENT_TARGETS:
+        return (
+            f"deployment target {deployment_target!r} is unknown: give "
+            f"{' or '.join(DEPLOYMENT_TARGETS)}"
+        )
+    return None
 
 
 def supported() -> list[tuple[str, str, str]]:

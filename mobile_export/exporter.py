@@ -7,7 +7,7 @@ import copy
 import importlib
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from core.checkpoint import Checkpoint, bundled_path, load
+from core.classes import ClassMap, class_map
 from core.data.clips import Clips
 from core.data.source import Source, as_trained, source_at
 from core.data.transforms import normalise
@@ -24,6 +25,7 @@ from core.errors import BadInput
 from core.files import file_sha256
 from core.labels import IGNORE
 from core.options import check_choice, check_number, check_path, check_whole
+from core.regroup import regrouped
 from mobile_export import combinations
 from mobile_export.bundle.golden import write_golden
 from mobile_export.bundle.manifest import bundle_name, make_manifest, write_manifest
@@ -69,6 +71,7 @@ class Request(Terms):
     clips: int | None = None  # None: until the drop is shown, or time is over
     strict: bool = False
     allow_partial: bool = False
+    deployment_target: str | None = None  # of Core ML; None: the oldest
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -124,6 +127,8 @@ def export(
     clips: int | None = None,
     strict: bool = False,
     allow_partial: bool = False,
+    classes: ClassMap | Mapping | Sequence | str | os.PathLike | None = None,
+    deployment_target: str | None = None,
     reporter: Reporter | None = None,
 ) -> Result:
     """Export a model for ``target`` (coreml, xnnpack or vulkan) as a verified bundle in ``out``.
@@ -137,7 +142,10 @@ def export(
     accuracy, in percentage points, that may be lost on the held-out ``clips``: None for as many as
     show whether it is, for a minute at most. ``report.verdict`` is then passed, failed or not
     shown; ``strict`` makes a failure of the last too. ``allow_partial`` accepts operators outside
-    the delegate.
+    the delegate. ``classes``, a JSON file's path or its content, makes the model's classes others
+    without training anew, see ``core.classes``; the bundle's labels are the new ones.
+    ``deployment_target`` is the oldest system that loads a Core ML package: iOS17 (the default),
+    iOS18 or iOS26.
 
     Nothing is printed; ``reporter(step, text)`` is told of every step, and
     ``mobile_export.console.Steps()`` prints them. Raises ``BadInput`` for what cannot be used and
@@ -158,8 +166,10 @@ def export(
         clips=clips,
         strict=strict,
         allow_partial=allow_partial,
+        classes=class_map(classes),
+        deployment_target=deployment_target,
     )
-    refused = combinations.refusal(target, form, precision)
+    refused = combinations.refusal(target, form, precision, deployment_target)
     if refused:
         raise BadInput(refused)
     with reporting(reporter) as step:
@@ -177,45 +187,49 @@ def export(
     return result
 
 
-def _export(checkpoint: Checkpoint, target: str, request: Request, step: Reporter) -> Result:
+def _export(trained: Checkpoint, target: str, request: Request, step: Reporter) -> Result:
     """Make one bundle under ``request.out``; one that failed lies under ``<name>.rejected``.
 
     With ``auto`` one that is calibrated alone, and a second that learned only where the first fails
     or seems to lose more than is allowed.
     """
     if request.quantize == "auto":
-        way = "ptq" if can_train(checkpoint, target) and request.precision == "int8" else "qat"
+        way = "ptq" if can_train(trained, target) and request.precision == "int8" else "qat"
         request = replace(request, quantize=way)
         if way == "ptq":
-            made = _made(checkpoint, target, request, step, first=True)
+            made = _made(trained, target, request, step, first=True)
             if made is not None:
                 return made
             request = replace(request, quantize="qat")
-    made = _made(checkpoint, target, request, step)
+    made = _made(trained, target, request, step)
     assert made is not None, "kept whatever came of it"
     return made
 
 
 def _made(
-    checkpoint: Checkpoint, target: str, request: Request, step: Reporter, first: bool = False
+    trained: Checkpoint, target: str, request: Request, step: Reporter, first: bool = False
 ) -> Result | None:
     """One bundle; None for a ``first`` one after which another way has to be tried."""
+    checkpoint, classes = regrouped(trained, request.classes)
+    if classes is not None and classes.known:
+        step("classes", classes.told())
     config, form, precision = checkpoint.config, request.form, request.precision
-    name = bundle_name(config, form, target, precision)
+    name = bundle_name(config, form, target, precision, classes is not None)
     step("classes", told_idle(idle_labels(checkpoint.labels, checkpoint.info)))
     with staging(request.out, name) as folder:
         # Data that does not fit is found before the minutes of lowering.
         count = request.clips if request.data is None else None
-        held = held_out(request.data, config, checkpoint.labels, count)
+        held = held_out(request.data, config, checkpoint.labels, count, classes=classes)
         unopened = count_unopened(held)
         pixels = _first_readable(held)
         training = Training()
         if precision == "int8":
-            training = training_of(checkpoint, target, request, step)
+            # Of the model as it was trained: what was learned for it serves other classes too.
+            training = training_of(trained, target, request, step)
         step("lower", f"{config.backbone} {config.temporal}, {form}, {precision}, to {target}")
         lowered = _lower(checkpoint, target, request, training, folder)
         combination = (target, form, precision)
-        manifest = make_manifest(checkpoint, lowered, combination, training.to_dict())
+        manifest = make_manifest(checkpoint, lowered, combination, training.to_dict(), classes)
         bundle = Bundle(folder, manifest)
         runner = _started(bundle)
         size = manifest["artifact"]["bytes"] / 1e6
@@ -251,6 +265,9 @@ def _made(
 def _lower(
     checkpoint: Checkpoint, target: str, request: Request, training: Training, folder: Path
 ) -> Lowered:
+    own = {}
+    if request.deployment_target is not None:
+        own["deployment_target"] = request.deployment_target
     with quiet():
         module = importlib.import_module(f"mobile_export.targets.{target}")
         return module.lower(
@@ -262,6 +279,7 @@ def _lower(
             labels=checkpoint.labels,
             learned=training.learned,
             allow_partial=request.allow_partial,
+            **own,
         )
 
 

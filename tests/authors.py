@@ -134,8 +134,10 @@ def resnet_shapes(kind: str, prefix: str = "") -> Shapes:
     return shapes
 
 
-def resnet(x: Tensor, weights: Weights, slot: Slot, wrap: str, prefix: str = "") -> Tensor:
-    """Features of ResNet-50 (arXiv 1512.03385, Table 1)."""
+def resnet(
+    x: Tensor, weights: Weights, slot: Slot, wrap: str, prefix: str = "", whole: bool = False
+) -> Tensor:
+    """Features of ResNet-50 (arXiv 1512.03385, Table 1); ``whole`` blocks have the slot before."""
 
     def layer(x: Tensor, conv: str, bn: str, stride: int = 1, padding: int = 0) -> Tensor:
         return norm(F.conv2d(x, weights[f"{conv}.weight"], None, stride, padding), weights, bn)
@@ -145,7 +147,9 @@ def resnet(x: Tensor, weights: Weights, slot: Slot, wrap: str, prefix: str = "")
     for stage, (_, blocks) in enumerate(RESNET, 1):
         for i in range(blocks):
             at, stride = f"{prefix}layer{stage}.{i}", 2 if stage > 1 and i == 0 else 1
-            y = layer(slot(x, f"{at}.conv1"), f"{at}.conv1{wrap}", f"{at}.bn1").relu()
+            inner = slot(x, f"{at}.conv1")
+            x = inner if whole else x
+            y = layer(inner, f"{at}.conv1{wrap}", f"{at}.bn1").relu()
             y = layer(y, f"{at}.conv2", f"{at}.bn2", stride, 1).relu()
             y = layer(y, f"{at}.conv3", f"{at}.bn3")
             skip = layer(x, f"{at}.downsample.0", f"{at}.downsample.1", stride) if i == 0 else x

@@ -12,13 +12,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from filelock import FileLock
+from helpers import make_shallow
 from xdist.scheduler import LoadScopeScheduling
 
-# Files whose tests share programs of ``short_models.short_program``.
+# Files whose tests share programs, of ``short_models.short_program`` and ``short_vulkan``.
 PROGRAMS = (
     "test_xnnpack", "test_native", "test_instructions", "test_operators", "test_kernels",
-    "test_latency",
+    "test_latency", "test_runner",
 )  # fmt: skip
+VULKAN = ("test_vulkan", "test_vulkan_interpreter")
+GROUPS = dict.fromkeys(PROGRAMS, "programs") | dict.fromkeys(VULKAN, "vulkan")
 # By the processor seconds of a run on two busy cores: what takes longest is first, and what waits
 # for the default bundle not at once on both workers. All others follow by their names.
 FIRST = (
@@ -29,7 +32,7 @@ FIRST = (
 
 def group_of(file: str) -> str:
     """The group of a test file, given without its suffix, that stays on one worker."""
-    return "programs" if file in PROGRAMS else file
+    return GROUPS.get(file, file)
 
 
 class ByGroup(LoadScopeScheduling):
@@ -52,6 +55,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     rank = {name: number for number, name in enumerate(FIRST)}
     items.sort(key=lambda item: rank.get(group_of(item.path.stem), len(FIRST)))  # stable
+
+
+@pytest.fixture
+def shallow(monkeypatch) -> None:
+    """MobileNet V2 has three blocks: for tests of what surrounds a model."""
+    make_shallow(monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,22 @@
 """Models and clips that several tests share."""
 
+import pytest
 import torch
 
+from core.backbones import mobilenet_v2
 from core.model import ModelConfig, VideoClassifier
 
 TINY = {"width": 0.25, "size": 64, "num_classes": 5, "frames": 6}
+# MobileNet V2 with two temporal slots (32 and 96 channels) instead of ten, and every kind of layer
+# still there: lowering and copying take their time by the node.
+STAGES = ((1, 16, 1, 1), (6, 32, 2, 2), (6, 96, 2, 2))
+HEAD_CHANNELS = 128
+
+
+def make_shallow(patch: pytest.MonkeyPatch) -> None:
+    """MobileNet V2 is shallow as long as ``patch`` lasts, for what is made and loaded then."""
+    patch.setattr(mobilenet_v2, "STAGES", STAGES)
+    patch.setattr(mobilenet_v2, "HEAD_CHANNELS", HEAD_CHANNELS)
 
 
 def make_model(seed: int = 0, **settings: object) -> VideoClassifier:

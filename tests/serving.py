@@ -86,7 +86,7 @@ async def serving(out: Path | None = None, lesson: Lesson | None = None):
     model = Colours()
     with listen(0) as listening, ThreadPoolExecutor(1) as worker:
         async with (
-            running(Desk(make_bundle(), model, worker, out, TOKEN, lesson), listening) as port,
+            running(Desk(make_bundle(), model, worker, out, TOKEN, lesson=lesson), listening) as port,
             aiohttp.ClientSession() as session,
         ):
             yield Client(session, port, model)

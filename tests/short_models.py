@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import make_model, random_clip
+from helpers import make_model, make_shallow, random_clip
 from torch import Tensor, nn
 
 from core.backbones import bn_inception, mobilenet_v2, resnet
@@ -17,13 +17,9 @@ from mobile_export.graph import forms
 from mobile_export.runtime.native import build
 from mobile_export.targets import Lowered, vulkan, xnnpack
 
-# Two temporal slots (32 and 96 channels) instead of ten, and every kind of layer still there:
-# lowering takes its time by the node.
-STAGES = ((1, 16, 1, 1), (6, 32, 2, 2), (6, 96, 2, 2))
-HEAD_CHANNELS = 128
 SLOTS = 2
-# The same of the other backbones: two bottlenecks with and without a stride, two inception blocks
-# with both kinds of pooling.
+# What ``make_shallow`` does to MobileNet V2, of the other backbones: two bottlenecks with and
+# without a stride, two inception blocks with both kinds of pooling.
 RESNET_STAGES = ((64, 1, 1), (128, 1, 2))
 INCEPTION_BLOCKS = ("3c", "3a")
 RESIDUAL = 0.3  # of a trained network's order; unscaled random blocks amplify a rounding tenfold
@@ -32,8 +28,7 @@ RESIDUAL = 0.3  # of a trained network's order; unscaled random blocks amplify a
 def make_short(temporal: str = "action", **settings: object) -> VideoClassifier:
     """A shallow model of full width at 64 pixels whose residual branches are tame."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mobilenet_v2, "STAGES", STAGES)
-        patch.setattr(mobilenet_v2, "HEAD_CHANNELS", HEAD_CHANNELS)
+        make_shallow(patch)
         patch.setattr(resnet, "STAGES", RESNET_STAGES)
         blocks = {name: bn_inception.BLOCKS[name] for name in INCEPTION_BLOCKS}
         patch.setattr(bn_inception, "BLOCKS", blocks)
@@ -60,12 +55,18 @@ def clips_for(model: VideoClassifier, count: int = 4, seed: int = 7) -> list[Ten
     return list(random_clip(count, model.config).clamp(-1, 1))
 
 
-@functools.cache
 def short_program(
     temporal: str = "action", precision: str = "int8", form: str = "stream", **settings: object
 ) -> tuple[VideoClassifier, Lowered]:
     """A deployed model and its XNNPACK program, made once for the tests that only read them."""
-    model = make_short(temporal, **settings)
+    return _short_program(temporal, precision, form, tuple(sorted(settings.items())))
+
+
+@functools.cache  # which takes a name and the same place in order for two
+def _short_program(
+    temporal: str, precision: str, form: str, settings: tuple
+) -> tuple[VideoClassifier, Lowered]:
+    model = make_short(temporal, **dict(settings))
     folder = tempfile.TemporaryDirectory(prefix="program-")
     clips = clips_for(model) if precision == "int8" else []
     lowered = xnnpack.lower(model, form, precision, clips, Path(folder.name), labels=list("abcde"))

@@ -24,7 +24,7 @@ def serve(root: Path, base: Path) -> int:
     job = (sys.executable, __file__, "--job")
     with listen(0) as listening, ThreadPoolExecutor(1) as worker:
         lesson = Lesson(root, base, program=job)
-        desk = Desk(make_bundle(), Colours(), worker, root, TOKEN, lesson)
+        desk = Desk(make_bundle(), Colours(), worker, root, TOKEN, lesson=lesson)
         try:
             asyncio.run(_serve(desk, listening))
         except KeyboardInterrupt:

@@ -38,7 +38,7 @@ NAME = "mobilenet_v2-action-stream-xnnpack-fp32"
 
 
 @pytest.fixture
-def tiny(tmp_path: Path, monkeypatch) -> Path:
+def tiny(tmp_path: Path, monkeypatch, shallow) -> Path:
     path = make_checkpoint(tmp_path)
     use_noise_clips(monkeypatch, path)
     return path

@@ -63,6 +63,16 @@ def test_other_locations(backbone: str, location: int) -> None:
     assert_clip_is_formula(model)
 
 
+@torch.no_grad()
+def test_a_shift_of_whole_blocks_streams() -> None:
+    model = make_model(backbone="resnet50", temporal="shift", location=0)
+    assert_stream_is_clip(model)
+    inside = make_model(backbone="resnet50", temporal="shift")
+    clip = random_clip(1, model.config)
+    assert not torch.allclose(model(clip), inside(clip)), "the skip connection is shifted too"
+    assert model.state_shapes() == inside.state_shapes()
+
+
 @pytest.mark.parametrize("causal", [True, False], ids=["causal", "bidirectional"])
 @pytest.mark.parametrize("backbone", BACKBONES)
 @torch.no_grad()
@@ -226,6 +236,11 @@ def test_pools_of_bn_inception() -> None:
     [
         ({"location": 0}, "location 0 must be 1 to 4"),
         ({"location": 5}, "location 5 must be 1 to 4"),
+        ({"location": 0, "backbone": "resnet50"}, "location 0 must be 1 to 4"),
+        (
+            {"location": 5, "backbone": "resnet50", "temporal": "shift"},
+            "location 5 must be 0 to 4 in resnet50",
+        ),
         ({"location": True}, "location True"),
         ({"location": 3, "backbone": "bn_inception"}, "location 3 must be 1 to 2 in bn_inception"),
         ({"shift": "soft"}, "shift 'soft' is unknown"),

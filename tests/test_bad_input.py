@@ -36,7 +36,7 @@ def refused(main, argv: list[str], folder: Path, said: str) -> None:
 
 
 @pytest.fixture
-def tiny(tmp_path: Path, monkeypatch) -> Path:
+def tiny(tmp_path: Path, monkeypatch, shallow) -> Path:
     path = make_checkpoint(tmp_path)
     install(monkeypatch)
     use_noise_clips(monkeypatch, path)
@@ -53,6 +53,8 @@ def tiny(tmp_path: Path, monkeypatch) -> Path:
         (["--target", "xnnpack", "--precision", "fp16"], "xnnpack stream fp16 is refused because"),
         (["--target", "vulkan", "--form", "clip"], "batch 1"),
         (["--target", "coreml", "--form", "clip"], "coreml clip int8 is refused because"),
+        (["--target", "xnnpack", "--deployment-target", "iOS18"], "is of Core ML, and xnnpack has"),
+        (["--target", "coreml", "--deployment-target", "iOS16"], "invalid choice: 'iOS16'"),
         (["--target", "coreml", "--clips", "0"], "0 is not a whole number of at least 1"),
         (["--target", "coreml", "--clips", "many"], "many"),
         (["--target", "coreml", "--max-drop", "nan"], "nan is not a number of at least 0"),

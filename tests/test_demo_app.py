@@ -16,7 +16,7 @@ from mobile_export.bundle.reader import load
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Path:
+def app(tmp_path: Path, shallow) -> Path:
     """A folder that looks like the Android demo."""
     manifest = tmp_path / "demo" / ANDROID.known_by
     manifest.parent.mkdir(parents=True)

@@ -117,6 +117,7 @@ def test_the_first_value_that_differs_is_named(prepared, tmp_path, capsys):
     assert 0 < found.values_after < found.values
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_equal_machines_have_no_first_difference(prepared, tmp_path, capsys):
     model, _, state = prepared

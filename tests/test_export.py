@@ -22,7 +22,7 @@ NAME = "mobilenet_v2-action-stream-xnnpack-int8"
 
 
 @pytest.fixture
-def tiny(tmp_path: Path, monkeypatch) -> Path:
+def tiny(tmp_path: Path, monkeypatch, shallow) -> Path:
     path = make_checkpoint(tmp_path)
     use_noise_clips(monkeypatch, path)
     return path
@@ -259,7 +259,7 @@ def round_trip(tiny: Path, target: str, form: str, precision: str) -> dict:
     return report
 
 
-def test_xnnpack_from_checkpoint_to_verified_bundle(tmp_path: Path, monkeypatch) -> None:
+def test_xnnpack_from_checkpoint_to_verified_bundle(tmp_path: Path, monkeypatch, shallow) -> None:
     # TSM has half the nodes of ACTION, and lowering takes its time by the node.
     path = make_checkpoint(tmp_path, temporal="shift")
     use_noise_clips(monkeypatch, path)

@@ -9,7 +9,7 @@ import torch
 from clips import refusal
 from datasets import write_jester
 from fake_target import install, make_checkpoint
-from helpers import make_model
+from helpers import make_model, make_shallow
 from PIL import Image
 
 from core import checkpoint
@@ -55,6 +55,7 @@ def damage(clip: Path) -> None:
 
 def export(data: Path, monkeypatch, *more: str) -> tuple[int, Path, list[str]]:
     """Status and folder of an export on ``data``, and the options that verify it."""
+    make_shallow(monkeypatch)
     path = make_checkpoint(data.parent, CLASSES)
     install(monkeypatch)
     out = data.parent / "out"
@@ -104,6 +105,7 @@ def jester_export(root: Path, monkeypatch, info: dict, *more: str) -> tuple[Path
     """An export on Jester by its label files, and the samplings that clips were chosen by."""
     data = write_jester(root / "jester", train=54, val=27, frames=8)
     path = root / "tiny.safetensors"
+    make_shallow(monkeypatch)
     checkpoint.save(path, make_model(num_classes=len(LABELS)), list(LABELS), info)
     install(monkeypatch)
     used, choose = set(), records.choose

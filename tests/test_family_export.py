@@ -106,14 +106,17 @@ def assert_package(model, form, precision, folder):
     close(runner([clips[0]])[0], model(clips).detach(), FP16_TOLERANCE)
 
 
-# The other two combinations are slow: lowering takes its time by the node.
-@pytest.mark.parametrize("name", ["action_resnet50", "tsm_bn_inception"])
+# The others are slow: lowering takes its time by the node.
+@pytest.mark.parametrize("name", [pytest.param("action_resnet50", marks=slow), "tsm_bn_inception"])
 def test_short_streams_of_xnnpack(name, tmp_path_factory):
     model = make_short(**CONFIGS[name], width=0.5)
     assert_program(model, "stream", "fp32", tmp_path_factory, FP32)
 
 
-@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", FP32), ("int8", INT8_TO_FP32)])
+@pytest.mark.parametrize(
+    ("precision", "tolerance"),
+    [("fp32", FP32), pytest.param("int8", INT8_TO_FP32, marks=slow)],
+)
 def test_short_streams_with_wide_vectors(precision, tolerance, tmp_path_factory, monkeypatch):
     monkeypatch.setattr("mobile_export.graph.fused.NARROW", 0)
     model = make_short("action")
@@ -122,9 +125,14 @@ def test_short_streams_with_wide_vectors(precision, tolerance, tmp_path_factory,
     assert_program(model, "stream", precision, tmp_path_factory, tolerance)
 
 
-@pytest.mark.parametrize("backbone", NEW)
+@pytest.mark.parametrize("backbone", ["resnet50", pytest.param("bn_inception", marks=slow)])
 def test_short_int8_streams_of_xnnpack(backbone, tmp_path_factory):
     model = make_short("shift", backbone=backbone, width=0.5)
+    assert_program(model, "stream", "int8", tmp_path_factory, INT8_TO_FP32)
+
+
+def test_a_shift_of_whole_blocks_on_xnnpack(tmp_path_factory):
+    model = make_short("shift", backbone="resnet50", width=0.5, location=0)
     assert_program(model, "stream", "int8", tmp_path_factory, INT8_TO_FP32)
 
 

@@ -1,6 +1,7 @@
 """The program of benchmarks/floor.py, lowered and executed."""
 
 import floor
+import pytest
 import torch
 from short_models import clips_for, make_short
 
@@ -9,6 +10,7 @@ from mobile_export.runtime.executorch import open_pte
 from mobile_export.targets import xnnpack
 
 
+@pytest.mark.slow
 def test_only_the_shift_remembers(tmp_path):
     model = floor.without_memory(make_short())
     lowered = xnnpack.lower(model, "stream", "int8", clips_for(model), tmp_path, labels=list("ab"))

@@ -169,7 +169,7 @@ def test_clips_of_a_folder_are_looked_at_in_one_shuffled_order(tmp_path: Path) -
 
 
 @pytest.fixture
-def tiny(tmp_path: Path, monkeypatch) -> Path:
+def tiny(tmp_path: Path, monkeypatch, shallow) -> Path:
     path = make_checkpoint(tmp_path)
     use_noise_clips(monkeypatch, path)
     install(monkeypatch)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 from pathlib import Path
 
 import authors
@@ -184,16 +185,46 @@ def test_folds_that_disagree_and_shifts_that_are_not_ours(tmp_path: Path) -> Non
     both = tmp_path / "TSM_shift8_blockres.pth"
     torch.save({"state_dict": weights, "args": {"shift_div": 4}}, both)
     assert "1/4 and 1/8" in refusal("import", both, "--out", out)
-    for old, new, said in (
-        (".conv1.net.", ".net.conv1.", "--shift_place block"),
-        ("layer2.0.", "layer2.0.nl.", "non-local"),
-    ):
-        path = tmp_path / "x.pth"
-        torch.save({k.replace(old, new): v for k, v in weights.items()}, path)
-        assert said in refusal("import", path, "--out", out)
+    path = tmp_path / "x.pth"
+    torch.save({k.replace("layer2.0.", "layer2.0.nl."): v for k, v in weights.items()}, path)
+    assert "non-local" in refusal("import", path, "--out", out)
+    torch.save({"state_dict": weights, "args": {"shift_place": "block"}}, path)
+    assert "says that whole blocks are shifted" in refusal("import", path, "--out", out)
     torch.save(made("mobilenet_v2", "action", "new_fc"), path)
     assert "--fold is of a shift" in refusal("import", path, "--out", out, "--fold", "4")
     assert not out.exists()
+
+
+def in_whole_blocks(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """As TSM names them with ``--shift_place block``: the shift wraps the whole bottleneck."""
+    plain = {key.replace(".conv1.net.", ".conv1."): value for key, value in weights.items()}
+    return {re.sub(r"(layer\d\.\d+)\.", r"\1.net.", key): value for key, value in plain.items()}
+
+
+@pytest.mark.parametrize("program", ["TSM", "mmaction2 TSM"])
+@torch.no_grad()
+def test_tsm_that_shifts_whole_blocks(program: str, tmp_path: Path, capsys) -> None:
+    weights = made("resnet50", "shift", "new_fc")
+    theirs = in_whole_blocks(weights)
+    assert f"{BASE}layer1.0.net.downsample.0.weight" in theirs
+    if program != "TSM":
+        theirs = in_mmaction(weights, "resnet50")
+        theirs = {key.replace(".conv1.conv.net.", ".conv1.conv."): v for key, v in theirs.items()}
+        theirs = {re.sub(r"(layer\d\.\d+)\.", r"\1.net.", key): v for key, v in theirs.items()}
+        assert "backbone.layer1.0.net.conv1.conv.weight" in theirs
+    path = written(tmp_path / "TSM_x_shift8_block_avg.pth", theirs, False)
+    out = tmp_path / "model.safetensors"
+    run("import", path, "--out", out)
+    assert program in capsys.readouterr().out
+    loaded = checkpoint.load(out)
+    assert (loaded.config.temporal, loaded.config.location) == ("shift", 0)
+    pixels = pictures()
+
+    def slot(x: Tensor, at: str) -> Tensor:
+        return authors.shift(x, causal=False)
+
+    x = authors.resnet(imagenet(pixels), weights, slot, ".net", BASE, whole=True)
+    assert_computes(loaded, pixels, authors.answer(x, weights, "new_fc"))
 
 
 @torch.no_grad()
@@ -462,7 +493,6 @@ def test_mmaction2s_names_are_those_of_its_modules() -> None:
     [
         ("backbone.layer3.22.conv1.conv.net.weight", "is a ResNet-101"),
         ("backbone.layer2.0.non_local_block.g.conv.weight", "has non-local blocks"),
-        ("backbone.layer1.0.net.conv1.conv.weight", "shifts whole blocks"),
     ],
 )
 def test_models_of_mmaction2_that_are_not_here_are_named(

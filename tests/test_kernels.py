@@ -43,7 +43,7 @@ def test_elsewhere_it_says_what_it_needs(monkeypatch):
     reason="needs Linux on x86-64, gcc and g++",
 )
 def test_a_program_runs_by_all_kernels(tmp_path, capsys):
-    _, lowered = short_program("shift")
+    _, lowered = short_program()
     file = tmp_path / "kernels.json"
     words = ["--rounds", "2", "--calls", "3", "--threads", "1", "--json", str(file)]
     assert kernels.main([str(lowered.artifact), *words]) == 0

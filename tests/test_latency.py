@@ -160,6 +160,7 @@ def test_tables_show_the_same_figures(report_and_text) -> None:
     assert "on 7 held-out clips, none" in text
 
 
+@pytest.mark.slow
 def test_a_clip_goes_in_at_once(video, tmp_path) -> None:
     folder, file = tmp_path / "clip", tmp_path / "report.json"
     folder.mkdir()

@@ -45,7 +45,7 @@ LOGITS = 1e-3  # the same frames through the same program, cut by another path
 
 
 @pytest.fixture
-def tiny(tmp_path: Path, monkeypatch) -> Path:
+def tiny(tmp_path: Path, monkeypatch, shallow) -> Path:
     """A bundle of a small random model that a stand-in for the runtime executes."""
     path = make_checkpoint(tmp_path)
     install(monkeypatch)
@@ -145,6 +145,7 @@ def test_synthetic_gestures_are_scored(tiny: Path, tmp_path: Path) -> None:
     assert report["ticks"] == 80
 
 
+@pytest.mark.slow
 def test_ten_thousand_ticks_keep_nothing(default_bundle: Bundle) -> None:
     recognizer = Recognizer(default_bundle, open_runner(default_bundle))
     still = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)

@@ -182,7 +182,7 @@ def test_regions_that_are_none_are_refused(text: str) -> None:
 
 
 def test_a_region_too_small_for_a_source_is_refused() -> None:
-    with pytest.raises(BadInput, match=r"--roi is 6 x 48 of 64 x 48 pixels"):
+    with pytest.raises(BadInput, match=r"region is 6 x 48 of 64 x 48 pixels"):
         Region(box=(0.0, 0.0, 0.1, 1.0)).seen(halves())
 
 
@@ -221,6 +221,6 @@ def test_the_picture_says_what_the_model_sees_and_which_side_is_left() -> None:
 
 
 @pytest.mark.parametrize("options", [["--mirror"], ["--roi", "0,0,0.5,1"]])
-def test_views_are_of_sources(tiny: Path, options: list[str]) -> None:  # noqa: F811
-    with pytest.raises(BadInput, match=options[0]):
-        main([str(tiny), "--serve", *options])
+def test_recordings_have_no_view(tmp_path: Path, options: list[str]) -> None:
+    with pytest.raises(BadInput, match=f"{options[0]} is for --source and --serve"):
+        main(["--record", "wave", "--out", str(tmp_path), *options])

@@ -27,6 +27,7 @@ def test_operators_are_summed_by_kind_and_shown_side_by_side():
     assert "| Convolution (NHWC, QC8) IGEMM | 2.0 (1) | 0.0 (0) |" in lines
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     sys.platform != "linux" or not shutil.which("gcc") or not shutil.which("g++"),
     reason="needs Linux and gcc",

@@ -31,7 +31,7 @@ from mobile_export.quantization.pt2e import (
 BATCHES_APART = 0.02
 SCHEMES = [
     pytest.param(executorch.XNNPACK, id="executorch"),
-    pytest.param(coreml.SCHEME, id="coreml"),
+    pytest.param(coreml.SCHEME, id="coreml", marks=pytest.mark.slow),
 ]
 # Of the largest logit. Mostly equal to the bit; where a value lies on the edge between two steps,
 # it falls either way: 4e-4 was seen with one thread.

@@ -238,6 +238,29 @@ def test_two_processes_compute_what_one_does(jester: Path, tmp_path: Path) -> No
             assert (value - weights[1][name]).abs().max() < SAME_WEIGHTS, name
 
 
+@pytest.mark.slow
+def test_a_machine_that_does_not_see_the_shared_folder_is_told(
+    jester: Path, tmp_path: Path
+) -> None:
+    """Each process has a folder of its own, and only the first one's holds a run."""
+    argv = ["--data", str(jester), "--steps", "3", "--every", "1", *SMALL]
+    run([*argv, "--out", str(tmp_path / "of-0"), "--stop", "2"])
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import os\nimport core.training.loop as t\nfrom core.errors import run_main\n"
+        f"out = {str(tmp_path)!r} + '/of-' + os.environ['RANK']\n"
+        f"run_main(lambda: t.main({argv!r} + ['--out', out]))\n"
+    )
+    two = command("torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(program))
+    done = subprocess.run(two, env=environment(), cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode != 0
+    said = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert len(said) == 2
+    for line in said:
+        assert "holds a run at step 2 for some processes and at 0 for others" in line
+        assert "give a folder that all machines share" in line
+
+
 def test_parts_of_a_step_are_its_whole() -> None:
     from core.training.batches import Keys
     from core.training.distributed import World

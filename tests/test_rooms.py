@@ -26,9 +26,11 @@ CORE = {
     "decision": GROUND,
     "importers": GROUND | MODEL,
     "checkpoint": GROUND | MODEL | {"importers"},
-    "data": GROUND | MODEL,
-    "evaluation": GROUND | MODEL | {"checkpoint", "data", "decision"},
-    "training": GROUND | MODEL | {"checkpoint", "data", "decision", "evaluation"},
+    "classes": GROUND,
+    "regroup": GROUND | MODEL | {"checkpoint", "classes", "decision"},
+    "data": GROUND | MODEL | {"classes"},
+    "evaluation": GROUND | MODEL | {"checkpoint", "classes", "data", "decision", "regroup"},
+    "training": GROUND | MODEL | {"checkpoint", "classes", "data", "decision", "evaluation"},
 }  # fmt: skip
 COMMON = {"errors", "console", "combinations"}
 # The same of mobile_export. Each may import core; ``latency`` times what ``live`` runs.

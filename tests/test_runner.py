@@ -27,7 +27,7 @@ SERVES = f"""#!{sys.executable}
 import json, sys
 from pathlib import Path
 import numpy as np
-sys.path.insert(0, {str(ROOT)!r})
+sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
 artifact, word = Path(sys.argv[1]), sys.argv[2]
 assert word == "serve" and len(sys.argv) == 3, sys.argv
 manifest = json.loads((artifact.parent / "manifest.json").read_text())
@@ -36,7 +36,9 @@ orders = [manifest["input"]["dim_order"], *(s["dim_order"] for s in manifest["st
 outputs = [manifest["outputs"][0]["dim_order"], *orders[1:]]
 """
 COMPUTES = """
-import torch
+import pytest, torch
+from helpers import make_shallow
+make_shallow(pytest.MonkeyPatch())
 from core import checkpoint
 from mobile_export.graph.forms import deployed, graph_of
 graph = graph_of(deployed(checkpoint.load(artifact).model, "xnnpack"), "stream")
@@ -76,7 +78,7 @@ def script(folder: Path, text: str) -> Path:
 
 
 @pytest.fixture
-def bundle(tmp_path: Path, monkeypatch) -> tuple[Path, list[str]]:
+def bundle(tmp_path: Path, monkeypatch, shallow) -> tuple[Path, list[str]]:
     checkpoint = make_checkpoint(tmp_path)
     use_noise_clips(monkeypatch, checkpoint)
     install(monkeypatch)

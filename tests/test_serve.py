@@ -33,6 +33,7 @@ SIDE, WIDTH = 240, 320
 BARS = (200, 20)  # grey levels left and right of what the model sees: a mirror would swap them
 GREY = 30  # levels that cameras and browsers disagree about: some take 16 for black
 PAUSE, TICKS = 4, 10  # seconds that a page is hidden; the default bundle's frames a second
+FAKE_CAMERA = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
 PATIENCE = 60_000  # milliseconds; a loaded machine starts a browser slowly
 
 
@@ -103,8 +104,7 @@ def address(default_bundle) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def filming(chromium, film: Path) -> Iterator:
     """A browser with a camera that shows the film and may be used."""
-    flags = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
-    with closing(chromium(*flags, f"--use-file-for-fake-video-capture={film}")) as browser:
+    with closing(chromium(*FAKE_CAMERA, f"--use-file-for-fake-video-capture={film}")) as browser:
         yield browser
 
 
@@ -289,6 +289,7 @@ def test_the_newest_tab_has_the_stream_and_can_give_it_back(address, filming):
         assert wrong == []
 
 
+@pytest.mark.slow
 @needs_browser
 def test_a_server_that_was_stopped_is_found_again(default_bundle, filming):
     with browsing(filming) as context:
@@ -302,6 +303,21 @@ def test_a_server_that_was_stopped_is_found_again(default_bundle, filming):
             wait_for_text(page, "#events li.open", GESTURE)
 
 
+@needs_browser
+def test_a_slow_camera_is_told(chromium, address, tmp_path):
+    """Two pictures at five a second, where the model takes ten."""
+    slow = tmp_path / "slow.y4m"
+    picture = b"FRAME\n" + bytes([90]) * (WIDTH * SIDE * 3 // 2)
+    slow.write_bytes(f"YUV4MPEG2 W{WIDTH} H{SIDE} F5:1 Ip A0:0\n".encode() + 2 * picture)
+    with (
+        closing(chromium(*FAKE_CAMERA, f"--use-file-for-fake-video-capture={slow}")) as browser,
+        browsing(browser) as context,
+    ):
+        page, _ = open_page(context, address)
+        wait_for_text(page, "#slow", r"gives [2-7]\.\d frames a second and the model needs 10")
+
+
+@pytest.mark.slow
 @needs_browser
 def test_a_hidden_page_pauses(address, filming):
     hide = """hidden => {

@@ -5,16 +5,22 @@ No browser is needed in here and no export. What a person sees is in test_serve.
 
 import asyncio
 import contextlib
+import io
 import math
 import struct
 
 import aiohttp
+import numpy as np
 import pytest
 from clips import refusal
+from PIL import Image
 from serving import (
     BLUE,
+    GREEN,
     LABELS,
     RATE,
+    RED,
+    SIZE,
     SOON,
     TOKEN,
     Client,
@@ -225,6 +231,13 @@ BAD_MESSAGES = {
     "a clip of nothing": ('{"type": "clip"}', 1007, "does not know"),
     "a label of another type": ('{"type":"record","label":1,"seconds":2}', 1007, "does not know"),
     "nested": ("[" * 1900, 1007, "does not know"),
+    "a view to no side": ('{"type":"view","mirror":1,"box":null}', 1007, "does not know"),
+    "a view of words": (
+        '{"type":"view","mirror":false,"box":["a",0,1,1]}',
+        1007,
+        "no four numbers",
+    ),
+    "a view beyond": ('{"type":"view","mirror":false,"box":[0,0,2,1]}', 1011, "leaves the picture"),
     "a long command": ('"' + "x" * MOST_TEXT + '"', 1007, "does not know"),
 }
 
@@ -245,6 +258,25 @@ def test_a_bad_message_closes_its_connection_alone(name, capfd):
 
     use(scenario)
     assert capfd.readouterr().err == ""
+
+
+def test_another_view_is_another_recording():
+    halves = np.zeros((*SIZE[::-1], 3), np.uint8)
+    halves[:, : SIZE[0] // 2], halves[:, SIZE[0] // 2 :] = RED, GREEN
+    file = io.BytesIO()
+    Image.fromarray(halves).save(file, "JPEG", quality=95)
+
+    async def scenario(client: Client) -> None:
+        tab = await client.connect()
+        assert (await until(tab, "hello"))["view"] == {"mirror": False, "box": None}
+        right = [0.5, 0, 0.5, 1]
+        for mirror, box, winner in ((False, right, "Green"), (True, right, "Red")):
+            await tab.send_json({"type": "view", "mirror": mirror, "box": box})
+            seen = len(client.model.states)
+            assert (await show(tab, 3, file.getvalue()))[-1]["winner"] == winner
+            assert client.model.states[seen] == 0, "it begins anew"
+
+    use(scenario)
 
 
 def test_a_message_beyond_all_bounds_is_not_even_read():

@@ -2,12 +2,13 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from fake_target import LABELS, install, make_checkpoint, use_noise_clips
-from helpers import make_model
+from helpers import make_model, make_shallow
 from scipy import stats
 
 from core.errors import GATE_FAILED, BadInput
@@ -175,19 +176,29 @@ def test_wrong_normalised_frames_are_refused(frame: torch.Tensor, said: str) -> 
     assert check_input(torch.ones(2, 3, 64, 64), 64, half, half).shape == (2, 3, 64, 64)
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> tuple[Path, Path]:
+    """A bundle of the fake target and its checkpoint, made once."""
+    folder = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        make_shallow(patch)
+        path = make_checkpoint(folder)
+        install(patch)
+        use_noise_clips(patch, path)
+        argv = ["--target", "xnnpack", "--quantize", "ptq", "--checkpoint", str(path)]
+        assert export_cli.main([*argv, "--out", str(folder / "out")]) == 0
+    return next((folder / "out").iterdir()), path
+
+
 @pytest.fixture
-def exported(tmp_path: Path, monkeypatch) -> tuple[Path, list[str]]:
-    """A bundle of the fake target and the options that verify it."""
-    path = make_checkpoint(tmp_path)
+def exported(made, tmp_path: Path, monkeypatch, shallow) -> tuple[Path, list[str]]:
+    """A copy of that bundle and the options that verify it."""
+    bundle, checkpoint = made
+    path = Path(shutil.copy(checkpoint, tmp_path))
     install(monkeypatch)
     use_noise_clips(monkeypatch, path)
-    options = ["--checkpoint", str(path)]
-    out = tmp_path / "out"
-    assert (
-        export_cli.main(["--target", "xnnpack", "--quantize", "ptq", *options, "--out", str(out)])
-        == 0
-    )
-    return next(out.iterdir()), options
+    copy = shutil.copytree(bundle, tmp_path / "out" / bundle.name)
+    return copy, ["--checkpoint", str(path)]
 
 
 def test_verify_passes_and_writes_its_figures(exported, tmp_path: Path, capsys) -> None:

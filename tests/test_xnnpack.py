@@ -132,6 +132,7 @@ def test_int8_stream_matches_its_graph(stream_int8):
     assert_int8_stream(*stream_int8)
 
 
+@pytest.mark.slow
 def test_int8_stream_with_a_state_of_one_channel(tmp_path_factory):
     """Such a state is in the order of its shape and channels-last at once."""
     model = make_short("shift", width=0.25)
@@ -176,8 +177,8 @@ def test_states_come_out_in_the_order_in_which_they_go_in(lowered_stream, reques
 @pytest.mark.parametrize(
     ("precision", "settings"),
     [
-        ("int8", {}),
-        pytest.param("fp32", {}, marks=pytest.mark.slow),
+        ("fp32", {}),
+        pytest.param("int8", {}, marks=pytest.mark.slow),
         pytest.param("int8", {"temporal": "shift"}, marks=pytest.mark.slow),
         # Of one to five channels, down to maps of few pixels.
         pytest.param("int8", {"width": 0.25}, marks=pytest.mark.slow),

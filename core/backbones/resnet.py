@@ -4,7 +4,8 @@ Source: He et al., CVPR 2016, arXiv 1512.03385, Table 1, with the stride of a st
 convolution, as torchvision has it. The slots are those of TSM and ACTION-Net (supplement, Table 2),
 inside the residual branch. Location 1 is before the first 1x1; 2, 3 and 4, our reading of the
 supplement's Table 1, whose figure we have not seen, are before the 3x3, before the last 1x1, and
-after it and before the addition.
+after it and before the addition. Location 0 is before the whole bottleneck, so that the skip
+connection takes the map that was shifted too: TSM's ``shift_place`` block.
 
 State-dict names of the plain network are torchvision's (``layer1.0.conv1.weight`` ...), so that its
 weights load as they are; a slot adds ``layer<s>.<i>.temporal.*``.
@@ -52,12 +53,13 @@ class Bottleneck(nn.Module):
             self.downsample = nn.Sequential(
                 nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
             )
-        self.temporal = make((inputs, planes, planes, outputs)[location - 1])
+        self.temporal = make((inputs, inputs, planes, planes, outputs)[location])
 
     def forward(self, x: Tensor, excite: Excite) -> Tensor:
         def slot(location: int, y: Tensor) -> Tensor:
             return excite(self.temporal, y) if location == self.location else y
 
+        x = slot(0, x)
         y = F.relu(self.bn1(self.conv1(slot(1, x))))
         y = F.relu(self.bn2(self.conv2(slot(2, y))))
         y = slot(4, self.bn3(self.conv3(slot(3, y))))
@@ -68,6 +70,7 @@ class ResNet50(Trunk):
     """The trunk: frames ``(rows, 3, H, W)`` to features ``(rows, 2048, H / 32, W / 32)``."""
 
     LOCATIONS = 4
+    WHOLE = True
 
     def __init__(self, make: MakeTemporal, width: float = 1.0, location: int = 1) -> None:
         super().__init__()

@@ -47,9 +47,11 @@ class Trunk(nn.Module):
 
     Subclasses give ``parts``, ``slots`` and ``inner_maps``, and the class constant ``LOCATIONS``:
     the number of places in a block where its slot can be (ACTION-Net, supplement, Table 1).
+    ``WHOLE`` tells that location 0, before the whole block, is one for a shift too.
     """
 
     LOCATIONS = 1
+    WHOLE = False
     out_channels: int
 
     def parts(self) -> list[Part]:

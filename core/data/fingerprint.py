@@ -5,6 +5,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from torch.utils.data import Dataset
+
 from core.data.clips import Clips
 
 MOST_LISTED = 5000  # clips of which every frame image is looked at; of more, their folders alone
@@ -15,16 +17,17 @@ def fingerprint(clips: Clips) -> str:
 
     A clip that was recorded again, added, removed or put into another class changes it.
     """
-    whole = getattr(clips, "dataset", clips)  # of a part of them
-    whole = getattr(whole, "clips", whole)  # of windows of them, or their list
-    whole = getattr(whole, "clips", getattr(whole, "records", whole))
-    if not isinstance(whole, list):
-        return ""
+    whole: object = clips
+    while not isinstance(whole, list):  # a part of clips, windows of them, or their list
+        held = (getattr(whole, name, None) for name in ("dataset", "records", "clips"))
+        whole = next((part for part in held if isinstance(part, list | Dataset)), None)
+        if whole is None:
+            return ""
     digest = hashlib.sha256()
     deep = len(whole) <= MOST_LISTED
     for clip in whole:
         path, label = clip if isinstance(clip, tuple) else (clip.path, clip.label)
-        stretch = "" if isinstance(clip, tuple) else f"{clip.first} {clip.last}"
+        stretch = "" if isinstance(clip, tuple) else f"{clip.first} {clip.last} {clip.span}"
         digest.update(f"{path}\0{label}\0{stretch}\0".encode(errors="surrogateescape"))
         for line in _stats(path, deep):
             digest.update(line.encode(errors="surrogateescape"))

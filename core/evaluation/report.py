@@ -4,11 +4,13 @@
     python -m core.evaluate --checkpoint runs/tsn/best.safetensors --pairs 1000 --json tsn.json
     python -m core.evaluate --checkpoint MODEL --data JESTER --views 10x3 --confusion jester.png
     python -m core.evaluate --stream video.mp4 --truth gestures.csv
+    python -m core.evaluate --classes map.json
 
 Clip accuracy: state reset, mean of the logits over the clip's frames; with several views of a clip
 (--views clips x crops) the mean of their probabilities. Streams: continuous recordings, state never
 reset; see ``streaming`` for what is measured. Pair accuracy: which of the two classes of a pair has
-the larger mean logit.
+the larger mean logit. --classes regroups the classes of the clips, and those of a model that was
+not trained with them: a merged class has the sum of the probabilities.
 """
 
 import argparse
@@ -24,8 +26,10 @@ from tqdm import tqdm
 
 from core import checkpoint
 from core.checkpoint import Checkpoint
+from core.classes import ClassMap, add_classes_option
 from core.data import open_clips
 from core.data.clips import Clips, loader
+from core.data.relabelled import new_labels
 from core.data.rendered.scenes import DIFFICULTY
 from core.data.rendered.synthetic import SyntheticClips, SyntheticStreams
 from core.data.source import Source, as_trained, source_of
@@ -38,6 +42,7 @@ from core.files import write_json
 from core.labels import IGNORE, LABELS, STATIC_LABELS, TIME_PAIRS
 from core.model import VideoClassifier
 from core.options import Parser, add_data_options, add_people_options, check_file, views, whole
+from core.regroup import regrouped
 
 LONGEST = 60.0  # seconds: no gesture lasts so long, but one in milliseconds does
 UNEVEN = 3.0  # times the smallest class that the largest has, to be told
@@ -77,14 +82,20 @@ def clip_logits(model: VideoClassifier, clips: Clips, workers: int, name: str):
     return torch.cat(found), torch.cat(wanted)
 
 
-def stream_report(loaded: Checkpoint, args: argparse.Namespace, source: Source) -> dict:
-    """The streaming protocol over rendered, EgoGesture's or one's own recordings."""
+def stream_report(
+    loaded: Checkpoint, args: argparse.Namespace, source: Source, classes: ClassMap | None
+) -> dict:
+    """The streaming protocol over rendered, EgoGesture's or one's own recordings.
+
+    Gestures of a class that ``classes`` drops are none that could be found.
+    """
+    own = _annotated_labels(loaded, args, source, classes)
     score, rule = StreamScore(loaded.config.frame_rate), Rule.of(loaded.labels, loaded.info)
     recordings: Any
     if args.stream:
         from core.data.streams import file_stream
 
-        recordings = [file_stream(args.stream, args.truth, loaded.config, loaded.labels)]
+        recordings = [file_stream(args.stream, args.truth, loaded.config, own)]
     elif args.people and source.data is None:
         from core.data.rendered.people.clips import PeopleStreams
 
@@ -98,17 +109,34 @@ def stream_report(loaded: Checkpoint, args: argparse.Namespace, source: Source) 
     else:
         from core.data.streams import EgoGestureStreams
 
-        recordings = EgoGestureStreams(
-            source.data, args.split, args.streams, loaded.config, loaded.labels
-        )
+        recordings = EgoGestureStreams(source.data, args.split, args.streams, loaded.config, own)
     if not args.stream:
         recordings = loader(recordings, args.workers, batch_size=None)
     for frames, starts, ends, labels in tqdm(recordings, desc="streams", unit="stream"):
         logits = stream_logits(loaded.model, frames)
         if args.stream:
             _check_times(args.truth, starts, ends, len(logits), loaded.config.frame_rate)
+        if classes is not None:
+            labels = new_labels(classes, own)[labels]
+            counts = labels != IGNORE
+            starts, ends, labels = starts[counts], ends[counts], labels[counts]
         score.add(logits, rule, starts, ends, labels)
     return score.report()
+
+
+def _annotated_labels(
+    loaded: Checkpoint, args: argparse.Namespace, source: Source, classes: ClassMap | None
+) -> list[str]:
+    """What the classes of a recording's gestures are numbers of."""
+    if classes is None:
+        return loaded.labels
+    if args.stream:  # annotated with the names that the map has, where the model tells no more
+        return list(classes.known or classes.named)
+    if source.data is None:
+        return list(LABELS)
+    from core.data.egogesture import class_names
+
+    return class_names(source.data, list(classes.known) if classes.known else None)
 
 
 def _check_times(truth: Path, starts: Tensor, ends: Tensor, frames: int, rate: float) -> None:
@@ -187,17 +215,24 @@ def evaluate(loaded: Checkpoint, args: argparse.Namespace) -> dict:
     Raises ``BadInput`` for what the clips or the model cannot give, before anything is run.
     """
     source = _source(loaded, args)
+    loaded, classes = regrouped(loaded, args.classes)
+    if classes is not None and classes.known:
+        sys.stderr.write(f"{classes.where}: {classes.told()}\n")
     model = loaded.model
     device = "cuda" if torch.cuda.is_available() else "cpu"
     # Channels-last doubles the frames a second of one core.
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs leave this form out
-    head = {"checkpoint_sha256": loaded.sha256, "config": loaded.config.to_dict()}
+    head: dict[str, Any] = {
+        "checkpoint_sha256": loaded.sha256, "config": loaded.config.to_dict(),
+    }  # fmt: skip
+    if classes is not None:
+        head["classes"] = dict(classes.groups)
     if args.stream:
-        return head | {"stream": stream_report(loaded, args, source)}
+        return head | {"stream": stream_report(loaded, args, source, classes)}
     clips = open_clips(
         source if args.data else None, args.split, loaded.config, args.clips, labels=loaded.labels,
         difficulty=args.difficulty, replace=False, views=args.views, people=args.people,
-        backgrounds=args.backgrounds,
+        backgrounds=args.backgrounds, classes=classes,
     )  # fmt: skip
     broken = len(getattr(clips, "broken", ()))  # now: without workers the list grows while reading
     logits, labels = clip_logits(model, clips, args.workers, "clips")
@@ -227,8 +262,8 @@ def evaluate(loaded: Checkpoint, args: argparse.Namespace) -> dict:
     if args.confusion:
         confusion.draw(args.confusion, matrix, loaded.labels)
     if args.streams:
-        report["stream"] = stream_report(loaded, args, source)
-    if args.data:
+        report["stream"] = stream_report(loaded, args, source, classes)
+    if args.data or classes is not None:
         return report
     static = top[:, 0][torch.tensor([LABELS[i] in STATIC_LABELS for i in labels])]
     # A few clips may have none of these classes, and JSON has no NaN.
@@ -248,6 +283,8 @@ def _source(loaded: Checkpoint, args: argparse.Namespace) -> Source:
             "--streams and --pairs are of the synthetic gestures, --streams of EgoGesture too: "
             "leave them or --data out"
         )
+    if args.pairs and args.classes:
+        raise BadInput("--pairs are of the synthetic gestures as they are: leave --classes out")
     if (args.streams or args.stream) and not loaded.config.can_stream:
         raise BadInput(f"{loaded.config.why_no_stream}, or leave out --streams")
     if bool(args.stream) != bool(args.truth):
@@ -267,6 +304,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--checkpoint", type=Path, default=checkpoint.bundled_path(), help="default: the bundled")
     add_data_options(parser)
+    add_classes_option(parser, "regroup the classes: a subset of them, merged or renamed")
     add("--split", choices=("train", "val", "test"), default="test")
     add(
         "--clips",

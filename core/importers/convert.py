@@ -11,6 +11,7 @@ from torch import Tensor
 
 from core.errors import BadInput
 from core.importers import mmaction, movenet, names
+from core.importers.fold import shifts_whole_blocks, within
 from core.importers.kinds import WRAPPED, Kind, recognise
 from core.model import ModelConfig, VideoClassifier
 from core.shift import SHIFT_DIVISOR, LearnedShift, pure_taps
@@ -33,12 +34,17 @@ def imported(
     """
     if movenet.is_movenet(tensors):
         return movenet.imported(tensors, frames)
+    whole = shifts_whole_blocks(tensors)
+    if whole:
+        tensors = {within(key): value for key, value in tensors.items()}
     of_mmaction = mmaction.is_mmaction(tensors)
     if of_mmaction:
         tensors = mmaction.as_tsm(tensors)
     kind = recognise(tensors, temporal)
     if of_mmaction:
         kind = replace(kind, name=kind.name.replace("TSM", "mmaction2 TSM"))
+    if whole:
+        kind = replace(kind, temporal="shift")
     found, unexpected = _translated(tensors, kind)
     learned = any(f".{names.SHIFT_TAPS}" in key for key in found)
     weight = found.get("classifier.weight")
@@ -49,6 +55,7 @@ def imported(
         num_classes=len(weight), frames=frames, mean=kind.mean, std=kind.std,
         shift="learned" if learned else "fixed",
         fold=fold if kind.temporal == "shift" else SHIFT_DIVISOR,
+        location=0 if whole else 1,
     )  # fmt: skip
     model = VideoClassifier(config)
     wanted = model.state_dict()

@@ -1,12 +1,17 @@
-"""Which part of the channels the shift of a TSM checkpoint moves, which its keys do not say."""
+"""Where the shift of a TSM checkpoint is, and which part of the channels it moves.
+
+The place stands in the keys, the part does not.
+"""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from core.errors import BadInput
 from core.shift import SHIFT_DIVISOR
 
+WHOLE = re.compile(r"(layer\d\.\d+)\.net\.(?=conv|bn|downsample)")
 NAMED = re.compile(r"shift_?(?:div)?[_=]?(\d+)", re.IGNORECASE)  # as in ..._shift8_blockres_avg_...
 MOST = 64  # a larger number behind the word is a date or a count
 ARGUMENTS = ("shift_div", "fold_div", "n_div", "shift_fold")
@@ -35,7 +40,10 @@ def fold_of(path: Path, arguments: dict[str, Any], given: int | None) -> tuple[i
 
 
 def refuse_other_shifts(path: Path, keys: list[str], arguments: dict[str, Any]) -> None:
-    """Refuse, by the cause, models of TSM's code that this project does not have."""
+    """Refuse, by the cause, models of TSM's code that this project does not have.
+
+    A name that says another place of the shift than the keys is refused too.
+    """
     other = next((key for key in keys if re.search(r"(^|\.)(nl|non_local_block)\.", key)), None)
     if other is not None:
         raise BadInput(
@@ -44,10 +52,20 @@ def refuse_other_shifts(path: Path, keys: list[str], arguments: dict[str, Any]) 
     if any(re.search(r"layer3\.(6|22)\.", key) for key in keys):
         deep = "101" if any(re.search(r"layer3\.22\.", key) for key in keys) else "of another depth"
         raise BadInput(f"{path} is a ResNet-{deep}, which this project has not: give a ResNet-50")
-    place = str(arguments.get("shift_place", ""))
-    whole = any(re.search(r"layer\d\.\d+\.net\.(conv|bn|downsample)", key) for key in keys)
-    if whole or place == "block" or re.search(r"shift\d+_block(?!res)", path.name):
+    said = str(arguments.get("shift_place", "")) == "block"
+    said = said or bool(re.search(r"shift\d+_block(?!res)", path.name))
+    if said and not shifts_whole_blocks(keys):
         raise BadInput(
-            f"{path} shifts whole blocks (--shift_place block), which this project has not: train "
-            "with --shift_place blockres, TSM's default"
+            f"{path} says that whole blocks are shifted (--shift_place block), and its keys that "
+            "their first convolutions are: rename it, or give the right file"
         )
+
+
+def shifts_whole_blocks(keys: Iterable[str]) -> bool:
+    """Whether a shift wraps the bottlenecks of a ResNet, skip connections and all."""
+    return any(WHOLE.search(key) for key in keys)
+
+
+def within(key: str) -> str:
+    """The key of a wrapped bottleneck's part as it is called without the shift around it."""
+    return WHOLE.sub(r"\1.", key)

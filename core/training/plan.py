@@ -9,11 +9,14 @@ from typing import Any
 import torch
 
 from core import checkpoint
+from core.classes import ClassMap, add_classes_option
 from core.data import open_clips, open_windows
 from core.data.augment import flip_map, mirror_map
 from core.data.clips import Clips
+from core.data.relabelled import Relabelled
 from core.data.sampling import default_kind
 from core.data.source import PUBLISHED, Source, source_of
+from core.decision import idle_labels
 from core.errors import BadInput
 from core.model import BACKBONES, LEAST_SIZE, SHIFTS, ModelConfig
 from core.options import (
@@ -108,8 +111,13 @@ def open_data(
         distributed.wait()
     windows = open_windows(
         source if args.data else None, config, args.clips, args.difficulty, args.seed,
-        args.workers, protocol, args.people, args.backgrounds, args.window_size,
+        args.workers, protocol, args.people, args.backgrounds, args.window_size, args.classes,
     )  # fmt: skip
+    known = windows.map if isinstance(windows, Relabelled) else None
+    if known is not None:
+        _carry_over(args, known)
+        if world.leads:
+            print(f"{known.where}: {known.told()}")
     if args.balance and not args.data:
         raise BadInput("--balance is of clips in a folder: give their folder with --data DIR")
     if args.data:
@@ -122,11 +130,20 @@ def open_data(
     clips = open_clips(
         source if args.data else None, "val", config, count, labels=windows.labels,
         difficulty=args.difficulty, replace=False, people=args.people,
-        backgrounds=args.backgrounds,
+        backgrounds=args.backgrounds, classes=known,
     )  # fmt: skip
     if not world.local:
         distributed.wait()
     return windows, clips
+
+
+def _carry_over(args: argparse.Namespace, classes: ClassMap) -> None:
+    """Classes that meant no gesture mean it under their new names: as if ``--none`` said so.
+
+    What ``--none`` says may be old or new names.
+    """
+    before = idle_labels(classes.known or (), {"settings": {"none": args.none}})
+    args.none = [*classes.idle(before), *(n for n in args.none or () if n not in before)]
 
 
 def _published(source: Source) -> bool:
@@ -166,7 +183,10 @@ def parse(argv: list[str] | None, description: str) -> argparse.Namespace:
     direction.add_argument(
         "--bidirectional", action="store_true", help="see the future too; cannot be streamed"
     )
-    add("--location", type=whole(1), help="of the temporal module in its block, default 1")
+    add(
+        "--location", type=whole(0),
+        help="of the temporal module in its block, default 1; 0: TSM's shift of whole blocks",
+    )  # fmt: skip
     add("--shift", choices=SHIFTS, help="learned: train its taps; default: fixed, or --from's")
     add("--width", type=positive, help="channel multiplier of the backbone, default 1")
     add("--size", type=whole(LEAST_SIZE), help="picture side in pixels, default of the recipe")
@@ -193,6 +213,10 @@ def parse(argv: list[str] | None, description: str) -> argparse.Namespace:
     add("--weight-decay", type=number, help="default of the recipe")
     add("--flip", type=Path, metavar="JSON", help="mirror clips; the file swaps classes by name")
     add("--balance", action="store_true", help="draw every class of --data as often as every other")
+    add_classes_option(
+        parser, "a subset of the classes, merged or renamed: "
+        '["Stop", "No gesture"] or {"left": ["Swiping Left", "Sliding Left"], "none": "*"}',
+    )  # fmt: skip
     add(
         "--none", action="append", metavar="LABEL",
         help="a class without a gesture that its name (none, idle, ...) does not say; repeatable",

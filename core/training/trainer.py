@@ -126,6 +126,8 @@ class Run:
         listing = self.listing
         for name in PLAIN:
             setattr(self, name, state.get(name, getattr(self, name)))
+        if not self.listing:  # of a state from before such clips had one
+            self.listing = listing
         if listing != self.listing:
             sys.stderr.write(
                 f"warning: the clips are not those that the run of {path.parent} began with: it "

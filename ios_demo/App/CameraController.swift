@@ -13,6 +13,9 @@ struct CameraFrame: @unchecked Sendable {
 final class PreviewSource: @unchecked Sendable {
     let session = AVCaptureSession()
     let device = CameraController.front
+
+    /// Whether the preview is a mirror.
+    var isFront: Bool { device?.position == .front }
 }
 
 /// The front camera, else the back one, on a queue of its own.

@@ -12,6 +12,8 @@ import os
     private(set) var state = UiState.starting(.opening)
     /// Whether the system slows the device down to let it cool.
     private(set) var isHot = false
+    /// What of the camera's pictures the model sees.
+    private(set) var seen = Seen()
 
     @ObservationIgnored private var facts = LiveFacts()
     @ObservationIgnored private var started = false
@@ -77,6 +79,13 @@ import os
     func choose(_ candidate: Candidate) {
         guard facts.share == nil, !loading else { return }
         load(candidate, again: true)
+    }
+
+    /// Another part of the camera's pictures for the model, or their other side.
+    func see(_ seen: Seen) {
+        self.seen = seen
+        let pipeline = self.pipeline
+        Task { await pipeline.see(seen) }
     }
 
     /// Once more from the bundle on, or from the camera.

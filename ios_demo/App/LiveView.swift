@@ -10,9 +10,14 @@ struct LiveView: View {
     var body: some View {
         ZStack(alignment: .bottom) {
             if showsCamera {
-                CameraPreview(source: preview)
+                CameraPreview(source: preview, seen: model.seen)
                     .ignoresSafeArea()
                     .accessibilityLabel(Text("preview_description"))
+                Text(verbatim: Words.left(isMirror: isMirror))
+                    .padding()
+                    .frame(
+                        maxWidth: .infinity, maxHeight: .infinity,
+                        alignment: isMirror ? .leading : .trailing)
             }
             Panel(model: model)
         }
@@ -23,6 +28,8 @@ struct LiveView: View {
             await model.entered(phase == .active)
         }
     }
+
+    private var isMirror: Bool { model.seen.isMirror(front: preview.isFront) }
 
     private var showsCamera: Bool {
         switch model.state {
@@ -116,8 +123,30 @@ private struct Buttons: View {
                     Text("choose_model")
                 }
             }
+            if isRunning {
+                Menu {
+                    ForEach(Part.allCases, id: \.self) { part in
+                        Button {
+                            model.see(Seen(mirrored: model.seen.mirrored, part: part))
+                        } label: {
+                            Text(verbatim: Words.marked(Words.part(part), part == model.seen.part))
+                        }
+                    }
+                    Button {
+                        model.see(Seen(mirrored: !model.seen.mirrored, part: model.seen.part))
+                    } label: {
+                        Text(verbatim: Words.marked(String(localized: "mirrored"), model.seen.mirrored))
+                    }
+                } label: {
+                    Text("seen")
+                }
+            }
             Button("benchmark") { model.benchmark() }
         }
+    }
+
+    private var isRunning: Bool {
+        if case .running = model.state { true } else { false }
     }
 
     private var isMeasuring: Bool {

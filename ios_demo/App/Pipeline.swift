@@ -31,6 +31,7 @@ actor Pipeline {
     private var chosen: ChosenModel?
     private var stream: LiveStream<CoreMLProgram>?
     private var firstLoads: [String: Double] = [:]  // milliseconds of the process's first load of each
+    private var seen = Seen()
     private var unproven = false  // no frame has come out of this load yet
 
     init(frames: FrameSource) {
@@ -52,6 +53,12 @@ actor Pipeline {
     /// Takes frames as they come, for as long as the app runs.
     func consume() async {
         for await frame in frames.stream where frames.isOpen { take(frame) }
+    }
+
+    /// What of the frames the model is to see.
+    func see(_ seen: Seen) {
+        self.seen = seen
+        stream?.seen = seen
     }
 
     /// The camera pauses: what it saw is over.
@@ -80,7 +87,9 @@ actor Pipeline {
         told.yield(.step(.opening))
         let found = store.list()
         compiled.prune(keeping: found.compactMap(\.manifest))
-        var choice = try ModelChoice(found, memory, wanted: wanted, again: again)
+        var choice = try ModelChoice(
+            found, memory, wanted: wanted, again: again,
+            system: ProcessInfo.processInfo.operatingSystemVersion.majorVersion)
         let all = choice.candidates.count
         while let next = choice.next() {
             told.yield(.step(.trying(next, number: all - choice.left + 1, of: all)))
@@ -120,7 +129,9 @@ actor Pipeline {
         try memory.load(bundle.manifest.artifact.sha256, chosen.candidate.units)
         unproven = true
         let program = try await timedLoad(bundle, chosen.candidate.units).program
-        stream = LiveStream(try Recognizer(bundle.manifest, program))
+        let opened = LiveStream(try Recognizer(bundle.manifest, program))
+        opened.seen = seen
+        stream = opened
         told.yield(.chosen(ModelFacts(chosen)))
     }
 

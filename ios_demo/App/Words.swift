@@ -53,6 +53,22 @@ enum Words {
         )
     }
 
+    /// Which side is the person's left: in a picture that is no mirror, it is on the right.
+    static func left(isMirror: Bool) -> String {
+        isMirror ? String(localized: "left_here") : String(localized: "left_there")
+    }
+
+    static func part(_ part: Part) -> String {
+        switch part {
+        case .middle: String(localized: "part_middle")
+        case .left: String(localized: "part_left")
+        case .right: String(localized: "part_right")
+        }
+    }
+
+    /// An entry of a menu, with a sign before what is chosen.
+    static func marked(_ text: String, _ chosen: Bool) -> String { chosen ? "\u{2713} \(text)" : text }
+
     static func units(_ units: ComputeUnits) -> String {
         switch units {
         case .cpuAndNeuralEngine: String(localized: "neural_engine")

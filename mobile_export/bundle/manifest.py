@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.checkpoint import Checkpoint
+from core.classes import ClassMap
 from core.decision import NUMBERS, idle_labels, numbers_of
 from core.files import file_sha256
 from core.model import ModelConfig
@@ -26,12 +27,18 @@ DECISION = NUMBERS | {"reset_after_missed": 5}
 TOOLS = ("action-mobile", "torch", "executorch", "torchao", "coremltools", "numpy")
 
 
-def bundle_name(config: ModelConfig, form: str, target: str, precision: str) -> str:
-    """Folder name of an export; what is not the default of a model is part of it."""
+def bundle_name(
+    config: ModelConfig, form: str, target: str, precision: str, regrouped: bool = False
+) -> str:
+    """Folder name of an export; what is not the default of a model is part of it.
+
+    So is the number of classes where they are ``regrouped``.
+    """
     model = f"{config.backbone}-{config.temporal}"
-    model += f"-location{config.location}" if config.location > 1 else ""
+    model += f"-location{config.location}" if config.location != 1 else ""
     model += f"-fold{config.fold}" if config.fold != SHIFT_DIVISOR else ""
     model += "-learned" if config.shift == "learned" else ""
+    model += f"-{config.num_classes}classes" if regrouped else ""
     return f"{model}-{form}-{target}-{precision}"
 
 
@@ -40,10 +47,12 @@ def make_manifest(
     lowered: Lowered,
     combination: tuple[str, str, str],
     training: dict | None = None,
+    classes: ClassMap | None = None,
 ) -> Any:
     """All that is known once the artifact is written, before anything is executed.
 
-    ``combination`` is (target, form, precision), ``training`` what int8 rests on.
+    ``combination`` is (target, form, precision), ``training`` what int8 rests on, ``classes`` what
+    the clips' classes became, and the model's where it was trained with others.
     The caller adds ``golden``, ``execution`` and ``accuracy``; only then is it a ``Manifest``.
     """
     target, form, precision = combination
@@ -53,9 +62,10 @@ def make_manifest(
     if precision == "int8":
         method = details.pop("recipe", "post-training")
         quantization = {"method": method} | (training or {})
+    name = bundle_name(config, form, target, precision, classes is not None)
     return {
         "schema": SCHEMA,
-        "name": bundle_name(config, form, target, precision),
+        "name": name,
         "target": target,
         "form": form,
         "precision": precision,
@@ -65,18 +75,22 @@ def make_manifest(
             "sha256": checkpoint.sha256,
         },
         **interface(checkpoint, target, form, details),
+        **({} if classes is None else {"classes": {n: list(o) for n, o in classes.groups}}),
         "quantization": quantization,
         "lowering": details,
-        "decision": _decision(checkpoint),
+        "decision": _decision(checkpoint, classes),
         "tools": tool_versions(),
     }
 
 
-def _decision(checkpoint: Checkpoint) -> dict:
-    """The rule, and what it gave on the recordings that it was chosen on, where it was."""
+def _decision(checkpoint: Checkpoint, classes: ClassMap | None) -> dict:
+    """The rule, and what it gave on the recordings that it was chosen on, where it was.
+
+    Of other ``classes`` than those of the recordings it gave nothing that anybody counted.
+    """
     info = checkpoint.info
     found = info.get("decision")
-    chosen = found.get("chosen") if isinstance(found, dict) else None
+    chosen = found.get("chosen") if isinstance(found, dict) and classes is None else None
     rule = DECISION | numbers_of(info) | {"none_labels": idle_labels(checkpoint.labels, info)}
     return rule | ({"chosen": chosen} if chosen else {})
 

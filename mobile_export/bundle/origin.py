@@ -3,14 +3,19 @@
 from pathlib import Path
 
 from core.checkpoint import Checkpoint, bundled_path, load
+from core.classes import class_map
 from core.errors import BadInput
 from core.files import file_sha256
+from core.regroup import regrouped
 from mobile_export.bundle.manifest import interface
 from mobile_export.bundle.reader import MANIFEST, Bundle
 
 
 def find_checkpoint(bundle: Bundle, given: Path | None) -> Checkpoint:
-    """The checkpoint that a bundle was made from, known by its hash: the given or bundled one."""
+    """The checkpoint that a bundle was made from, known by its hash: the given or bundled one.
+
+    With the classes that the export made of its own. Raises ``BadInput``.
+    """
     wanted = bundle.manifest["checkpoint"]
     path = given or bundled_path()
     try:
@@ -27,7 +32,8 @@ def find_checkpoint(bundle: Bundle, given: Path | None) -> Checkpoint:
             f"{which} the one that {bundle.path} was made from: give {wanted['file']} (SHA-256 "
             f"{wanted['sha256'][:12]}...) with --checkpoint"
         )
-    return load(path)
+    classes = class_map(bundle.manifest.get("classes"))
+    return regrouped(load(path), classes)[0]
 
 
 def require_same(bundle: Bundle, checkpoint: Checkpoint) -> None:

@@ -28,10 +28,14 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Bundle:
-    """A folder with its validated manifest."""
+    """A folder with its validated manifest.
+
+    ``head`` makes the logits of the manifest's labels of the artifact's where they are others.
+    """
 
     path: Path
     manifest: Manifest
+    head: torch.nn.Module | None = None
 
     @property
     def config(self) -> ModelConfig:

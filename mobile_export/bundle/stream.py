@@ -1,17 +1,19 @@
 """A bundle run as a stream: a picture in, logits or events out, the state kept in between."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from core.classes import ClassMap, class_map
 from core.data.transforms import normalise, resize_crop
 from core.decision import Answer, Decider, Event, Rule
 from core.errors import BadInput
 from core.model import ModelConfig
 from mobile_export.bundle.reader import Bundle, load
+from mobile_export.bundle.regrouped import with_classes
 from mobile_export.bundle.runner import open_runner
 from mobile_export.console import quiet
 from mobile_export.runtime import Runner
@@ -41,7 +43,7 @@ class Stream:
                 f"{bundle.path} is in {manifest['form']} form: a stream takes one frame at a time; "
                 "export with --form stream"
             )
-        self.config, self.runner = bundle.config, runner
+        self.config, self.runner, self._head = bundle.config, runner, bundle.head
         self.labels = tuple(manifest["labels"])
         self.frame_rate: float = manifest["input"]["frame_rate"]
         self.decider = Decider(Rule.from_manifest(manifest))
@@ -78,7 +80,7 @@ class Stream:
         """Logits (1, classes) of a frame (1, 3, S, S) that ``preprocess`` made."""
         logits, *self._state = self._call([frame, *self._state])
         self.frames += 1
-        return logits
+        return logits if self._head is None else self._head(logits)
 
     def numbers(self, logits: Tensor) -> list[float]:
         """The logits of ``step``; ``BadInput`` where they are not finite."""
@@ -105,10 +107,14 @@ class RunnableBundle(Bundle):
             return Stream(self, open_runner(self))
 
 
-def load_bundle(path: str | os.PathLike[str]) -> RunnableBundle:
+def load_bundle(
+    path: str | os.PathLike[str],
+    classes: ClassMap | Mapping | Sequence | str | os.PathLike | None = None,
+) -> RunnableBundle:
     """The bundle in a folder that ``export`` wrote, every file checked against its hash.
 
+    ``classes``, a JSON file's path or its content, makes its labels others: ``core.classes``.
     Raises ``BadInput`` when the folder, its manifest or a file is missing, damaged or changed.
     """
-    bundle = load(path)
-    return RunnableBundle(bundle.path, bundle.manifest)
+    wanted, bundle = class_map(classes), load(path)
+    return with_classes(RunnableBundle(bundle.path, bundle.manifest), wanted)

@@ -188,6 +188,7 @@ class Manifest(TypedDict):
     precision: str
     model: Model
     labels: list[str]
+    classes: NotRequired[dict[str, list[str]]]
     artifact: File
     checkpoint: Origin
     input: Input

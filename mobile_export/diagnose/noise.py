@@ -166,6 +166,8 @@ def graphs(
     target, made = manifest["target"], manifest["quantization"]
     if made is None or manifest["form"] != "stream":
         raise BadInput(f"{bundle.path} is not an int8 bundle in stream form: export one")
+    if "classes" in manifest:
+        raise BadInput(f"{bundle.path} has regrouped classes: diagnose an export without --classes")
     if target == "coreml" and len(set(checkpoint.config.std)) > 1:
         raise BadInput("Core ML folds a std that differs by colour: diagnose it for xnnpack")
     scheme, steps = scheme_of(target), made["training_steps"]

@@ -18,6 +18,7 @@ from torch.fx import GraphModule
 
 from core.model import VideoClassifier
 from core.options import check_choice
+from core.regroup import Merge, Regrouped
 from mobile_export.combinations import FORMS
 from mobile_export.graph.fold import folded
 from mobile_export.graph.fused import fused
@@ -90,8 +91,36 @@ def graph_of(model: VideoClassifier, form: str) -> nn.Module:
     return (StreamForm if form == "stream" else ClipForm)(model).eval()
 
 
+class Headed(nn.Module):
+    """A form whose logits are regrouped; everything else passes through."""
+
+    def __init__(self, graph: nn.Module, head: Merge) -> None:
+        super().__init__()
+        self.form, self.head = graph, head  # an exported module has a ``graph`` of its own
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """One tick or clip."""
+        logits, *rest = self.form(*inputs)
+        return self.head(logits), *rest
+
+
+def apart(model: VideoClassifier) -> tuple[VideoClassifier, Merge | None]:
+    """The model that was trained, and what regroups its classes: that is added to its graph.
+
+    A quantizer sees the first alone: what was learned for it fits, and the second is exact.
+    """
+    return (model.base, model.head) if isinstance(model, Regrouped) else (model, None)
+
+
+def headed(graph: nn.Module, head: Merge | None) -> nn.Module:
+    """The graph of a form with ``apart``'s second part behind it."""
+    return graph if head is None else Headed(graph, head)
+
+
 def deployed(model: VideoClassifier, target: str) -> VideoClassifier:
     """A copy of ``model`` as ``target`` runs it; its ports and state are those of the artifact."""
+    if isinstance(model, Regrouped):
+        return model.over(lambda base: deployed(base, target))
     model = without_average_pools(folded(model))
     return fused(model) if target in FUSED else model
 

@@ -22,11 +22,13 @@ def use_threads(count: int) -> None:
     replaced: this comes first. Raises ``BadInput`` when the runtime does not follow.
     """
     import torch
-    from executorch.extension.pybindings import portable_lib
+
+    from mobile_export.runtime.light import portable_lib
 
     torch.set_num_threads(count)
-    portable_lib._unsafe_reset_threadpool(count)
-    found = portable_lib._threadpool_get_thread_count()
+    library = portable_lib()
+    library._unsafe_reset_threadpool(count)
+    found = library._threadpool_get_thread_count()
     if found != count:
         raise BadInput(f"--threads {count}: the runtime runs on {found} threads; ask for {found}")
 
@@ -39,12 +41,11 @@ def measure(request: dict, tell: Tell) -> dict:
     that loading does not wait for a disk. Raises ``BadInput``.
     """
     # Whatever the artifact itself does not take is imported before the clock starts.
-    from executorch.runtime import Runtime
-
     from mobile_export.bundle.reader import load
     from mobile_export.runtime.executorch import open_pte
+    from mobile_export.runtime.light import runtime
 
-    Runtime.get()
+    runtime().Runtime.get()
     use_threads(request["threads"])
     bundle = load(Path(request["bundle"]))
     pixels, inputs = np.load(request["pictures"]), bundle.inputs

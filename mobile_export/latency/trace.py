@@ -29,19 +29,19 @@ def trace(request: dict) -> dict:
     was built without tracing.
     """
     import torch
-    from executorch.extension.pybindings import portable_lib
 
     from core.data.transforms import normalise, resize_crop
     from mobile_export.bundle.reader import load
     from mobile_export.latency.measure import use_threads
     from mobile_export.latency.paths import in_clips
     from mobile_export.latency.pictures import frames_a_call
+    from mobile_export.runtime.light import portable_lib
 
     use_threads(request["threads"])
     bundle = load(Path(request["bundle"]))
     config, ports = bundle.config, bundle.inputs
     clips = in_clips(np.load(request["pictures"]), frames_a_call(bundle))  # of one frame: a stream
-    module = portable_lib._load_for_executorch(str(bundle.artifact), enable_etdump=True)
+    module = portable_lib()._load_for_executorch(str(bundle.artifact), enable_etdump=True)
     if not module.has_etdump():
         raise BadInput("this build of ExecuTorch's runtime has no tracing")
     state = bundle.zeros()[1:]

@@ -4,6 +4,7 @@
     python -m mobile_export.live BUNDLE --source camera
     python -m mobile_export.live BUNDLE --source rtsp://192.168.1.20/stream
     python -m mobile_export.live BUNDLE --source synthetic --seconds 3600
+    python -m mobile_export.live BUNDLE --classes map.json --serve
     python -m mobile_export.live BUNDLE --serve
 
 BUNDLE is a folder that python -m mobile_export wrote, in stream form. The frames go the whole way
@@ -29,6 +30,7 @@ import sys
 import time
 from pathlib import Path
 
+from core.classes import add_classes_option
 from core.errors import BAD_INPUT, BadInput, run_main
 from core.files import write_json
 from core.options import Parser, check_file, check_folder, positive, whole
@@ -61,6 +63,9 @@ def make_parser() -> Parser:
         "--roi", metavar="x,y,w,h",
         help="a region in place of the middle, in parts of the picture: 0,0,0.5,1 is its left half",
     )  # fmt: skip
+    add_classes_option(
+        parser, "answer with these classes: a subset of the bundle's, merged or renamed"
+    )
     add("--realtime", action="store_true", help="frames of a file come at their own pace")
     add(
         "--seconds", type=positive,
@@ -90,6 +95,8 @@ def make_parser() -> Parser:
 def check(args: argparse.Namespace) -> None:
     """Refuse options that do not go together, before any work. Raises ``BadInput``."""
     if args.record is not None:
+        if args.classes is not None:
+            raise BadInput("--classes is of a bundle, and --record takes none: leave it out")
         if args.bundle or args.serve:
             raise BadInput("--record takes neither a bundle nor --serve: leave them out")
         if args.out is None:
@@ -107,13 +114,20 @@ def check(args: argparse.Namespace) -> None:
     if args.record is not None or args.serve:
         if args.out is not None:
             check_folder("--out", args.out)
-        unused = [o for o in ("events", "timeline", "roi") if getattr(args, o) is not None]
-        if unused or args.mirror:
-            raise BadInput(f"--{[*unused, 'mirror'][0]} is for --source alone: leave it out")
+        unused = [o for o in ("events", "timeline") if getattr(args, o) is not None]
+        if unused:
+            raise BadInput(f"--{unused[0]} is for --source alone: leave it out")
+        if args.record is not None and (args.mirror or args.roi):
+            option = "mirror" if args.mirror else "roi"
+            raise BadInput(f"--{option} is for --source and --serve: leave it out")
     else:
         check_file("--out", args.out)
     check_json_path(args.events)
     check_file("--timeline", args.timeline)
+
+
+def _region(args: argparse.Namespace) -> Region:
+    return Region(args.mirror, parse_region(args.roi) if args.roi else None)
 
 
 def run_source(args: argparse.Namespace) -> int:
@@ -122,19 +136,19 @@ def run_source(args: argparse.Namespace) -> int:
         import torch
 
         from mobile_export.bundle.reader import load
+        from mobile_export.bundle.regrouped import with_classes
         from mobile_export.bundle.runner import open_runner
         from mobile_export.live.recognizer import Recognizer
         from mobile_export.live.session import open_source, run
 
         # Pre-processing is too little for a second thread, which would only wait for the program's.
         torch.set_num_threads(1)
-        bundle = load(args.bundle)
+        bundle = with_classes(load(args.bundle), args.classes)
         recognizer = Recognizer(bundle, open_runner(bundle))
     seconds = args.seconds or (SECONDS if args.source == "synthetic" else None)
     source = open_source(args.source, bundle.config, seconds, args.realtime)
     began = time.perf_counter()
-    region = Region(args.mirror, parse_region(args.roi) if args.roi else None)
-    result = run(recognizer, source, args.out, args.timeline, seconds, region)
+    result = run(recognizer, source, args.out, args.timeline, seconds, _region(args))
     report = result.report(bundle, args.source, time.perf_counter() - began)
     print(result.summary(report))
     if args.events:
@@ -158,7 +172,8 @@ def main(argv: list[str] | None = None) -> int:
         from mobile_export.live.server.serve import serve
 
         lesson = None if args.teach is None else Lesson(args.teach, args.base)
-        return serve(args.bundle, args.port, args.teach or args.out, lesson)
+        out = args.teach or args.out
+        return serve(args.bundle, args.port, out, _region(args), args.classes, lesson)
     return run_source(args)
 
 

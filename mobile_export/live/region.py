@@ -1,5 +1,6 @@
 """What of a picture the model sees: turned back from a mirror, a region in place of the middle."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +35,7 @@ class Region:
         right, bottom = round((x + w) * width), round((y + h) * height)
         if self.box and min(right - left, bottom - top) < LEAST_SIDE:
             raise BadInput(
-                f"--roi is {right - left} x {bottom - top} of {width} x {height} pixels: give "
+                f"the region is {right - left} x {bottom - top} of {width} x {height} pixels: give "
                 f"{LEAST_SIDE} or more to a side"
             )
         return left, top, right, bottom
@@ -63,7 +64,13 @@ def parse_region(text: str) -> tuple[float, float, float, float]:
         raise BadInput(
             f"--roi {text!r} is not x,y,w,h: four numbers, parts of the picture"
         ) from None
+    return check_box((x, y, w, h), f"--roi {text!r}")
+
+
+def check_box(box: Sequence[float], what: str) -> tuple[float, float, float, float]:
+    """Four parts of a picture that lie in it. Raises ``BadInput``, which ``what`` begins."""
+    x, y, w, h = box
     inside = 0 <= x < 1 and 0 <= y < 1 and w > 0 and h > 0 and x + w <= 1.0001 and y + h <= 1.0001
     if not inside:
-        raise BadInput(f"--roi {text!r} leaves the picture: give parts of it, such as 0,0,0.5,1")
+        raise BadInput(f"{what} leaves the picture: give parts of it, such as 0,0,0.5,1")
     return x, y, w, h

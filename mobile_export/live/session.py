@@ -31,11 +31,11 @@ from mobile_export.live.sources import (
     rendered_frames,
     video_frames,
 )
+from mobile_export.live.ticks import SLOW
 
 EVENTS_SCHEMA = 1
 RATE = 30.0  # of the annotated video: what the encoder plans for; time stamps are the source's
 THUMBNAIL = 112  # pixels
-SLOW = 0.75  # of the model's rate: below that gestures are missed
 SETTLED = 5.0  # seconds of a source after which its rate is known
 WHOLE = Region()
 BAR = "{desc}: {n:.1f} s [{elapsed}{postfix}]"

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 # A frame serves a tick from a quarter of a period before it on. Cameras jitter, and the frame that
 # is meant for a tick must not be passed over because it is a millisecond early.
 EARLY = 0.25
+SLOW = 0.75  # of the model's rate: with fewer frames than that gestures are missed
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from core.checkpoint import Checkpoint
+from core.classes import ClassMap
 from core.data.clips import Clips
 from core.data.fingerprint import fingerprint
 from core.data.source import Source
@@ -44,6 +45,7 @@ class Terms:
     qat_steps: int | None = None
     qat_rate: float | None = None
     data: Source | None = None  # None: synthetic clips
+    classes: ClassMap | None = None  # what the clips' and perhaps the model's become
 
     def __post_init__(self) -> None:
         check_choice("form", self.form, FORMS)
@@ -137,16 +139,21 @@ def scheme_of(target: str) -> "Scheme":
         return {"xnnpack": executorch.XNNPACK, "vulkan": executorch.VULKAN}[target]
 
 
-def calibration_clips(checkpoint: Checkpoint, data: Source | None) -> list[Tensor]:
-    """Normalised training clips that every exporter of this checkpoint calibrates on."""
+def calibration_clips(
+    checkpoint: Checkpoint, data: Source | None, classes: ClassMap | None = None
+) -> list[Tensor]:
+    """Normalised training clips that every exporter of this checkpoint calibrates on.
+
+    ``classes`` are those that the model was trained with.
+    """
     config = checkpoint.config
-    clips = training_clips(data, config, checkpoint.labels, CALIBRATION_CLIPS)
+    clips = training_clips(data, config, checkpoint.labels, CALIBRATION_CLIPS, classes=classes)
     count = min(len(clips), CALIBRATION_CLIPS)
     return [normalise(clips[i][0], config.mean, config.std) for i in range(count)]
 
 
 def _calibration(checkpoint: Checkpoint, terms: Terms, step: Reporter) -> list[Tensor]:
-    clips = calibration_clips(checkpoint, terms.data)
+    clips = calibration_clips(checkpoint, terms.data, _trained_with(terms, checkpoint))
     step("quantize", f"calibrating on {len(clips)} training clips")
     return clips
 
@@ -167,11 +174,11 @@ def _trained(
     settings = qat.Settings(
         checkpoint=checkpoint.sha256,
         family=family,
-        data=_named(terms.data),
+        data=_named(terms),
         calibration_clips=len(calibration),
         steps=terms.qat_steps or qat.STEPS,
         rate=terms.qat_rate or qat.RATE,
-        clips=_listing(terms.data, checkpoint),
+        clips=_listing(terms, checkpoint),
         graph=hashlib.sha256(graph.encode()).hexdigest()[:16],
     )
     key = hashlib.sha256(json.dumps(asdict(settings)).encode()).hexdigest()[:12]
@@ -183,7 +190,8 @@ def _trained(
     step("train", f"{settings.steps} steps of quantization-aware training, kept in {path}")
     count = settings.steps * qat.BATCH // len(DIFFICULTIES) + 1
     kinds = DIFFICULTIES if terms.data is None else DIFFICULTIES[:1]
-    clips = [training_clips(terms.data, config, labels, count, kind) for kind in kinds]
+    own = _trained_with(terms, checkpoint)
+    clips = [training_clips(terms.data, config, labels, count, kind, own) for kind in kinds]
     saved = path.with_suffix(".state")
     state = qat.learn(checkpoint, scheme, settings, calibration, _Turns(clips), saved)
     with quiet():
@@ -192,19 +200,29 @@ def _trained(
     return path
 
 
-def _named(source: Source | None) -> str:
+def _trained_with(terms: Terms, checkpoint: Checkpoint) -> ClassMap | None:
+    """The map where the model has its classes already: its clips are to have them too."""
+    classes = terms.classes
+    return classes if classes is not None and classes.is_of(checkpoint.labels) else None
+
+
+def _named(terms: Terms) -> str:
     """The clips that training saw, in words: what it learned from others is not taken for it."""
+    source = terms.data
     if source is None:
         return "synthetic"
     seen = [text for text in (source.dataset, source.sampling) if text]
     return " ".join([str(source.folder.resolve()), *seen])
 
 
-def _listing(source: Source | None, checkpoint: Checkpoint) -> str:
-    if source is None:
+def _listing(terms: Terms, checkpoint: Checkpoint) -> str:
+    if terms.data is None:
         return ""
     with contextlib.redirect_stderr(io.StringIO()):  # calibration has said what there is to say
-        clips = training_clips(source, checkpoint.config, checkpoint.labels, CALIBRATION_CLIPS)
+        clips = training_clips(
+            terms.data, checkpoint.config, checkpoint.labels, CALIBRATION_CLIPS,
+            classes=_trained_with(terms, checkpoint),
+        )  # fmt: skip
     return fingerprint(clips)
 
 

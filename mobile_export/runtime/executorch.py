@@ -11,6 +11,7 @@ from torch import Tensor
 
 from core.errors import BadInput
 from mobile_export.graph.forms import Port
+from mobile_export.runtime.light import runtime
 
 IDENTIFIER = b"ET12"  # the flatbuffer identifier of an ExecuTorch program, at byte 4
 FLOAT = 6  # ExecuTorch's number for 32-bit floats (c10's ScalarType)
@@ -23,12 +24,11 @@ class Executorch:
     batch = 1
 
     def __init__(self, artifact: Path, inputs: Sequence[Port]) -> None:
-        from executorch.runtime import Runtime, Verification
-
+        library = runtime()
         read_program(artifact)
         try:
-            self._program = Runtime.get().load_program(
-                artifact, verification=Verification.InternalConsistency
+            self._program = library.Runtime.get().load_program(
+                artifact, verification=library.Verification.InternalConsistency
             )
             self._method = self._program.load_method("forward")
         except (RuntimeError, KeyError) as error:

@@ -68,7 +68,9 @@ class MilProgram(Program):
                 step.known[key] = blob.value(value)
         for key, argument in operation.inputs.items():
             names = [binding.name for binding in argument.arguments]
-            if key == "values":
+            if argument.arguments[0].WhichOneof("binding") == "value":  # of iOS 18's constants
+                step.known[key] = blob.value(argument.arguments[0].value)
+            elif key == "values":
                 step.names[key] = names
             elif names[0] in self._constants:
                 step.known[key] = self._constants[names[0]]

@@ -188,12 +188,25 @@ def constexpr_affine_dequantize(
     return dequantize(quantized_data, scale, zero_point, axis)
 
 
+def constexpr_blockwise_shift_scale(
+    data: Tensor, scale: Tensor, offset: Tensor | None = None
+) -> Tensor:
+    """The same from iOS 18 on: ``scale`` has the rank of ``data`` and divides its sides."""
+    for axis, (side, steps) in enumerate(zip(data.shape, scale.shape, strict=True)):
+        if side != steps:
+            scale = scale.repeat_interleave(side // steps, axis)
+            if offset is not None:
+                offset = offset.repeat_interleave(side // steps, axis)
+    return scale * (data if offset is None else data - offset)
+
+
 OPS: dict[str, Callable[..., Tensor]] = {
     "add": lambda x, y: x + y,
     "cast": cast,
     "clip": clip,
     "concat": concat,
     "constexpr_affine_dequantize": constexpr_affine_dequantize,
+    "constexpr_blockwise_shift_scale": constexpr_blockwise_shift_scale,
     "conv": conv,
     "dequantize": dequantize,
     "linear": linear,

@@ -27,8 +27,17 @@ from torch import Tensor, nn
 
 from core.errors import BadInput
 from core.model import ModelConfig, VideoClassifier
+from mobile_export.combinations import DEPLOYMENT_TARGETS
 from mobile_export.console import quiet
-from mobile_export.graph.forms import deployed, example_inputs, graph_of, input_ports, output_ports
+from mobile_export.graph.forms import (
+    apart,
+    deployed,
+    example_inputs,
+    graph_of,
+    headed,
+    input_ports,
+    output_ports,
+)
 from mobile_export.targets import Lowered, LoweringError
 
 if TYPE_CHECKING:
@@ -44,7 +53,6 @@ COMBINATIONS = {
     ("stream", "w8a16"),
     ("clip", "w8a16"),
 }
-DEPLOYMENT_TARGET = "iOS17"
 MAX_RANK = 4  # the Neural Engine takes 5; every tensor of this project's graphs has at most 4
 RECIPE = (
     "W8A8: symmetric int8 weights per channel, 8-bit activations per tensor, min-max "
@@ -86,10 +94,12 @@ def lower(
     labels: list[str],
     learned: "Learned | None" = None,
     allow_partial: bool = False,
+    deployment_target: str = DEPLOYMENT_TARGETS[0],
 ) -> Lowered:
     """Write ``out/model.mlpackage``; the contract is in ``mobile_export.targets``.
 
-    Raises ``BadInput`` for a combination that Core ML cannot do or an int8 export without clips,
+    ``deployment_target`` is the oldest system that loads it, by coremltools' name. Raises
+    ``BadInput`` for a combination that Core ML cannot do or an int8 export without clips,
     ``LoweringError`` when the program breaks a rule of the Neural Engine (see ``violations``);
     ``allow_partial`` lists the breaches in ``details`` instead.
     """
@@ -100,6 +110,7 @@ def lower(
         )
     model = deployed(model, "coreml")
     config = model.config
+    model, head = apart(model)
     factor = torch.ones(3)
     if form == "stream" and len(set(config.std)) > 1:
         model, factor = _fold_std(model)
@@ -112,16 +123,17 @@ def lower(
         graph = quantize(model, form, SCHEME, clips, learned)
     if precision == "w8a16":
         graph = weights_in_int8(graph)
-    package = _convert(graph, model, form, precision)
+    graph = headed(graph, head)
+    package = _convert(graph, model, form, precision, deployment_target)
     if precision == "w8a16":
         package = _compressed(package)
     _describe(package, config, form, precision, labels)
     spec = package.get_spec()
-    broken = violations(spec, precision)
+    broken = violations(spec, precision, head.linears if head else 0)
     if broken and not allow_partial:
         raise LoweringError(f"Core ML {form} {precision}: {broken[0]} (--allow-partial to accept)")
     converted = graph if bool((factor == 1).all()) else RescaledFrame(graph, factor)
-    details = _details(spec, form, precision) | {"violations": broken}
+    details = _details(spec, form, precision, deployment_target) | {"violations": broken}
     return Lowered(_save(package, Path(out)), converted, details)
 
 
@@ -140,7 +152,7 @@ def _fold_std(model: VideoClassifier) -> tuple[VideoClassifier, Tensor]:
     return folded, factor
 
 
-def _convert(graph: nn.Module, model: VideoClassifier, form: str, precision: str):
+def _convert(graph: nn.Module, model: VideoClassifier, form: str, precision: str, oldest: str):
     """Export and convert; an ``MLModel`` that is not loaded."""
     ct = _coremltools()
     exported = torch.export.export(graph, example_inputs(model, form, "coreml"))
@@ -166,7 +178,7 @@ def _convert(graph: nn.Module, model: VideoClassifier, form: str, precision: str
             exported,
             inputs=inputs,
             outputs=outputs,
-            minimum_deployment_target=ct.target[DEPLOYMENT_TARGET],
+            minimum_deployment_target=ct.target[oldest],
             compute_precision=ct.precision.FLOAT16 if half else ct.precision.FLOAT32,
             skip_model_load=True,
         )
@@ -231,19 +243,23 @@ def _describe(package, config: ModelConfig, form: str, precision: str, labels: l
     )
 
 
-def violations(spec, precision: str) -> list[str]:
+def violations(spec, precision: str, last: int = 0) -> list[str]:
     """Breaches of the rules that keep a program on the Neural Engine, each naming its operation.
 
     Rank at most 4, no 3-D convolution, no fp32 arithmetic in a half-precision program (the scaling
     of an image, which Core ML does before the cast, is none), no batch norm left, and for int8 an
-    int8 weight in every convolution and linear layer.
+    int8 weight in every convolution and linear layer, but for the ``last`` linear ones, which
+    regroup the classes.
     """
     from coremltools.proto import MIL_pb2
 
     images = {i.name for i in spec.description.input if i.type.HasField("imageType")}
-    int8 = {"INT8", "UINT8"}
+    int8 = {MIL_pb2.DataType.Value(name) for name in ("INT8", "UINT8")}
+    types: dict[str, int] = {}  # of constants
     compressed: set[str] = set()
     found = []
+    linear = [o.outputs[0].name for o in _operations(spec) if o.type == "linear"]
+    regrouping = linear[len(linear) - last :]
     for operation in _operations(spec):
         kind, output = operation.type, operation.outputs[0]
         tensor = output.type.tensorType
@@ -260,15 +276,27 @@ def violations(spec, precision: str) -> list[str]:
                 images.add(output.name)
             elif kind != "const":
                 found.append(f"{where} computes in fp32")
-        if kind == "constexpr_affine_dequantize":
-            data = operation.attributes["quantized_data"].type.tensorType
-            if MIL_pb2.DataType.Name(data.dataType) in int8:
-                compressed.add(output.name)
+        if kind == "const":
+            types[output.name] = tensor.dataType
+        if kind.startswith("constexpr") and _stored(operation, types) in int8:
+            compressed.add(output.name)
         if kind in ("conv", "linear") and precision == "int8":
             weight = operation.inputs["weight"].arguments[0].name
-            if weight not in compressed:
+            if weight not in compressed and output.name not in regrouping:
                 found.append(f"{where} has a weight that is not int8")
     return found
+
+
+def _stored(operation, types: dict[str, int]) -> int | None:
+    """The type of a compressed weight's numbers; ``types`` are those of constants."""
+    if operation.type == "constexpr_affine_dequantize":
+        return operation.attributes["quantized_data"].type.tensorType.dataType
+    if operation.type != "constexpr_blockwise_shift_scale":  # the same from iOS 18 on
+        return None
+    binding = operation.inputs["data"].arguments[0]
+    if binding.WhichOneof("binding") == "value":
+        return binding.value.type.tensorType.dataType
+    return types.get(binding.name)
 
 
 def _operations(spec) -> list:
@@ -276,13 +304,13 @@ def _operations(spec) -> list:
     return list(function.block_specializations[function.opset].operations)
 
 
-def _details(spec, form: str, precision: str) -> dict:
+def _details(spec, form: str, precision: str, oldest: str) -> dict:
     """What the manifest says about the program."""
     operations = [o for o in _operations(spec) if o.type != "const"]
     return {
         "operators": dict(Counter(o.type for o in operations).most_common()),
         "max_rank": max(o.outputs[0].type.tensorType.rank for o in operations),
-        "deployment_target": DEPLOYMENT_TARGET,
+        "deployment_target": oldest,
         "compute_precision": "float32" if precision == "fp32" else "float16",
         "recipe": RECIPES.get(precision, "none"),
         "input": "image, RGB pixels" if form == "stream" else "multi-array, normalised",

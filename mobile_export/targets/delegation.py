@@ -4,36 +4,19 @@ Lowering proves nothing by itself, but a graph that is not delegated whole is sl
 phone, so the program is refused unless it is exactly one delegate call with nothing outside it.
 """
 
-import contextlib
 import operator
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from torch.export import ExportedProgram
-from torch.fx import traceback
 
 from core.files import write_bytes
 from mobile_export.targets import LoweringError
+from mobile_export.targets.quick import needed_passes, quick_provenance
 
 PTE = "model.pte"
 _DELEGATE = "executorch_call_delegate"
-
-
-@contextlib.contextmanager
-def quick_provenance() -> Iterator[None]:
-    """Share the provenance records of graph nodes instead of copying them; a third faster.
-
-    Each of some forty passes of a lowering copies every node's whole history, which nothing reads
-    here. The records are never changed once made, so sharing them gives the same program.
-    """
-    record = traceback.NodeSource
-    record.__deepcopy__ = lambda self, memo: self
-    try:
-        yield
-    finally:
-        del record.__deepcopy__
 
 
 def lower_whole(
@@ -49,7 +32,7 @@ def lower_whole(
     from executorch.exir import ExecutorchBackendConfig, to_edge_transform_and_lower
     from executorch.exir.passes import MemoryPlanningPass
 
-    with quick_provenance():
+    with quick_provenance(), needed_passes():
         edge = to_edge_transform_and_lower(program, partitioner=[partitioner])
         calls, outside = delegation(edge.exported_program().graph)
         if not allow_partial:

@@ -22,7 +22,8 @@ from mobile_export.graph import forms
 from mobile_export.quantization.executorch import VULKAN
 from mobile_export.quantization.pt2e import Learned, quantize
 from mobile_export.targets import Lowered, LoweringError, xnnpack
-from mobile_export.targets.delegation import lower_whole, quick_provenance
+from mobile_export.targets.delegation import lower_whole
+from mobile_export.targets.quick import quick_provenance
 
 PRECISIONS = ("int8", "fp16", "fp32")
 RECIPES = {
@@ -61,21 +62,23 @@ def lower(
         raise LoweringError(
             f"precision {precision} is not offered for vulkan: choose {', '.join(PRECISIONS)}"
         )
-    model = forms.deployed(model, "vulkan")
+    model, head = forms.apart(forms.deployed(model, "vulkan"))
     with quick_provenance():
         if precision == "int8":
             converted = quantize(model, form, VULKAN, calibration, learned)
         else:
             converted = forms.exported(model, form, "vulkan")
-        program = torch.export.export(converted, forms.example_inputs(model, form, "vulkan"))
+        graph = forms.headed(converted, head)
+        program = torch.export.export(graph, forms.example_inputs(model, form, "vulkan"))
     check_structure(program.graph)
-    partitioner = _partitioner({"force_fp16": True} if precision == "fp16" else {})
-    artifact, details = lower_whole(program, partitioner, out, allow_partial)
+    options = {"force_fp16": True} if precision == "fp16" else {}
+    artifact, details = lower_whole(program, partitioner(options), out, allow_partial)
     details = {"backend": "Vulkan", "recipe": RECIPES[precision], "executed": EXECUTED, **details}
-    return Lowered(artifact, converted, details)
+    return Lowered(artifact, graph, details)
 
 
-def _partitioner(options: dict[str, bool]) -> object:
+def partitioner(options: dict[str, bool]) -> object:
+    """Vulkan's, with the logging as it was before its import."""
     level = logging.getLogger().level
     from executorch.backends.vulkan.partitioner.vulkan_partitioner import VulkanPartitioner
 

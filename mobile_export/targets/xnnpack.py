@@ -11,7 +11,8 @@ from mobile_export.graph import forms
 from mobile_export.quantization.executorch import XNNPACK
 from mobile_export.quantization.pt2e import Learned, quantize
 from mobile_export.targets import Lowered, LoweringError
-from mobile_export.targets.delegation import lower_whole, quick_provenance
+from mobile_export.targets.delegation import lower_whole
+from mobile_export.targets.quick import quick_provenance
 from mobile_export.targets.xnnpack_order import arrange
 
 PRECISIONS = ("int8", "fp32")
@@ -43,7 +44,7 @@ def lower(
         raise LoweringError(
             f"precision {precision} is not offered for xnnpack: choose {' or '.join(PRECISIONS)}"
         )
-    model = forms.deployed(model, "xnnpack")
+    model, head = forms.apart(forms.deployed(model, "xnnpack"))
     recipe = "none: weights and activations in fp32"
     with quick_provenance():
         if precision == "int8":
@@ -52,6 +53,7 @@ def lower(
         else:
             converted = forms.exported(model, form, "xnnpack")
         arrange(converted, forms.input_ports(model, form, "xnnpack")[1:])
-        program = torch.export.export(converted, forms.example_inputs(model, form, "xnnpack"))
+        graph = forms.headed(converted, head)
+        program = torch.export.export(graph, forms.example_inputs(model, form, "xnnpack"))
     artifact, details = lower_whole(program, XnnpackPartitioner(), out, allow_partial)
-    return Lowered(artifact, converted, {"backend": "XNNPACK", "recipe": recipe, **details})
+    return Lowered(artifact, graph, {"backend": "XNNPACK", "recipe": recipe, **details})

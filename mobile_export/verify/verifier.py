@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.checkpoint import Checkpoint
+from core.classes import class_map
 from core.data.clips import Clips
 from core.data.source import Source, as_trained, source_at
 from core.options import check_choice, check_number, check_path, check_whole
@@ -36,7 +37,9 @@ def gather(
     if data is not None:
         data = as_trained(data, origin.info)
     count = clips if data is None else None
-    held = held_out(data, bundle.config, bundle.manifest["labels"], count, difficulty)
+    classes = class_map(bundle.manifest.get("classes"))
+    labels = bundle.manifest["labels"]
+    held = held_out(data, bundle.config, labels, count, difficulty, classes)
     return Evidence(bundle, origin, drawn(held, data, clips), count_unopened(held))
 
 

@@ -43,6 +43,11 @@ class SyntheticWindows(Clips):
         self.arrays = _open(folder, "r")
         self.count = len(self.arrays["meta"])
 
+    @property
+    def classes(self) -> list[int]:
+        """The class of every window's gesture, ``IGNORE`` of cuts from a recording of several."""
+        return [int(label) for label in self.arrays["meta"][:, 0]]
+
     def __len__(self) -> int:
         return self.count
 

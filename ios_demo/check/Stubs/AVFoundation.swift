@@ -13,6 +13,7 @@ public class AVCaptureDevice: NSObject {  // iOS 4.0
     public static func authorizationStatus(for type: AVMediaType) -> AVAuthorizationStatus { fatalError() }  // iOS 7.0
     public static func requestAccess(for type: AVMediaType) async -> Bool { fatalError() }  // iOS 7.0
     public static func `default`(_ t: DeviceType, for m: AVMediaType?, position: Position) -> AVCaptureDevice? { fatalError() }  // iOS 10.0
+    public var position: Position { fatalError() }  // iOS 4.0
     public static let wasDisconnectedNotification = Notification.Name("disconnected")  // iOS 4.0
     public class RotationCoordinator: NSObject {  // iOS 17.0
         public init(device: AVCaptureDevice, previewLayer: CALayer?) { fatalError() }  // iOS 17.0
@@ -79,4 +80,5 @@ public class AVCaptureVideoPreviewLayer: CALayer {  // iOS 4.0
     public var session: AVCaptureSession? { get { fatalError() } set {} }  // iOS 4.0
     public var videoGravity: AVLayerVideoGravity { get { fatalError() } set {} }  // iOS 4.0
     public var connection: AVCaptureConnection? { fatalError() }  // iOS 6.0
+    public func layerRectConverted(fromMetadataOutputRect rect: CGRect) -> CGRect { fatalError() }  // iOS 7.0
 }

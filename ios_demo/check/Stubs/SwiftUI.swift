@@ -31,7 +31,7 @@ public struct VStack<C: View>: _Leaf { public init(alignment: HorizontalAlignmen
 public struct ZStack<C: View>: _Leaf { public init(alignment: Alignment = .center, @ViewBuilder content: () -> C) {} }  // iOS 13.0
 public struct ScrollView<C: View>: _Leaf { public init(@ViewBuilder content: () -> C) {} }  // iOS 13.0
 public struct HorizontalAlignment: Sendable { public static let leading = Self(), center = Self() }  // iOS 13.0
-public struct Alignment: Sendable { public static let center = Self(), bottom = Self(), leading = Self() }  // iOS 13.0
+public struct Alignment: Sendable { public static let center = Self(), bottom = Self(), leading = Self(), trailing = Self() }  // iOS 13.0
 public struct Font: Sendable {  // iOS 13.0
     public static let largeTitle = Font(), headline = Font(), body = Font(), footnote = Font()  // iOS 13.0
     public func bold() -> Font { self }  // iOS 13.0

@@ -1,7 +1,7 @@
 """Labelled clips from the page's frames, one after the other, at the model's frame rate."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice, pairwise
 from pathlib import Path
 
@@ -24,10 +24,15 @@ class Spoiled(Exception):
 
 
 class Clip:
-    """The frames of one clip while they come, still as JPEG."""
+    """The frames of one clip while they come, still as JPEG.
 
-    def __init__(self, label: str, seconds: float) -> None:
-        self._label, self._wanted = label, seconds
+    ``view`` makes what is kept of a picture: what the model sees a part of.
+    """
+
+    def __init__(
+        self, label: str, seconds: float, view: Callable[[np.ndarray], np.ndarray]
+    ) -> None:
+        self._label, self._wanted, self._view = label, seconds, view
         self._frames: list[tuple[float, bytes]] = []
 
     def add(self, seconds: float, jpeg: bytes) -> bool:
@@ -50,7 +55,7 @@ class Clip:
         chosen = list(islice(at_rate(self._frames, rate), count))
         if len(chosen) < count:
             raise Spoiled("the time stamps of this clip do not span its length")
-        return _stack([decode(jpeg) for jpeg in chosen])
+        return _stack([self._view(decode(jpeg)) for jpeg in chosen])
 
     def save(self, out: Path, rate: float) -> Path:
         """Write it as ``OUT/<label>/<time>-<n>.mp4``; raises what ``frames`` and writing do."""

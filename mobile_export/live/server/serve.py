@@ -18,11 +18,14 @@ import torch
 from aiohttp import WSCloseCode, web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from core.classes import ClassMap
 from core.errors import BadInput
 from mobile_export.bundle.reader import Bundle, load
+from mobile_export.bundle.regrouped import with_classes
 from mobile_export.bundle.runner import open_runner
 from mobile_export.console import quiet
 from mobile_export.live.recognizer import Recognizer
+from mobile_export.live.region import Region
 from mobile_export.live.server.frames import MOST_BYTES
 from mobile_export.live.server.guard import TOKEN, make_guard, own_token, security_headers
 from mobile_export.live.server.lesson import Lesson
@@ -40,22 +43,30 @@ TYPES = {
 }
 
 
-def serve(bundle_path: Path, port: int, out: Path | None, lesson: Lesson | None = None) -> int:
+def serve(
+    bundle_path: Path,
+    port: int,
+    out: Path | None,
+    region: Region,
+    classes: ClassMap | None = None,
+    lesson: Lesson | None = None,
+) -> int:
     """Serve the page until Ctrl-C; returns the exit status.
 
     ``port`` 0 takes a free one; the address is printed. Clips go to ``out``, None for no recording.
-    A ``lesson`` is about the clips in ``out``.
-    Raises ``BadInput`` for a bundle that cannot be used and a port that is taken.
+    ``region`` is what the page begins with, ``classes`` makes the bundle's others, a ``lesson`` is
+    about the clips in ``out``. Raises ``BadInput`` for a bundle that cannot be used and a port that
+    is taken.
     """
     listening = listen(port)
     try:
         with quiet():
-            bundle = load(bundle_path)
+            bundle = with_classes(load(bundle_path), classes)
             runner = open_runner(bundle)
             Recognizer(bundle, runner)  # refuses the clip form
         # A frame is too small to share: threads that wait for each other cost more than they give.
         with ThreadPoolExecutor(1, "model", torch.set_num_threads, (1,)) as worker:
-            desk = Desk(bundle, runner, worker, out, own_token(), lesson)
+            desk = Desk(bundle, runner, worker, out, own_token(), region, lesson)
             asyncio.run(_serve(desk, listening))
     except KeyboardInterrupt:
         pass

@@ -15,7 +15,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -26,9 +26,11 @@ from core.files import file_sha256
 from mobile_export.bundle.reader import Bundle
 from mobile_export.live.recognizer import Moment, Recognizer
 from mobile_export.live.record import CLIP_SECONDS, COUNTDOWN, check_label
+from mobile_export.live.region import Region, check_box
 from mobile_export.live.server.clips import SECONDS, Clip, Spoiled, count_clips, require_room
 from mobile_export.live.server.frames import Refusal, decode, parse
 from mobile_export.live.server.lesson import Lesson
+from mobile_export.live.ticks import SLOW
 from mobile_export.runtime import Runner
 
 SLACK = 0.3  # seconds more, so that the pictures of the last tick are there
@@ -51,6 +53,8 @@ class Desk:
     worker: Executor
     out: Path | None
     token: str  # that the address has to hold
+    # What of a picture the model sees until a page says otherwise.
+    region: Region = field(default_factory=Region)
     lesson: Lesson | None = None
 
     def __post_init__(self) -> None:
@@ -67,9 +71,11 @@ def greeting(desk: Desk) -> dict:
         "none_labels": manifest["decision"]["none_labels"],
         "threshold": manifest["decision"]["threshold"],
         "rate": manifest["input"]["frame_rate"],
+        "least_rate": SLOW * manifest["input"]["frame_rate"],
         "runner": runner.name,
         "timed": not runner.interpreted,
         "taught": None if desk.lesson is None else desk.bundle is not desk.given[0],
+        "view": {"mirror": desk.region.mirror, "box": desk.region.box},
         "rendered": manifest["checkpoint"]["sha256"] == file_sha256(bundled_path()),
         "record": None if desk.out is None else {
             "folder": str(desk.out), "counts": count_clips(desk.out), "seconds": CLIP_SECONDS,
@@ -90,6 +96,7 @@ class Stream:
         self._recording: tuple[str, float] | None = None  # label and seconds of a clip
         self._clip: Clip | None = None
         self._saving: set[asyncio.Task] = set()
+        self._region = desk.region
         self._recent: deque[tuple[float, bytes]] = deque()  # kept for a lesson alone
         self._forget()
 
@@ -154,7 +161,7 @@ class Stream:
             assert self._slot is not None, "filled"
             (seconds, jpeg), self._slot = self._slot, None
             moment, decode_ms = await loop.run_in_executor(
-                self._desk.worker, _recognise, self._recognizer, seconds, jpeg
+                self._desk.worker, _recognise, self._recognizer, seconds, jpeg, self._region
             )
             if moment is not None:
                 self._missed += moment.missed
@@ -191,16 +198,28 @@ class Stream:
         match _object(text):
             case {"type": "forget"}:
                 self._forget()
+            case {"type": "view", "mirror": bool() as mirror, "box": None | [_, _, _, _] as box}:
+                self._look(mirror, box)
             case {"type": "record", "label": str(label), "seconds": int() | float() as seconds}:
                 await self._record(label, seconds)
             case {"type": "clip"} if self._recording:
-                self._clip = Clip(*self._recording)
+                self._clip = Clip(*self._recording, self._region.seen)
             case {"type": "wrong", "label": str(label)} if self._desk.lesson is not None:
                 await self._wrong(label)
             case {"type": "stop"}:
                 self._recording = self._clip = None
             case _:
                 raise Refusal(WSCloseCode.INVALID_TEXT, "a message that the server does not know")
+
+    def _look(self, mirror: bool, box: list | None) -> None:
+        """See another part of the picture from here on, or the other side of it."""
+        found = None
+        if box is not None:
+            if not all(isinstance(part, int | float) for part in box):
+                raise Refusal(WSCloseCode.INVALID_TEXT, "a region that is no four numbers")
+            found = check_box(box, "a region")
+        self._region = Region(mirror, found)
+        self._forget()
 
     async def _record(self, label: str, seconds: float) -> None:
         """Get ready for clips of a label, or say why not."""
@@ -223,7 +242,7 @@ class Stream:
             reason = f"the camera has to run for {LOOK_BACK:g} s first"
             return await self._send({"type": "refused", "reason": reason})
         try:
-            clip = Clip(check_label(label), LOOK_BACK)
+            clip = Clip(check_label(label), LOOK_BACK, self._region.seen)
         except BadInput as error:
             return await self._send({"type": "refused", "reason": one_line(error)})
         for seconds, jpeg in frames:
@@ -248,14 +267,16 @@ class Stream:
             await self._send(message)
 
 
-def _recognise(recognizer: Recognizer, seconds: float, jpeg: bytes) -> tuple[Moment | None, float]:
+def _recognise(
+    recognizer: Recognizer, seconds: float, jpeg: bytes, region: Region
+) -> tuple[Moment | None, float]:
     """Offer a frame to the model, in its thread; the milliseconds that decoding it took beside."""
     spent = 0.0
 
     def picture():
         nonlocal spent
         began = time.perf_counter()
-        pixels = decode(jpeg)
+        pixels = region.seen(decode(jpeg))
         spent = 1e3 * (time.perf_counter() - began)
         return pixels
 

@@ -28,6 +28,10 @@ public final class LiveStream<P: Program> {
     private var recognized = RateMeter()
     private var camera = RateMeter()
     private var medians: Medians?
+    private var looked = Seen()  // what the latest frame was seen as
+
+    /// What of the frames the model sees. What was before a change is another recording.
+    public var seen = Seen()
 
     public init(_ recognizer: Recognizer<P>) { self.recognizer = recognizer }
 
@@ -38,7 +42,15 @@ public final class LiveStream<P: Program> {
         _ frame: YuvFrame, at seconds: Double, rotation: Int, dropped: Int
     ) throws -> (figures: Figures, ended: Event?)? {
         camera.add(seconds)
-        guard let moment = try recognizer.offer(frame, at: seconds, rotation: rotation) else { return nil }
+        let cut = seen == looked ? nil : recognizer.forget()
+        looked = seen
+        let part = try frame.part(seen, rotation: rotation)
+        let offered = try recognizer.offer(
+            part, at: seconds, rotation: rotation, mirrored: seen.mirrored)
+        guard let moment = offered else {
+            guard let cut else { return nil }
+            return (Figures(cameraRate: camera.rate), cut)
+        }
         recorder.add(moment.times)
         recognized.add(seconds)
         if recognizer.taken % every == 1 { medians = recorder.summaries().map(Medians.init) }
@@ -46,7 +58,7 @@ public final class LiveStream<P: Program> {
             gesture: moment.answer.current, confidence: moment.answer.confidence, cameraRate: camera.rate,
             recognizedRate: recognized.rate, dropped: dropped, missed: recognizer.missed,
             resets: recognizer.resets, medians: medians)
-        return (figures, moment.ended)
+        return (figures, moment.ended ?? cut)
     }
 
     /// The camera pauses: state and decision are forgotten; the event that was open.

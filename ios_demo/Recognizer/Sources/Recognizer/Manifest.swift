@@ -22,6 +22,7 @@ public struct Manifest: Sendable, Equatable {
     public let interpreted: Bool  // true: the figures are those of a reference interpreter
     public let accuracy: Accuracy
     public let tools: [String: String]  // versions of what made the bundle
+    public let oldestSystem: Int?  // iOS that the package needs at least; nil: it does not say
 
     public static let target = "coreml"
     public static let form = "stream"

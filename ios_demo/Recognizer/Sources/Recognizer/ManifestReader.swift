@@ -24,7 +24,8 @@ func readManifest(_ data: Data) throws -> Manifest {
         "schema", "name", "target", "form", "precision", "model", "labels", "artifact", "checkpoint",
         "input", "outputs", "state", "quantization", "lowering", "decision", "golden", "execution",
         "accuracy",
-        "tools")
+        "tools", optional: ["classes"])
+    try root.orNone("classes")?.members { try $0.items(1, mostLabels) { try $0.text() } }
     guard try root["form"].one("stream", "clip") == Manifest.form else {
         throw BundleError(
             "a bundle in clip form: a camera gives one frame at a time; export with --form stream")
@@ -46,7 +47,7 @@ func readManifest(_ data: Data) throws -> Manifest {
         return StateSpec(input: try readTensor(node, name: "input"), output: try node["output"].text())
     }
     try checkFlow(root, labels, outputs, state)
-    _ = try root["lowering"].orNone("backend")
+    let oldest = try root["lowering"].orNone("deployment_target")
     return Manifest(
         name: try root["name"].fileName(),
         precision: try root["precision"].one("int8", "w8a16", "fp16", "fp32"),
@@ -64,7 +65,17 @@ func readManifest(_ data: Data) throws -> Manifest {
         golden: try readGolden(root["golden"], input, labels.count),
         interpreted: try readExecution(root["execution"]),
         accuracy: try readAccuracy(root["accuracy"]),
-        tools: try root["tools"].texts())
+        tools: try root["tools"].texts(),
+        oldestSystem: try oldest.map(readSystem))
+}
+
+/// The number in a deployment target, coremltools' name of the oldest system that loads the package.
+private func readSystem(_ node: Node) throws -> Int {
+    let name = try node.text()
+    guard name.hasPrefix("iOS"), let number = Int(name.dropFirst(3)), number > 0 else {
+        throw node.fail("is no system like iOS17")
+    }
+    return number
 }
 
 private func readMethod(_ node: Node) throws -> String {

@@ -23,14 +23,22 @@ public struct ModelChoice {
 
     /// With `again` the wanted candidate is tried once more although it failed before: a person asked.
     ///
-    /// Opens every bundle, which reads it all. Throws `BundleError` when there is none that can be read.
-    public init(_ found: [FoundBundle], _ memory: TrialMemory, wanted: Candidate?, again: Bool) throws {
+    /// Opens every bundle, which reads it all; those that need a newer `system`, iOS by its number, are
+    /// none. Throws `BundleError` when there is none that can be read.
+    public init(
+        _ found: [FoundBundle], _ memory: TrialMemory, wanted: Candidate?, again: Bool, system: Int = .max
+    ) throws {
         self.memory = memory
         self.again = again
         guard !found.isEmpty else { throw BundleError("there is no bundle: \(BundleStore.wayOut)") }
         for one in found {
             do {
                 if let problem = one.problem { throw BundleError(problem) }
+                if let oldest = one.manifest?.oldestSystem, oldest > system {
+                    throw BundleError(
+                        "\(one.name) needs iOS \(oldest), this is iOS \(system): export with "
+                            + "--deployment-target iOS\(system)")
+                }
                 opened.append((one.name, try GestureBundle(opening: one.folder)))
             } catch {
                 notices.append(oneLine(error))

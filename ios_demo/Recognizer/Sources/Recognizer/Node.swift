@@ -111,6 +111,11 @@ struct Node {
 
     func orNull<T>(_ read: (Node) throws -> T) throws -> T? { value == .null ? nil : try read(self) }
 
+    /// Reads every member of an object.
+    func members(_ read: (Node) throws -> Void) throws {
+        for name in try members().keys.sorted() { try read(self[name]) }
+    }
+
     /// An object of texts.
     func texts() throws -> [String: String] {
         var texts: [String: String] = [:]

@@ -35,6 +35,15 @@ struct ManifestTests {
         #expect(Set(known) == ["int8", "w8a16", "fp16", "fp32"])
     }
 
+    @Test func theSystemThatAPackageNeedsAndTheClassesOfItsLabelsAreRead() throws {
+        #expect(try Manifest.parse(Data(text.utf8)).oldestSystem == 17)
+        let newer = text.replacingOccurrences(of: "\"iOS17\"", with: "\"iOS26\"")
+        #expect(try Manifest.parse(Data(newer.utf8)).oldestSystem == 26)
+        let classes = "\"classes\": {\"hand\": [\"Thumb Up\", \"*\"]}, \"labels\":"
+        let with = text.replacingOccurrences(of: "\"labels\":", with: classes)
+        #expect(try Manifest.parse(Data(with.utf8)).labels.count == 27)
+    }
+
     @Test(arguments: [
         ("\"schema\": 3", "\"schema\": 4", "schema 4"),
         ("\"form\": \"stream\"", "\"form\": \"clip\"", "export with --form stream"),
@@ -45,6 +54,7 @@ struct ManifestTests {
         ("\"name\": \"mobile", "\"surplus\": 1, \"name\": \"mobile", "has \"surplus\""),
         ("\"threshold\": 0.8", "\"threshold\": 1.5", "$.decision.threshold is 1.5"),
         ("\"threshold\": 0.8", "\"threshold\": true", "$.decision.threshold is no number"),
+        ("\"iOS17\"", "\"macOS\"", "$.lowering.deployment_target is no system"),
         ("\"agree\": 4", "\"agree\": 2.5", "no whole number"),
         ("\"Drumming Fingers\"", "\"No gesture\"", "$.labels has a label twice"),
         ("\"file\": \"model.mlpackage\"", "\"file\": \"../model.mlpackage\"", "no plain name"),

@@ -36,6 +36,14 @@ struct ModelChoiceTests {
         return tried
     }
 
+    @Test func aPackageForANewerSystemIsNone() throws {
+        #expect {
+            _ = try ModelChoice(store.list(), memory, wanted: nil, again: false, system: 16)
+        } throws: {
+            oneLine($0).contains("needs iOS 17, this is iOS 16")
+        }
+    }
+
     @Test func theFastestThatGivesItsGoldenClipRuns() throws {
         var choice = try ModelChoice(store.list(), memory, wanted: nil, again: false)
         #expect(choice.left == 6)

@@ -105,6 +105,41 @@ struct PreprocessorTests {
         #expect(try sides(180, mirrored: false) { x, _ in x < 48 ? 255 : 0 } == [0, 255])
     }
 
+    @Test(arguments: [
+        (0, false, true, false), (180, false, true, true), (0, true, true, true), (90, false, false, true),
+        (90, true, false, false), (270, false, false, false), (270, true, false, true),
+    ])
+    func theHalfOfAPictureIsThatOfThePersonInIt(
+        _ rotation: Int, _ mirrored: Bool, _ across: Bool, _ whiteFirst: Bool
+    ) throws {
+        // Black where the person's right is: at the left of a picture that is no mirror.
+        let made = picture(96, 64) { x, y in (across ? x < 48 : y < 32) == whiteFirst ? 255 : 0 }
+        for (part, value) in [(Part.right, 0), (.left, 255)] {
+            let found = try made.frame { frame in
+                let half = try frame.part(Seen(mirrored: mirrored, part: part), rotation: rotation)
+                return try pixels(half, size: 16, rotation: rotation, mirrored: mirrored)
+            }
+            #expect(found[8 * 16 + 1] == value, "\(part)")
+            #expect(found[8 * 16 + 14] == value, "\(part)")
+        }
+    }
+
+    @Test func aRegionLiesInTheCropTurnedAsThePictureIs() {
+        let whole = Crop(left: 10, top: 20, right: 110, bottom: 80)  // 100 x 60
+        let region = Region(x: 0.1, y: 0.25, width: 0.5, height: 0.5)
+        let wanted = [
+            0: [20, 35, 70, 65], 90: [35, 44, 85, 74], 180: [50, 35, 100, 65], 270: [35, 26, 85, 56],
+        ]
+        for (rotation, sides) in wanted {
+            let found = cropOf(region, rotation: rotation, whole)
+            #expect([found.left, found.top, found.right, found.bottom] == sides, "\(rotation)")
+        }
+        #expect(Seen(part: .left).shown(front: true) == Region(width: 0.5))
+        #expect(Seen(mirrored: true, part: .left).shown(front: true) == Region(x: 0.5, width: 0.5))
+        let square = region.square(100, 60)
+        #expect([square.left, square.top, square.side] == [20, 15, 30])
+    }
+
     @Test func coloursAreNotExchanged() throws {
         // Pure red of full range in YUV: 76, 85, 255. U and V in the other's place would be blue.
         var data = [UInt8](repeating: 76, count: 16 * 16)

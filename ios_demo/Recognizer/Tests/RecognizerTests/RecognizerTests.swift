@@ -127,7 +127,11 @@ struct RecognizerTests {
         #expect(abs(figures.cameraRate - 30) < 0.01 && abs(figures.recognizedRate - 10) < 0.01)
         #expect(figures.dropped == 4 && figures.missed == 0)
         #expect(figures.medians != nil)
-        #expect(stream.forget()?.label == "Left")
+        // Another part of the picture is another recording.
+        stream.seen = Seen(mirrored: true, part: .left)
+        let cut = try bright.frame { try stream.take($0, at: 2, rotation: 0, dropped: 4) }
+        #expect(cut?.ended?.label == "Left" && cut?.figures.gesture == nil)
+        #expect(stream.forget() == nil)
     }
 
     #if os(Linux)

@@ -5,6 +5,7 @@ import { encode, listCameras, openCamera, watchFrames } from "./camera.js";
 import { makeLink } from "./link.js";
 import { makeLesson } from "./lesson.js";
 import { makeRecorder } from "./record.js";
+import { makeSeen } from "./seen.js";
 import { makeView } from "./view.js";
 
 const element = (id) => document.getElementById(id);
@@ -61,6 +62,7 @@ const link = makeLink({
     });
   },
 });
+const seen = makeSeen(video, look);
 const recorder = makeRecorder(link.send, () => firstObstacle()?.title);
 const lesson = makeLesson(link.send, recorder.anything);
 
@@ -72,9 +74,17 @@ function greet(hello) {
   view.forget();
   recorder.greet(hello.record);
   lesson.greet(hello.taught);
+  const own = seen.greet(hello.view);
+  // A server that was started anew does not know what was chosen here.
+  if (JSON.stringify(own) !== JSON.stringify(hello.view)) look(own);
   ready = true;
   set("link", null);
   pill("live", "live");
+}
+
+function look(wanted) {
+  link.send({ type: "view", ...wanted });
+  view?.forget();
 }
 
 function disconnected(word, problem) {

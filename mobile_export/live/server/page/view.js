@@ -25,6 +25,7 @@ export function makeView(hello) {
   const times = new Map(STAGES.map(([stage]) => [stage, []]));
   const cells = new Map(STAGES.map(([stage, title]) => [stage, stageRow(stage, title)]));
   const bars = Array.from({ length: TOP }, topRow);
+  let slow = 0; // counts of the camera's frames, one after the other, that were too few
   let open = null; // the list's entry of the event that is going on
   element("stages").tBodies[0].replaceChildren(...[...cells.values()].map((row) => row.row));
   element("top").replaceChildren(...bars.map((bar) => bar.item));
@@ -105,6 +106,12 @@ export function makeView(hello) {
   function rates(camera, model) {
     element("camera-rate").textContent = `${camera} frames/s`;
     element("model-rate").textContent = `${model} of ${hello.rate}/s`;
+    // Twice in a row: a camera that starts, or a tab that was hidden, is no slow camera.
+    slow = camera > 0 && camera < hello.least_rate ? slow + 1 : 0;
+    element("slow").hidden = slow < 2;
+    element("slow").textContent =
+      `The camera gives ${camera} frames a second and the model needs ${hello.rate}: gestures are ` +
+      "missed. Give more light, or take a faster camera.";
   }
 
   function forget() {

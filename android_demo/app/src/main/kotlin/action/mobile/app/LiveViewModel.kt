@@ -10,6 +10,7 @@ import action.mobile.app.camera.CameraTrouble
 import action.mobile.app.live.LiveListener
 import action.mobile.app.live.LiveStream
 import action.mobile.recognizer.Event
+import action.mobile.recognizer.Seen
 import java.util.concurrent.Executor
 
 /** Whether the app may use the camera. */
@@ -50,6 +51,7 @@ class LiveViewModel(
     private var share: Double? = null // of the measurement that runs
     private var report: WrittenReport? = null
     private var queued: BenchmarkRequest? = null // asked for, not begun
+    private var seen = Seen()
 
     @Volatile
     private var stream: LiveStream? = null // the camera's thread reads it
@@ -97,6 +99,13 @@ class LiveViewModel(
     /** Another bundle; one that failed before is checked once more. */
     fun choose(name: String) {
         if (share == null && !loading) load(name, again = true)
+    }
+
+    /** What of the camera's pictures the model is to see. */
+    fun see(seen: Seen) {
+        this.seen = seen
+        stream?.seen = seen
+        settle()
     }
 
     /** Once more from the bundle on, or from the camera. */
@@ -171,6 +180,7 @@ class LiveViewModel(
 
         override fun opened(stream: LiveStream) = main.execute {
             loading = false
+            stream.seen = seen
             this@LiveViewModel.stream = stream
             settle()
             measureQueued()
@@ -284,7 +294,7 @@ class LiveViewModel(
             permission != Permission.GRANTED ->
                 UiState.NeedsPermission(model, permission == Permission.DENIED_FOR_GOOD)
             trouble != null -> UiState.CameraLost(model, trouble)
-            else -> UiState.Running(model, plan, figures, history.toList())
+            else -> UiState.Running(model, plan, figures, history.toList(), seen)
         }
     }
 

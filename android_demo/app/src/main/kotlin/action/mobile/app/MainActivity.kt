@@ -2,6 +2,7 @@ package action.mobile.app
 
 import action.mobile.app.benchmark.BenchmarkRequest
 import action.mobile.app.benchmark.ReportProvider
+import action.mobile.recognizer.Seen
 import android.Manifest
 import android.app.Activity
 import android.content.ActivityNotFoundException
@@ -78,6 +79,8 @@ class MainActivity : Activity(), Wishes {
     }
 
     override fun choose(name: String) = viewModel.choose(name)
+
+    override fun see(seen: Seen) = viewModel.see(seen)
 
     override fun benchmark() = viewModel.benchmark(BenchmarkRequest())
 

@@ -8,7 +8,7 @@ import android.view.ViewGroup
 import kotlin.math.min
 
 /**
- * Shows its one child as large as it can be in the shape of the camera's pictures, in the middle.
+ * Shows its children, one upon the other, as large as it can be in the shape of the camera's pictures, in the middle.
  *
  * The preview's surface turns and mirrors pictures by itself; only the shape is ours to keep.
  */

@@ -5,6 +5,8 @@ import action.mobile.app.camera.CameraTrouble
 import action.mobile.app.camera.PictureSize
 import action.mobile.app.camera.seen
 import action.mobile.recognizer.Event
+import action.mobile.recognizer.Part
+import action.mobile.recognizer.Seen
 import android.app.Activity
 import android.view.Surface
 import android.view.SurfaceHolder
@@ -22,6 +24,8 @@ interface Wishes {
 
     fun choose(name: String)
 
+    fun see(seen: Seen)
+
     fun benchmark()
 
     fun share(report: WrittenReport)
@@ -34,11 +38,13 @@ interface Wishes {
 class Screen(private val activity: Activity, private val wishes: Wishes) {
     private val frame: PreviewFrame = activity.findViewById(R.id.preview_frame)
     private val preview: SurfaceView = activity.findViewById(R.id.preview)
+    private val square: SeenView = activity.findViewById(R.id.square)
     private val headline: TextView = activity.findViewById(R.id.headline)
     private val confidence: TextView = activity.findViewById(R.id.confidence)
     private val progress: ProgressBar = activity.findViewById(R.id.progress)
     private val primary: Button = activity.findViewById(R.id.primary)
     private val choose: Button = activity.findViewById(R.id.choose)
+    private val seen: Button = activity.findViewById(R.id.seen)
     private val benchmark: Button = activity.findViewById(R.id.benchmark)
     private val share: Button = activity.findViewById(R.id.share)
     private val model: TextView = activity.findViewById(R.id.model)
@@ -53,6 +59,7 @@ class Screen(private val activity: Activity, private val wishes: Wishes) {
         primary.setOnClickListener { wishes.primary(state) }
         benchmark.setOnClickListener { wishes.benchmark() }
         choose.setOnClickListener { showChoices() }
+        seen.setOnClickListener { showParts() }
         share.setOnClickListener { (state as? UiState.BenchmarkDone)?.let { wishes.share(it.report) } }
         preview.holder.addCallback(
             object : SurfaceHolder.Callback {
@@ -72,6 +79,7 @@ class Screen(private val activity: Activity, private val wishes: Wishes) {
         state = next
         val running = next as? UiState.Running
         showPreview(running?.camera, display)
+        if (running != null) square.show(running.seen, running.camera.front)
         // The same text again would be read aloud again.
         text(headline, headline(next))
         text(confidence, running?.figures?.let { activity.getString(R.string.confidence, percent(it.confidence)) })
@@ -83,6 +91,7 @@ class Screen(private val activity: Activity, private val wishes: Wishes) {
         if (action != null) text(primary, activity.getString(action))
         val idle = next !is UiState.Benchmarking && next !is UiState.Starting
         visible(choose, idle && (next.model?.choices?.size ?: 0) > 1)
+        visible(seen, running != null)
         visible(benchmark, idle && next.model != null)
         visible(share, next is UiState.BenchmarkDone)
         text(model, next.model?.let { activity.getString(R.string.model, it.name, it.backend) })
@@ -171,6 +180,32 @@ class Screen(private val activity: Activity, private val wishes: Wishes) {
         menu.show()
     }
 
+    private fun showParts() {
+        val now = (state as? UiState.Running)?.seen ?: return
+        val menu = PopupMenu(activity, seen)
+        for (part in Part.entries) {
+            val item = menu.menu.add(PARTS, part.ordinal, part.ordinal, activity.getString(word(part)))
+            item.isChecked = part == now.part
+        }
+        menu.menu.setGroupCheckable(PARTS, true, true)
+        val mirror = menu.menu.add(0, MIRROR, MIRROR, activity.getString(R.string.mirrored))
+        mirror.isCheckable = true
+        mirror.isChecked = now.mirrored
+        menu.setOnMenuItemClickListener {
+            val mirrored = if (it.itemId == MIRROR) !now.mirrored else now.mirrored
+            val part = if (it.itemId == MIRROR) now.part else Part.entries[it.itemId]
+            wishes.see(Seen(mirrored, part))
+            true
+        }
+        menu.show()
+    }
+
+    private fun word(part: Part): Int = when (part) {
+        Part.MIDDLE -> R.string.part_middle
+        Part.LEFT -> R.string.part_left
+        Part.RIGHT -> R.string.part_right
+    }
+
     private fun percent(share: Double) = (100 * share).roundToInt()
 
     /** Shows [text], or hides the view when there is none. */
@@ -181,5 +216,10 @@ class Screen(private val activity: Activity, private val wishes: Wishes) {
 
     private fun visible(view: View, visible: Boolean) {
         view.visibility = if (visible) View.VISIBLE else View.GONE
+    }
+
+    private companion object {
+        const val PARTS = 1 // group of the menu
+        const val MIRROR = 100 // behind all parts
     }
 }

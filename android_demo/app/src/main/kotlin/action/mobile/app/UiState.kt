@@ -3,6 +3,7 @@ package action.mobile.app
 import action.mobile.app.camera.CameraPlan
 import action.mobile.app.camera.CameraTrouble
 import action.mobile.recognizer.Event
+import action.mobile.recognizer.Seen
 
 /** What the screen shows; made by [LiveViewModel] alone and never changed. */
 sealed interface UiState {
@@ -32,6 +33,7 @@ sealed interface UiState {
         val camera: CameraPlan,
         val figures: Figures?,
         val history: List<Event>, // the latest first
+        val seen: Seen = Seen(),
     ) : UiState
 
     /** [share] of the measurement is done, 0 to 1. */

@@ -25,7 +25,9 @@ internal fun readManifest(text: String): Manifest {
         "schema", "name", "target", "form", "precision", "model", "labels", "artifact", "checkpoint",
         "input", "outputs", "state", "quantization", "lowering", "decision", "golden", "execution", "accuracy",
         "tools",
+        optional = listOf("classes"),
     )
+    root.orNone("classes")?.members { it.items(1, MOST_LABELS) { name -> name.text() } }
     val form = root["form"].one("stream", "clip")
     if (form != "stream") {
         throw BundleException("a bundle in $form form: a camera gives one frame at a time; export with --form stream")

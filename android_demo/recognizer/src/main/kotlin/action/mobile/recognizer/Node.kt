@@ -69,6 +69,9 @@ internal class Node(val value: Any?, val path: String) {
         return sum.toInt()
     }
 
+    /** Reads every member of an object. */
+    fun members(read: (Node) -> Unit) = members().keys.forEach { read(this[it]) }
+
     /** An object of texts. */
     fun texts(): Map<String, String> = members().keys.associateWith { this[it].text() }
 

@@ -43,6 +43,13 @@ class ManifestTest {
     }
 
     @Test
+    fun `a manifest says which classes its labels hold`() {
+        val with = "\"classes\": {\"hand\": [\"Thumb Up\", \"*\"]}, \"labels\":"
+        assertEquals(27, Manifest.parse(text.replace("\"labels\":", with)).labels.size)
+        refused("$.classes.hand", "\"labels\":" to with.replace("[\"Thumb Up\", \"*\"]", "1"))
+    }
+
+    @Test
     fun `the small bundle of these tests follows the schema`() {
         val schema = File(repository, "mobile_export/bundle/manifest.schema.json").readText()
         val registry = SchemaRegistry.withDefaultDialect(SpecificationVersion.DRAFT_2020_12)

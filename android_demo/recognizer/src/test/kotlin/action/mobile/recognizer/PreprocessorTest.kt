@@ -74,6 +74,44 @@ class PreprocessorTest {
         assertEquals(listOf(0, 255), sides(mirroredFront, 270, mirrored = true))
     }
 
+    @Test
+    fun `the half of a picture is that of the person in it`() {
+        // Black where the person's right is: at the left of a picture that is no mirror.
+        val lying = picture(96, 64) { _, y -> if (y < 32) 255 else 0 }
+        val turned = picture(96, 64) { _, y -> if (y < 32) 0 else 255 }
+        for (
+            (frame, rotation, mirrored) in listOf(
+                Triple(picture(96, 64) { x, _ -> if (x < 48) 0 else 255 }, 0, false),
+                Triple(picture(96, 64) { x, _ -> if (x < 48) 255 else 0 }, 180, false),
+                Triple(picture(96, 64) { x, _ -> if (x < 48) 255 else 0 }, 0, true),
+                Triple(lying, 90, false),
+                Triple(turned, 90, true),
+                Triple(turned, 270, false),
+                Triple(lying, 270, true),
+            )
+        ) {
+            for ((part, value) in listOf(Part.RIGHT to 0, Part.LEFT to 255)) {
+                val half = frame.part(Seen(mirrored, part), rotation)
+                assertEquals(listOf(value, value), sides(half, rotation, mirrored), "$part, $rotation, $mirrored")
+            }
+            assertTrue(frame.part(Seen(mirrored), rotation) === frame)
+        }
+    }
+
+    @Test
+    fun `a region lies in the crop, turned as the picture is`() {
+        val whole = Crop(10, 20, 110, 80) // 100 x 60
+        val region = Region(0.1, 0.25, 0.5, 0.5)
+        assertEquals(Crop(20, 35, 70, 65), cropOf(region, 0, whole))
+        assertEquals(Crop(35, 44, 85, 74), cropOf(region, 90, whole))
+        assertEquals(Crop(50, 35, 100, 65), cropOf(region, 180, whole))
+        assertEquals(Crop(35, 26, 85, 56), cropOf(region, 270, whole))
+        for (wrong in listOf(listOf(0.6, 0.0, 0.5, 1.0), listOf(0.0, 0.0, 0.05, 1.0), listOf(-0.1, 0.0, 1.0, 1.0))) {
+            val (x, y, w, h) = wrong
+            assertThrows(IllegalArgumentException::class.java) { Region(x, y, w, h) }
+        }
+    }
+
     /** Values of the upright picture's left and right side. */
     private fun sides(frame: YuvFrame, rotation: Int, mirrored: Boolean): List<Int> {
         val pixels = pixelsOf(frame, inputSpec(16), rotation, mirrored)

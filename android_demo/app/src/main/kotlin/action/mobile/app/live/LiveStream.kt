@@ -6,9 +6,10 @@ import action.mobile.app.camera.CameraFrame
 import action.mobile.recognizer.Answer
 import action.mobile.recognizer.Event
 import action.mobile.recognizer.LatencyRecorder
-import action.mobile.recognizer.Moment
 import action.mobile.recognizer.ProgramException
 import action.mobile.recognizer.Recognizer
+import action.mobile.recognizer.Seen
+import action.mobile.recognizer.part
 import java.util.concurrent.Executor
 import java.util.concurrent.RejectedExecutionException
 import java.util.concurrent.atomic.AtomicBoolean
@@ -43,6 +44,11 @@ class LiveStream(
     private var over = false // the model's thread alone
     private var frame: CameraFrame? = null // handed over by the worker's queue
     private val work = Runnable { take() }
+    private var looked = Seen() // what the latest frame was seen as; the model's thread alone
+
+    /** What of the frames the model sees; any thread. What was before a change is another recording. */
+    @Volatile
+    var seen = looked
 
     /** A frame of the camera; released here in any case. Called on the camera's thread. */
     fun offer(offered: CameraFrame) {
@@ -83,16 +89,21 @@ class LiveStream(
     }
 
     private fun recognize(taken: CameraFrame) {
-        val moment = recognizer.offer(taken.timestampNanos, taken.picture, taken.rotation) ?: return
+        val seen = seen
+        val cut = if (seen != looked) recognizer.forget() else null
+        looked = seen
+        val picture = taken.picture.part(seen, taken.rotation)
+        val moment = recognizer.offer(taken.timestampNanos, picture, taken.rotation, seen.mirrored)
+        if (moment == null) return cut?.let { listener.recognized(figures(null), it) } ?: Unit
         recorder.add(moment)
         recognized.add(taken.timestampNanos)
         if (recognizer.taken % EVERY == 1L) medians = medians()
-        listener.recognized(figures(moment), moment.ended)
+        listener.recognized(figures(moment.answer), moment.ended ?: cut)
     }
 
-    private fun figures(moment: Moment) = Figures(
-        gesture = moment.answer.current,
-        confidence = confidence(moment.answer),
+    private fun figures(answer: Answer?) = Figures(
+        gesture = answer?.current,
+        confidence = answer?.let(::confidence) ?: 0.0,
         cameraRate = synchronized(camera) { camera.rate },
         recognizedRate = recognized.rate,
         dropped = dropped.get(),

@@ -7,7 +7,9 @@ import action.mobile.app.Queue
 import action.mobile.app.TinyBundle
 import action.mobile.recognizer.Event
 import action.mobile.recognizer.Manifest
+import action.mobile.recognizer.Part
 import action.mobile.recognizer.Recognizer
+import action.mobile.recognizer.Seen
 import java.util.concurrent.Executor
 import java.util.concurrent.Executors
 import java.util.concurrent.RejectedExecutionException
@@ -84,6 +86,18 @@ class LiveStreamTest {
         repeat(4) { offer(stream, 3 + it) }
         assertNull(told.last().gesture)
         assertEquals("Wave", ended.single().label)
+    }
+
+    @Test
+    fun `what was seen before another part of the picture is another recording`() {
+        val stream = stream()
+        program.logits = floatArrayOf(0f, 6f, 0f)
+        repeat(3) { offer(stream, it) }
+        assertEquals("Wave", told.last().gesture)
+        stream.seen = Seen(mirrored = true, part = Part.LEFT)
+        offer(stream, 3)
+        assertEquals("Wave", ended.single().label)
+        assertNull(told.last().gesture)
     }
 
     @Test
