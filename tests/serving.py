@@ -85,8 +85,9 @@ async def serving(out: Path | None = None, lesson: Lesson | None = None):
     """A running server with a model of colours."""
     model = Colours()
     with listen(0) as listening, ThreadPoolExecutor(1) as worker:
+        desk = Desk(make_bundle(), model, worker, out, TOKEN, lesson=lesson)
         async with (
-            running(Desk(make_bundle(), model, worker, out, TOKEN, lesson=lesson), listening) as port,
+            running(desk, listening) as port,
             aiohttp.ClientSession() as session,
         ):
             yield Client(session, port, model)
