@@ -15,15 +15,18 @@ DAYS = ("20260105-101500", "20260106-183000", "20260109-090000")
 
 
 def film(label: str, seed: int, frames: int = FRAMES, side: int = SIDE) -> np.ndarray:
-    """A patch of the class's colour that moves before a grey room: uint8 (T, side, side, 3)."""
+    """A patch of the class's colour that moves before a grey room: uint8 (T, side, side, 3).
+
+    It turns round at the edges, so that a long film shows it to the end.
+    """
     rng = np.random.default_rng(seed)
     room = rng.integers(50, 120, (side, side, 1)) + rng.integers(-10, 10, (side, side, 3))
     start, speed = rng.uniform(0.1, 0.3, 2) * side, rng.uniform(0.01, 0.03, 2) * side
     pictures = []
     for t in range(frames):
         picture = room.copy()
-        top, left = (start + speed * t).astype(int)
         half = side // 2
+        top, left = (half - abs((start + speed * t) % (2 * half) - half)).astype(int)
         picture[top : top + half, left : left + half] = COLOURS[label]
         pictures.append(picture)
     return np.clip(np.stack(pictures), 0, 255).astype(np.uint8)
