@@ -45,6 +45,22 @@ def idle_labels(labels: Sequence[str], info: dict | None = None) -> list[str]:
     return own + [name for name in known if name not in own]
 
 
+def numbers_of(info: dict | None) -> dict[str, Any]:
+    """The rule's numbers: ``NUMBERS``, or those that were chosen for a checkpoint of this ``info``.
+
+    ``info`` has ``decision`` where a threshold and an agreement were chosen on recordings.
+    """
+    found = (info or {}).get("decision")
+    found = found if isinstance(found, dict) else {}
+    numbers = dict(NUMBERS)
+    threshold, agree = found.get("threshold"), found.get("agree")
+    if isinstance(threshold, int | float) and 0 <= threshold <= 1:
+        numbers["threshold"] = threshold
+    if isinstance(agree, int) and not isinstance(agree, bool) and agree >= 1:
+        numbers["agree"] = agree
+    return numbers
+
+
 def told_idle(idle: Sequence[str]) -> str:
     """In one line, which labels are taken for no gesture, or what it means that none is."""
     if not idle:
@@ -74,7 +90,7 @@ class Rule:
     @classmethod
     def of(cls, labels: Sequence[str], info: dict | None = None) -> "Rule":
         """The rule that a bundle of a checkpoint with these labels and ``info`` is given."""
-        return cls(tuple(labels), frozenset(idle_labels(labels, info)), **NUMBERS)
+        return cls(tuple(labels), frozenset(idle_labels(labels, info)), **numbers_of(info))
 
     @classmethod
     def from_manifest(cls, manifest: Mapping[str, Any]) -> "Rule":

@@ -79,11 +79,11 @@ def make_parser() -> Parser:
     )
     add(
         "--quantize",
-        choices=("qat", "ptq"),
-        default="qat",
+        choices=("auto", "qat", "ptq"),
         help="how int8 is made: qat fine-tunes the quantized graph to give the checkpoint's logits "
         "(the bundled checkpoint's comes with the package; for your own it takes minutes and is "
-        "kept in runs/qat), ptq calibrates on training clips alone (default %(default)s)",
+        "kept in runs/qat), ptq calibrates on training clips alone, auto does ptq, and qat where "
+        "the check finds too large a drop (default: auto, for the bundled checkpoint qat)",
     )
     add("--qat-steps", type=whole(1), metavar="N", help="steps of training, 4 clips each")
     add("--qat-lr", type=positive, metavar="RATE", help="its learning rate (Adam)")

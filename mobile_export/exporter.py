@@ -22,6 +22,7 @@ from core.data.source import Source, as_trained, source_at
 from core.data.transforms import normalise
 from core.decision import idle_labels, told_idle
 from core.errors import BadInput
+from core.files import file_sha256
 from core.labels import IGNORE
 from core.options import check_choice, check_number, check_path, check_whole
 from core.regroup import regrouped
@@ -33,7 +34,7 @@ from mobile_export.bundle.runner import open_runner
 from mobile_export.bundle.staging import publish, reject, staging
 from mobile_export.clips import count_unopened, drawn, held_out
 from mobile_export.console import Reporter, quiet, reporting
-from mobile_export.quantization.training import Terms, Training, training_of
+from mobile_export.quantization.training import Terms, Training, can_train, training_of
 from mobile_export.runtime import Runner
 from mobile_export.runtime.inference import relative_deviation, run_form
 from mobile_export.targets import Lowered, LoweringError
@@ -117,7 +118,7 @@ def export(
     checkpoint: Checkpoint | str | os.PathLike | None = None,
     form: str = "stream",
     precision: str = "int8",
-    quantize: str = "qat",
+    quantize: str | None = None,
     qat_steps: int | None = None,
     qat_rate: float | None = None,
     data: Source | str | os.PathLike | None = None,
@@ -134,7 +135,9 @@ def export(
 
     ``checkpoint`` is a file, a loaded one, or None for the one in the package. ``form`` is stream
     (a frame at a time) or clip, ``precision`` int8, fp16 or fp32; int8 is trained (``quantize``
-    qat, ``qat_steps`` of 4 clips at Adam's ``qat_rate``) or calibrated only (ptq). ``data`` is a
+    qat, ``qat_steps`` of 4 clips at Adam's ``qat_rate``), calibrated only (ptq), or calibrated and
+    trained where the check finds too large a drop (auto). None is qat for the checkpoint in the
+    package, whose training comes with it, and auto for any other. ``data`` is a
     folder of clips to calibrate and check on, None for rendered ones. ``max_drop`` is the top-1
     accuracy, in percentage points, that may be lost on the held-out ``clips``: None for as many as
     show whether it is, for a minute at most. ``report.verdict`` is then passed, failed or not
@@ -154,7 +157,7 @@ def export(
     request = Request(
         form=form,
         precision=precision,
-        quantize=quantize,
+        quantize="auto" if quantize is None else quantize,
         qat_steps=qat_steps,
         qat_rate=qat_rate,
         data=source,
@@ -174,6 +177,8 @@ def export(
             checkpoint = load(bundled_path() if checkpoint is None else checkpoint)
         if form == "stream" and checkpoint.config.why_no_stream:
             raise BadInput(f"{checkpoint.config.why_no_stream}, or use the clip form")
+        if quantize is None and checkpoint.sha256 == file_sha256(bundled_path()):
+            request = replace(request, quantize="qat")
         if source is not None:
             request = replace(request, data=as_trained(source, checkpoint.info))
         result = _export(checkpoint, target, request, step)
@@ -183,7 +188,28 @@ def export(
 
 
 def _export(trained: Checkpoint, target: str, request: Request, step: Reporter) -> Result:
-    """Make one bundle under ``request.out``; one that failed lies under ``<name>.rejected``."""
+    """Make one bundle under ``request.out``; one that failed lies under ``<name>.rejected``.
+
+    With ``auto`` one that is calibrated alone, and a second that learned only where the first fails
+    or seems to lose more than is allowed.
+    """
+    if request.quantize == "auto":
+        way = "ptq" if can_train(trained, target) and request.precision == "int8" else "qat"
+        request = replace(request, quantize=way)
+        if way == "ptq":
+            made = _made(trained, target, request, step, first=True)
+            if made is not None:
+                return made
+            request = replace(request, quantize="qat")
+    made = _made(trained, target, request, step)
+    assert made is not None, "kept whatever came of it"
+    return made
+
+
+def _made(
+    trained: Checkpoint, target: str, request: Request, step: Reporter, first: bool = False
+) -> Result | None:
+    """One bundle; None for a ``first`` one after which another way has to be tried."""
     checkpoint, classes = regrouped(trained, request.classes)
     if classes is not None and classes.known:
         step("classes", classes.told())
@@ -219,6 +245,9 @@ def _export(trained: Checkpoint, target: str, request: Request, step: Reporter) 
         )  # fmt: skip
         step("accuracy", report.shown)
         report.failures.extend(failures)
+        if first and (report.failures or report.comparison.drop > request.max_drop):
+            step("quantize", "calibration alone is not enough: training under rounding as well")
+            return None
         manifest["accuracy"] = _accuracy(report, request, getattr(held, "split", "test"))
         write_manifest(folder, manifest)
         final = request.out / name

@@ -15,6 +15,7 @@ from PIL import Image
 from core.model import ModelConfig
 from mobile_export.bundle.manifest import DECISION
 from mobile_export.bundle.reader import Bundle
+from mobile_export.live.server.lesson import Lesson
 from mobile_export.live.server.serve import listen, running
 from mobile_export.live.server.stream import Desk
 
@@ -80,22 +81,25 @@ class Client:
 
 
 @asynccontextmanager
-async def serving(out: Path | None = None):
+async def serving(out: Path | None = None, lesson: Lesson | None = None):
     """A running server with a model of colours."""
     model = Colours()
     with listen(0) as listening, ThreadPoolExecutor(1) as worker:
+        desk = Desk(make_bundle(), model, worker, out, TOKEN, lesson=lesson)
         async with (
-            running(Desk(make_bundle(), model, worker, out, TOKEN), listening) as port,
+            running(desk, listening) as port,
             aiohttp.ClientSession() as session,
         ):
             yield Client(session, port, model)
 
 
-def use(scenario, out: Path | None = None) -> None:
+def use(
+    scenario, out: Path | None = None, lesson: Lesson | None = None, patience: float = 2 * SOON
+) -> None:
     """Run ``scenario(client)`` against a server."""
 
     async def main() -> None:
-        async with asyncio.timeout(2 * SOON), serving(out) as client:
+        async with asyncio.timeout(patience), serving(out, lesson) as client:
             await scenario(client)
 
     asyncio.run(main())

@@ -15,10 +15,13 @@ from PIL import Image
 from core import checkpoint
 from core.data import records
 from core.data.folder import SPLITS
+from core.errors import BadInput
 from core.labels import IGNORE, LABELS
 from mobile_export import __main__ as export_cli
+from mobile_export import exporter
 from mobile_export.bundle import reader
 from mobile_export.exporter import _first_readable
+from mobile_export.quantization.training import Training
 from mobile_export.verify import __main__ as verify
 
 CLASSES = ["dislike", "like", "next"]
@@ -163,3 +166,40 @@ def test_broken_clips_are_counted(data: Path, monkeypatch, capsys) -> None:
     # Five clips, the damaged one among them, are read without a worker.
     few = check(folder, options, "--clips", "5")
     assert (few["clips"], few["broken"]) == (4, 2)
+
+
+@pytest.mark.parametrize(("spoils", "ways"), [(True, ["ptq", "qat"]), (False, ["ptq"])])
+def test_int8_learns_only_where_calibration_is_not_enough(data, monkeypatch, spoils, ways) -> None:
+    path, out, tried = make_checkpoint(data.parent, CLASSES), data.parent / "out", []
+
+    def training_of(checkpoint, target, terms, step):
+        tried.append(terms.quantize)
+        return Training([torch.zeros(6, 3, 64, 64)], 1)
+
+    def change(outputs: list[torch.Tensor]) -> list[torch.Tensor]:
+        logits, *state = outputs
+        return [logits.roll(1, -1) if spoils and tried[-1] == "ptq" else logits, *state]
+
+    install(monkeypatch, change=change)
+    monkeypatch.setattr(exporter, "training_of", training_of)
+    argv = ["--target", "xnnpack", "--checkpoint", str(path), "--data", str(data)]
+    assert export_cli.main([*argv, "--out", str(out)]) == 0  # auto, for a model of one's own
+    assert tried == ways
+    assert [p.name.endswith(".rejected") for p in out.iterdir()] == [False]
+    tried.clear()
+    given = export_cli.main([*argv, "--quantize", "qat", "--out", str(out)])
+    assert (given, tried) == (0, ["qat"])
+
+
+def test_the_bundled_checkpoint_is_exported_with_what_it_has_learned(monkeypatch) -> None:
+    asked = []
+
+    def stopped(checkpoint, target, request, step):
+        asked.append(request.quantize)
+        raise BadInput("that is all")
+
+    monkeypatch.setattr(exporter, "_export", stopped)
+    for quantize in (None, "ptq", "auto"):
+        with pytest.raises(BadInput, match="that is all"):
+            exporter.export("xnnpack", quantize=quantize)
+    assert asked == ["qat", "ptq", "auto"]

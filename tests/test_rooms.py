@@ -45,7 +45,8 @@ EXPORT = {
     "bundle": COMMON | {"graph", "runtime", "targets"},
     "verify": COMMON | {"bundle", "clips", "runtime"},
     "diagnose": COMMON | {"bundle", "clips", "graph", "quantization", "runtime", "targets"},
-    "live": COMMON | {"bundle", "runtime"},
+    "teach": COMMON | {"exporter"},
+    "live": COMMON | {"bundle", "runtime", "teach"},  # of teach, what a folder holds and tells
     "latency": COMMON | {"bundle", "live", "runtime"},
     "report": COMMON | {"bundle"},
     "exporter": COMMON

@@ -69,6 +69,13 @@ class Address(str):
 def serving(folder: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen]]:
     """The server's process and its address; Ctrl-C has to end it in order."""
     argv = [sys.executable, "-m", "mobile_export.live", str(folder), "--serve", *options]
+    with serving_by(argv) as started:
+        yield started
+
+
+@contextmanager
+def serving_by(argv: list[str]) -> Iterator[tuple[str, subprocess.Popen]]:
+    """The same of a program that serves the page."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     # A test run in the background ignores Ctrl-C, and its children would too.
     heed = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}

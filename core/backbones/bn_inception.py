@@ -18,10 +18,12 @@ from torch import Tensor, nn
 from core.backbones.slots import (
     Excite,
     MakeTemporal,
+    Part,
     Size,
     Trunk,
     halved,
     initialise,
+    plain,
     round_channels,
 )  # fmt: skip
 
@@ -153,11 +155,8 @@ class BNInception(Trunk):
         self.out_channels = channels
         initialise(self)
 
-    def run(self, x: Tensor, excite: Excite) -> Tensor:
-        x = self.stem(x)
-        for block in self.blocks.values():
-            x = block(x, excite)
-        return x
+    def parts(self) -> list[Part]:
+        return [plain(self.stem), *self.blocks.values()]
 
     def slots(self, height: int, width: int) -> Iterator[tuple[str, nn.Module, Size]]:
         size = halved(halved(halved((height, width))))  # behind the stem

@@ -17,10 +17,12 @@ from torch import Tensor, nn
 from core.backbones.slots import (
     Excite,
     MakeTemporal,
+    Part,
     Size,
     Trunk,
     halved,
     initialise,
+    plain,
     round_channels,
 )  # fmt: skip
 
@@ -108,10 +110,8 @@ class MobileNetV2(Trunk):
         self.features = nn.Sequential(*layers)
         initialise(self)
 
-    def run(self, x: Tensor, excite: Excite) -> Tensor:
-        for layer in self.features:
-            x = layer(x, excite) if isinstance(layer, InvertedResidual) else layer(x)
-        return x
+    def parts(self) -> list[Part]:
+        return [f if isinstance(f, InvertedResidual) else plain(f) for f in self.features]
 
     def slots(self, height: int, width: int) -> Iterator[tuple[str, InvertedResidual, Size]]:
         size = halved((height, width))  # behind the stem

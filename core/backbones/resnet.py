@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from core.backbones.slots import (
     Excite,
     MakeTemporal,
+    Part,
     Size,
     Trunk,
     halved,
@@ -95,11 +96,11 @@ class ResNet50(Trunk):
             for i, block in enumerate(self.get_submodule(f"layer{number}")):
                 yield f"layer{number}.{i}", block
 
-    def run(self, x: Tensor, excite: Excite) -> Tensor:
-        x = self.maxpool(F.relu(self.bn1(self.conv1(x))))
-        for _, block in self.blocks():
-            x = block(x, excite)
-        return x
+    def parts(self) -> list[Part]:
+        def stem(x: Tensor, excite: Excite) -> Tensor:
+            return self.maxpool(F.relu(self.bn1(self.conv1(x))))
+
+        return [stem, *(block for _, block in self.blocks())]
 
     def slots(self, height: int, width: int) -> Iterator[tuple[str, Bottleneck, Size]]:
         size = halved(halved((height, width)))  # behind the stem

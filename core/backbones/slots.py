@@ -14,6 +14,7 @@ from core.temporal import Shape, State, TemporalModule
 MakeTemporal = Callable[[int], TemporalModule]  # from the channels of a slot's map
 Excite = Callable[[TemporalModule, Tensor], Tensor]
 Size = tuple[int, int]  # height, width of a map
+Part = Callable[[Tensor, Excite], Tensor]
 
 
 def round_channels(channels: float, divisor: int = 8) -> int:
@@ -36,10 +37,15 @@ def initialise(trunk: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
 
 
+def plain(layer: nn.Module) -> Part:
+    """A layer without slots as a part."""
+    return lambda x, excite: layer(x)
+
+
 class Trunk(nn.Module):
     """A backbone: frames ``(rows, 3, H, W)`` to features ``(rows, out_channels, h, w)``.
 
-    Subclasses give ``run``, ``slots`` and ``inner_maps``, and the class constant ``LOCATIONS``:
+    Subclasses give ``parts``, ``slots`` and ``inner_maps``, and the class constant ``LOCATIONS``:
     the number of places in a block where its slot can be (ACTION-Net, supplement, Table 1).
     ``WHOLE`` tells that location 0, before the whole block, is one for a shift too.
     """
@@ -48,9 +54,15 @@ class Trunk(nn.Module):
     WHOLE = False
     out_channels: int
 
+    def parts(self) -> list[Part]:
+        """Stem, blocks and head in order; a map that leaves one is all that the next one needs."""
+        raise NotImplementedError
+
     def run(self, x: Tensor, excite: Excite) -> Tensor:
         """The whole network, ``excite`` being called at each slot in the order of ``slots``."""
-        raise NotImplementedError
+        for part in self.parts():
+            x = part(x, excite)
+        return x
 
     def slots(self, height: int, width: int) -> Iterator[tuple[str, nn.Module, Size]]:
         """Name, holder and map size (H, W) of every slot for a picture's size.

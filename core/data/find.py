@@ -55,6 +55,25 @@ def find_clips(
     return names, found, split
 
 
+def every_clip(root: Path) -> dict[str, list[Path]]:
+    """The clips of a plain folder by class, in the order of their paths, whatever their split.
+
+    A class may be without clips. Raises ``BadInput`` where the root is no folder of classes.
+    """
+    if not root.is_dir():
+        what = "is a file" if root.exists() else "does not exist"
+        raise BadInput(f"data folder {root} {what}: give a folder with one sub-folder a class")
+    if is_listed(root):
+        raise BadInput(f"data folder {root} has lists of clips: give a folder of class folders")
+    top = _folders(root)
+    found: dict[str, list[Path]] = defaultdict(list)
+    for folder in (_parts_of(root, top) or {"": root}).values():
+        for label, path in _folders(folder).items():
+            _require_no_clip(path)
+            found[label] += _clips_in(path)
+    return {label: found[label] for label in sorted(found)}
+
+
 def _listed(root: Path, split: str, labels: list[str] | None) -> tuple[list[str], list[Clip], str]:
     """The clips that lists name. Raises ``BadInput`` where many of them are not there."""
     own = classes_of(root)

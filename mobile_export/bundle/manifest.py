@@ -12,7 +12,7 @@ from typing import Any
 
 from core.checkpoint import Checkpoint
 from core.classes import ClassMap
-from core.decision import NUMBERS, idle_labels
+from core.decision import NUMBERS, idle_labels, numbers_of
 from core.files import file_sha256
 from core.model import ModelConfig
 from core.shift import SHIFT_DIVISOR
@@ -78,9 +78,21 @@ def make_manifest(
         **({} if classes is None else {"classes": {n: list(o) for n, o in classes.groups}}),
         "quantization": quantization,
         "lowering": details,
-        "decision": DECISION | {"none_labels": idle_labels(checkpoint.labels, checkpoint.info)},
+        "decision": _decision(checkpoint, classes),
         "tools": tool_versions(),
     }
+
+
+def _decision(checkpoint: Checkpoint, classes: ClassMap | None) -> dict:
+    """The rule, and what it gave on the recordings that it was chosen on, where it was.
+
+    Of other ``classes`` than those of the recordings it gave nothing that anybody counted.
+    """
+    info = checkpoint.info
+    found = info.get("decision")
+    chosen = found.get("chosen") if isinstance(found, dict) and classes is None else None
+    rule = DECISION | numbers_of(info) | {"none_labels": idle_labels(checkpoint.labels, info)}
+    return rule | ({"chosen": chosen} if chosen else {})
 
 
 def interface(checkpoint: Checkpoint, target: str, form: str, details: dict) -> dict:

@@ -28,6 +28,7 @@ def with_classes(bundle: Kind, classes: ClassMap | None) -> Kind:
     before = manifest["decision"]["none_labels"]
     info = {"settings": {"none": known.idle(before)}}
     decision = {**manifest["decision"], "none_labels": idle_labels(known.labels, info)}
+    decision.pop("chosen", None)  # what the rule gave was counted with the other classes
     changed: Manifest = {**manifest, "labels": known.labels, "decision": decision}  # type: ignore[typeddict-item]  # of the same keys
     head = Merge(known.numbers(manifest["labels"]), len(known.labels)).eval()
     return replace(bundle, manifest=changed, head=head)

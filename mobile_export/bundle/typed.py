@@ -99,6 +99,19 @@ class Quantization(TypedDict):
     training_steps: int
 
 
+class Chosen(TypedDict):
+    """What a rule gave on the recordings that it was chosen on."""
+
+    minutes: float
+    gestures: int
+    recognised: int
+    false_events: int
+    false_a_minute: float
+    false_a_minute_at_most: float  # 95 of 100 times, by what was seen
+    wanted_a_minute: float
+    by: str
+
+
 class Decision(TypedDict):
     """The numbers of the decision rule and of the ticks."""
 
@@ -108,6 +121,7 @@ class Decision(TypedDict):
     release: int
     reset_after_missed: int
     none_labels: list[str]
+    chosen: NotRequired[Chosen]  # of a rule that was chosen on one's own recordings
 
 
 class Array(TypedDict):

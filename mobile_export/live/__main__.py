@@ -18,7 +18,8 @@ source renders recordings of known gestures and prints how many events were righ
 
 --serve opens a page on this machine alone that shows the webcam, the gesture, the confidences and
 the latency, and that can record clips of your own gestures into the folder of --out. --record does
-that without a page, from the camera. How to train on them: README, Your own gestures.
+that without a page, from the camera. With --teach DIR the page trains on them too and runs what
+came of it: docs/teach.md.
 
 Exit status: 0; 2 for a source or a bundle that cannot be used, and for a source that breaks off:
 what was recognised until then is written all the same.
@@ -77,6 +78,14 @@ def make_parser() -> Parser:
     add("--events", type=Path, metavar="FILE", help="write events and figures as JSON")
     add("--timeline", type=Path, metavar="PNG", help="draw the probabilities over time")
     add("--serve", action="store_true", help="show a page on http://127.0.0.1")
+    add(
+        "--teach", type=Path, metavar="DIR",
+        help="with --serve: record clips into this folder and train on them, on the page",
+    )  # fmt: skip
+    add(
+        "--from", dest="base", type=Path, metavar="FILE",
+        help="with --teach: the checkpoint that training starts from (default: the bundled one)",
+    )  # fmt: skip
     add("--port", type=whole(0, 65535), default=PORT, help="of the page (default %(default)s)")
     add("--record", metavar="LABEL", help="record clips of this gesture into --out; no bundle")
     add("--clips", type=whole(1), default=20, help="clips to record (default %(default)s)")
@@ -96,6 +105,12 @@ def check(args: argparse.Namespace) -> None:
         raise BadInput("no bundle: give the folder that python -m mobile_export wrote")
     if args.roi is not None:
         parse_region(args.roi)
+    if args.teach is not None:
+        if not args.serve or args.out is not None:
+            raise BadInput("--teach DIR is for --serve, and is its --out: leave --out away")
+        check_folder("--teach", args.teach)
+    elif args.base is not None:
+        raise BadInput("--from is for --teach DIR: leave it out")
     if args.record is not None or args.serve:
         if args.out is not None:
             check_folder("--out", args.out)
@@ -153,9 +168,12 @@ def main(argv: list[str] | None = None) -> int:
 
         return record_from(args.source, args.record, args.out, args.clips)
     if args.serve:
+        from mobile_export.live.server.lesson import Lesson
         from mobile_export.live.server.serve import serve
 
-        return serve(args.bundle, args.port, args.out, _region(args), args.classes)
+        lesson = None if args.teach is None else Lesson(args.teach, args.base)
+        out = args.teach or args.out
+        return serve(args.bundle, args.port, out, _region(args), args.classes, lesson)
     return run_source(args)
 
 

@@ -30,7 +30,7 @@ CALIBRATION_CLIPS = 64  # more than two a class of the bundled model, 16 frames 
 # Half of the synthetic training clips are hard: there the checkpoint is less sure of itself, and
 # rounding decides more often. With clips from a folder there is nothing to choose.
 DIFFICULTIES = ("default", "hard")
-QUANTIZE = ("qat", "ptq")
+QUANTIZE = ("auto", "qat", "ptq")  # auto is the exporter's: ptq, then qat where that fails
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,8 @@ def training_of(checkpoint: Checkpoint, target: str, terms: Terms, step: Reporte
     bidirectional model, which has no stream form to train, is calibrated only. So is one whose std
     differs by colour for Core ML, which folds it into weights that training does not know.
     """
-    folds = target == "coreml" and len(set(checkpoint.config.std)) > 1
-    if terms.quantize == "ptq" or folds or not checkpoint.config.can_stream:
-        if folds and terms.quantize == "qat":
+    if terms.quantize == "ptq" or not can_train(checkpoint, target):
+        if terms.quantize == "qat" and _folds(checkpoint, target):
             step("quantize", "without training: Core ML folds a std that differs by colour")
         calibration = _calibration(checkpoint, terms, step)
         return Training(calibration, len(calibration))
@@ -117,6 +116,15 @@ def training_of(checkpoint: Checkpoint, target: str, terms: Terms, step: Reporte
     step("quantize", f"with what {settings.steps} steps of quantization-aware training learned")
     clips = len(calibration) or settings.calibration_clips
     return Training(calibration, clips, functools.partial(learned.load, path), settings.steps)
+
+
+def can_train(checkpoint: Checkpoint, target: str) -> bool:
+    """Whether there is quantization-aware training for a model on ``target``."""
+    return checkpoint.config.can_stream and not _folds(checkpoint, target)
+
+
+def _folds(checkpoint: Checkpoint, target: str) -> bool:
+    return target == "coreml" and len(set(checkpoint.config.std)) > 1
 
 
 def scheme_of(target: str) -> "Scheme":

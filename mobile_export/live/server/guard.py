@@ -21,6 +21,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 TOKEN = "token"  # in the query of the page's address and of the stream's
 TOKENS = re.compile(r"[A-Za-z0-9_-]{32}")
 GUARDED = ("/", "/stream")  # the rest of the page holds nothing of anybody's
+GUARDED_BELOW = "/teach/"  # but the clips and what is done with them
 HTTP_PORT = 80  # which browsers leave out of Host and Origin
 
 
@@ -67,7 +68,8 @@ def make_guard(
         if any(origin not in origins for origin in came) or (socket and not came):
             raise web.HTTPForbidden(text=f"wrong Origin: open http://127.0.0.1:{port}\n")
         given = request.query.get(TOKEN, "")
-        if request.path in GUARDED and not secrets.compare_digest(given.encode(), token.encode()):
+        guarded = request.path in GUARDED or request.path.startswith(GUARDED_BELOW)
+        if guarded and not secrets.compare_digest(given.encode(), token.encode()):
             raise web.HTTPForbidden(text="no token: open the address that the server printed\n")
         return await handler(request)
 

@@ -20,7 +20,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from core.classes import ClassMap
 from core.errors import BadInput
-from mobile_export.bundle.reader import load
+from mobile_export.bundle.reader import Bundle, load
 from mobile_export.bundle.regrouped import with_classes
 from mobile_export.bundle.runner import open_runner
 from mobile_export.console import quiet
@@ -28,7 +28,10 @@ from mobile_export.live.recognizer import Recognizer
 from mobile_export.live.region import Region
 from mobile_export.live.server.frames import MOST_BYTES
 from mobile_export.live.server.guard import TOKEN, make_guard, own_token, security_headers
+from mobile_export.live.server.lesson import Lesson
+from mobile_export.live.server.lesson_routes import add_lesson
 from mobile_export.live.server.stream import TAKEN_OVER, Desk, Stream
+from mobile_export.runtime import Runner
 
 HOST = "127.0.0.1"  # nobody else's camera belongs here, and no browser gives a camera to http
 PATIENCE = 2.0  # seconds that open connections have when the server ends
@@ -46,12 +49,14 @@ def serve(
     out: Path | None,
     region: Region,
     classes: ClassMap | None = None,
+    lesson: Lesson | None = None,
 ) -> int:
     """Serve the page until Ctrl-C; returns the exit status.
 
     ``port`` 0 takes a free one; the address is printed. Clips go to ``out``, None for no recording.
-    ``region`` is what the page begins with, ``classes`` makes the bundle's others. Raises
-    ``BadInput`` for a bundle that cannot be used and a port that is taken.
+    ``region`` is what the page begins with, ``classes`` makes the bundle's others, a ``lesson`` is
+    about the clips in ``out``. Raises ``BadInput`` for a bundle that cannot be used and a port that
+    is taken.
     """
     listening = listen(port)
     try:
@@ -61,7 +66,7 @@ def serve(
             Recognizer(bundle, runner)  # refuses the clip form
         # A frame is too small to share: threads that wait for each other cost more than they give.
         with ThreadPoolExecutor(1, "model", torch.set_num_threads, (1,)) as worker:
-            desk = Desk(bundle, runner, worker, out, own_token(), region)
+            desk = Desk(bundle, runner, worker, out, own_token(), region, lesson)
             asyncio.run(_serve(desk, listening))
     except KeyboardInterrupt:
         pass
@@ -146,12 +151,43 @@ def make_app(desk: Desk, port: int) -> web.Application:
         for tab in list(current):
             await tab.close(code=WSCloseCode.GOING_AWAY, message=b"the server was stopped")
 
+    async def use(which: str) -> dict:
+        """Put the taught bundle or the given one before the camera; the tab connects again."""
+        await _change(desk, which)
+        for tab in list(current):
+            await tab.close(code=WSCloseCode.GOING_AWAY, message=b"another bundle")
+        return {"bundle": desk.bundle.manifest["name"]}
+
     app.on_response_prepare.append(add_headers)
+    if desk.lesson is not None:
+        add_lesson(app, desk.lesson, use)
     app.on_shutdown.append(end)
     app.router.add_get("/stream", stream)
     for name, (kind, body) in page_files().items():
         app.router.add_get("/" if name == "index.html" else f"/{name}", _static(kind, body))
     return app
+
+
+async def _change(desk: Desk, which: str) -> None:
+    """Raises ``BadInput`` where there is no such bundle."""
+    assert desk.lesson is not None, "of a lesson"
+    if which == "given":
+        desk.bundle, desk.runner = desk.given
+        return
+    path = desk.lesson.bundle()
+    if which != "taught" or path is None:
+        raise BadInput("there is no bundle yet: train first")
+
+    def opened() -> tuple[Bundle, Runner]:
+        with quiet():
+            bundle = load(path)
+            runner = open_runner(bundle)
+            Recognizer(bundle, runner)
+            return bundle, runner
+
+    # In the thread of the model: it waits for a frame that is under way.
+    found = await asyncio.get_running_loop().run_in_executor(desk.worker, opened)
+    desk.bundle, desk.runner = found
 
 
 def page_files() -> dict[str, tuple[str, bytes]]:

@@ -12,6 +12,7 @@ import json
 import sys
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field
@@ -28,17 +29,24 @@ from mobile_export.live.record import CLIP_SECONDS, COUNTDOWN, check_label
 from mobile_export.live.region import Region, check_box
 from mobile_export.live.server.clips import SECONDS, Clip, Spoiled, count_clips, require_room
 from mobile_export.live.server.frames import Refusal, decode, parse
+from mobile_export.live.server.lesson import Lesson
 from mobile_export.live.ticks import SLOW
 from mobile_export.runtime import Runner
 
+SLACK = 0.3  # seconds more, so that the pictures of the last tick are there
+LOOK_BACK = 2.4  # seconds of the stream that a clip is made of when its answer was wrong
 MOST_TEXT = 2000  # characters of a command
 MOST_REASON = 123  # bytes of a close frame's reason
 TAKEN_OVER = 4001  # close code: another tab has the stream now
 
 
-@dataclass(frozen=True)
+@dataclass
 class Desk:
-    """What all connections share. ``worker`` has one thread: a runner is not for several."""
+    """What all connections share. ``worker`` has one thread: a runner is not for several.
+
+    ``bundle`` and ``runner`` are what runs now; with a lesson they may be changed for the bundle
+    that was taught, and ``given`` is the pair that the server was started with.
+    """
 
     bundle: Bundle
     runner: Runner
@@ -47,6 +55,10 @@ class Desk:
     token: str  # that the address has to hold
     # What of a picture the model sees until a page says otherwise.
     region: Region = field(default_factory=Region)
+    lesson: Lesson | None = None
+
+    def __post_init__(self) -> None:
+        self.given = self.bundle, self.runner
 
 
 def greeting(desk: Desk) -> dict:
@@ -62,6 +74,7 @@ def greeting(desk: Desk) -> dict:
         "least_rate": SLOW * manifest["input"]["frame_rate"],
         "runner": runner.name,
         "timed": not runner.interpreted,
+        "taught": None if desk.lesson is None else desk.bundle is not desk.given[0],
         "view": {"mirror": desk.region.mirror, "box": desk.region.box},
         "rendered": manifest["checkpoint"]["sha256"] == file_sha256(bundled_path()),
         "record": None if desk.out is None else {
@@ -84,6 +97,7 @@ class Stream:
         self._clip: Clip | None = None
         self._saving: set[asyncio.Task] = set()
         self._region = desk.region
+        self._recent: deque[tuple[float, bytes]] = deque()  # kept for a lesson alone
         self._forget()
 
     async def run(self) -> None:
@@ -133,6 +147,10 @@ class Stream:
             task = asyncio.create_task(self._guarded(lambda: self._save(clip)))
             self._saving.add(task)
             task.add_done_callback(self._saving.discard)
+        if self._desk.lesson is not None:
+            self._recent.append((seconds, jpeg))
+            while seconds - self._recent[0][0] > LOOK_BACK + SLACK:
+                self._recent.popleft()
         await self._send({"type": "next"})
 
     async def _recognise(self) -> None:
@@ -186,6 +204,8 @@ class Stream:
                 await self._record(label, seconds)
             case {"type": "clip"} if self._recording:
                 self._clip = Clip(*self._recording, self._region.seen)
+            case {"type": "wrong", "label": str(label)} if self._desk.lesson is not None:
+                await self._wrong(label)
             case {"type": "stop"}:
                 self._recording = self._clip = None
             case _:
@@ -214,6 +234,21 @@ class Stream:
             await self._send({"type": "refused", "reason": one_line(error)})
             return
         await self._send({"type": "ready"})
+
+    async def _wrong(self, label: str) -> None:
+        """Keep the latest seconds as a clip of what they really were."""
+        frames = list(self._recent)
+        if not frames or frames[-1][0] - frames[0][0] < LOOK_BACK:
+            reason = f"the camera has to run for {LOOK_BACK:g} s first"
+            return await self._send({"type": "refused", "reason": reason})
+        try:
+            clip = Clip(check_label(label), LOOK_BACK, self._region.seen)
+        except BadInput as error:
+            return await self._send({"type": "refused", "reason": one_line(error)})
+        for seconds, jpeg in frames:
+            if frames[-1][0] - seconds <= LOOK_BACK + 0.5 * SLACK:
+                clip.add(seconds, jpeg)
+        await self._save(clip)
 
     async def _save(self, clip: Clip) -> None:
         """Write a clip beside the stream, which goes on meanwhile."""

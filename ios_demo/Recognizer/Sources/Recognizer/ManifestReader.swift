@@ -176,7 +176,9 @@ private func checkFlow(
 }
 
 private func readRule(_ node: Node, _ labels: [String]) throws -> Rule {
-    try node.keys("window", "threshold", "agree", "release", "reset_after_missed", "none_labels")
+    try node.keys(
+        "window", "threshold", "agree", "release", "reset_after_missed", "none_labels",
+        optional: ["chosen"])  // what the numbers rest on
     return Rule(
         labels: labels,
         noneLabels: Set(try node["none_labels"].items(0, mostLabels) { try $0.text() }),

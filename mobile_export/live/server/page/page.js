@@ -3,6 +3,7 @@
 import { ASKING, LOST, problemOf } from "./camera.js";
 import { encode, listCameras, openCamera, watchFrames } from "./camera.js";
 import { makeLink } from "./link.js";
+import { makeLesson } from "./lesson.js";
 import { makeRecorder } from "./record.js";
 import { makeSeen } from "./seen.js";
 import { makeView } from "./view.js";
@@ -27,7 +28,10 @@ const link = makeLink({
     if (message.type === "hello") return greet(message);
     if (message.type === "next") ready = true;
     else if (message.type === "answer") answered(message);
-    else recorder.message(message);
+    else {
+      recorder.message(message);
+      lesson.message(message);
+    }
   },
   lost(wait) {
     disconnected("no server", {
@@ -60,14 +64,16 @@ const link = makeLink({
 });
 const seen = makeSeen(video, look);
 const recorder = makeRecorder(link.send, () => firstObstacle()?.title);
+const lesson = makeLesson(link.send, recorder.anything);
 
 function greet(hello) {
-  const name = JSON.stringify([hello.bundle, hello.runner, hello.labels]);
+  const name = JSON.stringify([hello.bundle, hello.runner, hello.labels, hello.taught]);
   if (served && served !== name) return location.reload(); // another bundle was started meanwhile
   served = name;
   view ??= makeView(hello);
   view.forget();
   recorder.greet(hello.record);
+  lesson.greet(hello.taught);
   const own = seen.greet(hello.view);
   // A server that was started anew does not know what was chosen here.
   if (JSON.stringify(own) !== JSON.stringify(hello.view)) look(own);

@@ -65,7 +65,8 @@ export function makeRecorder(send, obstacle) {
     );
   }
 
-  async function record(label, count, seconds) {
+  // With `inOneGo` there is one countdown, and the clips follow each other.
+  async function record(label, count, seconds, inOneGo = false) {
     if (obstacle()) return say(`There is no picture: ${obstacle()}`, true);
     show(true);
     let saved = 0;
@@ -73,7 +74,9 @@ export function makeRecorder(send, obstacle) {
       await request({ type: "record", label, seconds }, ["ready"]);
       for (let spoiled = 0; saved < count; ) {
         say(`Clip ${saved + 1} of ${count}`);
-        await countDown(`${label}: clip ${saved + 1} of ${count}`);
+        const text = `${label}: clip ${saved + 1} of ${count}`;
+        if (!inOneGo || !saved) await countDown(text);
+        element("recording").textContent = text;
         const reply = await takeClip(seconds);
         spoiled = reply.type === "spoiled" ? spoiled + 1 : 0;
         if (spoiled >= TRIES) throw new Stopped(reply.reason);
@@ -160,5 +163,11 @@ export function makeRecorder(send, obstacle) {
     element("record-state").classList.toggle("problem", problem);
   }
 
-  return { greet, message, stop };
+  // Minutes of what is no gesture, cut into clips.
+  function anything(label, minutes) {
+    const seconds = element("seconds").valueAsNumber || greeted.seconds;
+    if (!running) record(label, Math.ceil((60 * minutes) / seconds), seconds, true);
+  }
+
+  return { greet, message, stop, anything };
 }

@@ -153,7 +153,10 @@ private fun checkFlow(root: Node, labels: List<String>, outputs: List<TensorSpec
 }
 
 private fun readRule(node: Node, labels: List<String>): Rule {
-    node.keys("window", "threshold", "agree", "release", "reset_after_missed", "none_labels")
+    node.keys(
+        "window", "threshold", "agree", "release", "reset_after_missed", "none_labels",
+        optional = listOf("chosen"), // what the numbers rest on
+    )
     return Rule(
         labels = labels,
         noneLabels = node["none_labels"].items(0, MOST_LABELS) { it.text() }.toSet(),

@@ -1,0 +1,120 @@
+"""What was recorded: clips by class and by session, and what is wrong with them in one line.
+
+A session is what was recorded in one sitting: clips of one sitting resemble each other far more
+than those of another day, so that a model is judged on sessions that it has not seen. Folders
+within a class are sessions, or persons (``wave/anna/clip1.mp4``); without them the time in a
+recording's name tells (``20260131-181500-003.mp4``, as the recorder writes it).
+"""
+
+import hashlib
+import re
+import unicodedata
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from core.data.find import every_clip
+from core.data.listed import LEAST_TO_SPLIT
+from core.errors import BadInput
+from core.files import file_sha256
+
+WORK = ".teach"  # hidden folder in the clips' own: features, progress, the latest model
+PAUSE = timedelta(minutes=30)  # longer ones part sessions
+ONE = "one session"  # of clips that nothing tells apart
+STAMP = re.compile(r"(\d{8}-\d{6})-\d+")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A recorded clip: a video or a folder of frame images."""
+
+    path: Path
+    label: str
+    session: str
+
+
+def read_folder(root: Path) -> list[Clip]:
+    """Every clip of a folder, class by class; clips of one content in one class are taken once.
+
+    Raises ``BadInput``: no folder of classes, fewer than two classes with clips, a class with fewer
+    than three, or one content in two classes.
+    """
+    classes = {label: clips for label, clips in every_clip(root).items() if clips}
+    if len(classes) < 2:
+        what = f"only the class {next(iter(classes))!r}" if classes else "no clips yet"
+        raise BadInput(f"{root} has {what}: record at least two, a gesture and 'No gesture'")
+    for label, paths in classes.items():
+        if len(paths) < LEAST_TO_SPLIT:
+            count = "one clip" if len(paths) == 1 else f"{len(paths)} clips"
+            raise BadInput(
+                f"{root}: class {label!r} has {count}: record at least {LEAST_TO_SPLIT}, better "
+                "twenty, or delete its folder"
+            )
+    found = [Clip(p, label, "") for label, paths in classes.items() for p in paths]
+    sessions = _sessions(root, found)
+    return _once(root, [Clip(c.path, c.label, sessions[c.path]) for c in found])
+
+
+def _sessions(root: Path, clips: list[Clip]) -> dict[Path, str]:
+    """The session of every clip by its path."""
+    named, stamped, rest = {}, {}, []
+    for clip in clips:
+        inside = _inside(root, clip)
+        match = STAMP.fullmatch(clip.path.stem)
+        if len(inside) > 1:
+            named[clip.path] = inside[0]
+        elif match:
+            stamped[clip.path] = datetime.strptime(match[1], "%Y%m%d-%H%M%S")
+        else:
+            rest.append(clip.path)
+    began = last = None
+    for path, moment in sorted(stamped.items(), key=lambda item: item[1]):
+        if last is None or moment - last > PAUSE:
+            began = moment
+        last = moment
+        named[path] = f"{began:%Y-%m-%d %H:%M}"
+    return named | dict.fromkeys(rest, ONE)
+
+
+def _inside(root: Path, clip: Clip) -> tuple[str, ...]:
+    """The parts of a clip's path below its class folder."""
+    parts = clip.path.relative_to(root).parts
+    names = [unicodedata.normalize("NFC", part) for part in parts]
+    return parts[names.index(clip.label) + 1 :]
+
+
+def _once(root: Path, clips: list[Clip]) -> list[Clip]:
+    """Clips without repeats; refuses one that stands in two classes."""
+    seen: dict[str, Clip] = {}
+    sizes = Counter(_size(clip.path) for clip in clips)
+    kept = []
+    for clip in clips:
+        if sizes[_size(clip.path)] == 1:  # of no other's content
+            kept.append(clip)
+            continue
+        first = seen.setdefault(file_sha256(clip.path), clip)
+        if first is clip:
+            kept.append(clip)
+        elif first.label != clip.label:
+            names = " and ".join(str(c.path.relative_to(root)) for c in (first, clip))
+            raise BadInput(
+                f"{root}: {names} are the same clip in two classes: delete it from the wrong one"
+            )
+    return kept
+
+
+def _size(path: Path) -> int:
+    if path.is_dir():
+        return sum(p.stat().st_size for p in path.iterdir() if p.is_file())
+    return path.stat().st_size
+
+
+def clip_key(root: Path, clip: Clip) -> str:
+    """A digest of a clip's place, size and time of change: another recording has another."""
+    digest = hashlib.sha256(str(clip.path.relative_to(root)).encode(errors="surrogateescape"))
+    files = sorted(clip.path.iterdir()) if clip.path.is_dir() else [clip.path]
+    for file in files:
+        found = file.stat()
+        digest.update(f"{file.name} {found.st_size} {found.st_mtime_ns}".encode(errors="replace"))
+    return digest.hexdigest()[:16]
