@@ -38,13 +38,14 @@ GESTURES = (
     "Zooming In With Full Hand", "No gesture",
 )  # fmt: skip
 SESSIONS = 4
+SECONDS = 2.4  # of a clip, as the page records them
 RECORDED = 160  # pixels of the clips that are written
 
 
 def clips_of(people: bool, split: str, count: int, size: int, config) -> Clips:
     """Clips whose classes follow one another."""
     kind = PeopleClips if people else SyntheticClips
-    frames = 2 * config.frames if split == "val" else config.frames
+    frames = round(SECONDS * config.frame_rate) if split == "val" else config.frames
     return kind(split, count, frames=frames, size=size, frame_rate=config.frame_rate, only=GESTURES)
 
 

@@ -45,7 +45,7 @@ EXPORT = {
     "bundle": COMMON | {"graph", "runtime", "targets"},
     "verify": COMMON | {"bundle", "clips", "runtime"},
     "diagnose": COMMON | {"bundle", "clips", "graph", "quantization", "runtime", "targets"},
-    "teach": COMMON | {"exporter"},
+    "teach": COMMON | {"exporter", "graph"},
     "live": COMMON | {"bundle", "runtime", "teach"},  # of teach, what a folder holds and tells
     "latency": COMMON | {"bundle", "live", "runtime"},
     "report": COMMON | {"bundle"},

@@ -137,7 +137,7 @@ class _Job:
             raise BadInput(f"{base.config.why_no_stream}, or start from another --from")
         step("clips", words.counts(clips))
         border = border_of(base.model)
-        cache = Cache(self.work / FOLDER, learn.copy_of(base), border)
+        cache = Cache(self.work / FOLDER, base, border)
         known = self._known(base, border, cache) if terms.extend else None
         clips, found = self._features(clips, cache)
         labels = sorted({clip.label for clip in clips})
