@@ -13,7 +13,9 @@ import os
     /// Whether the system slows the device down to let it cool.
     private(set) var isHot = false
     /// What of the camera's pictures the model sees.
-    private(set) var seen = Seen()
+    private(set) var seen: Seen
+
+    private static let seenKey = "seen"
 
     @ObservationIgnored private var facts = LiveFacts()
     @ObservationIgnored private var started = false
@@ -30,6 +32,7 @@ import os
     init(pipeline: Pipeline, camera: CameraController) {
         self.pipeline = pipeline
         self.camera = camera
+        seen = Seen(noted: UserDefaults.standard.string(forKey: Self.seenKey))
     }
 
     /// Begins to follow camera and pipeline, once: a stream whose reader is cancelled, as a view's task is
@@ -46,7 +49,11 @@ import os
         watchHeat()
         let pipeline = self.pipeline
         let camera = self.camera
-        Task { await pipeline.consume() }
+        let seen = self.seen
+        Task {
+            await pipeline.see(seen)
+            await pipeline.consume()
+        }
         Task { await follow(camera.events) }
         Task { for await update in pipeline.updates { take(update) } }
         load(nil, again: false)
@@ -81,9 +88,10 @@ import os
         load(candidate, again: true)
     }
 
-    /// Another part of the camera's pictures for the model, or their other side.
+    /// Another part of the camera's pictures for the model, or their other side, also after a restart.
     func see(_ seen: Seen) {
         self.seen = seen
+        UserDefaults.standard.set(seen.noted, forKey: Self.seenKey)
         let pipeline = self.pipeline
         Task { await pipeline.see(seen) }
     }

@@ -45,6 +45,15 @@ public struct Seen: Sendable, Equatable {
         self.part = part
     }
 
+    /// For keeping it; `init(noted:)` reads it again.
+    public var noted: String { "\(part.rawValue) \(mirrored)" }
+
+    /// What `noted` gave; the default for anything else, such as a part that is no more.
+    public init(noted: String?) {
+        let all = Part.allCases.flatMap { [Seen(part: $0), Seen(mirrored: true, part: $0)] }
+        self = all.first { $0.noted == noted } ?? Seen()
+    }
+
     /// Whether a preview shows the picture as a mirror does; the system mirrors a front camera's by itself.
     public func isMirror(front: Bool) -> Bool { front != mirrored }
 

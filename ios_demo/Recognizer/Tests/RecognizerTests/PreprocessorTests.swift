@@ -136,6 +136,10 @@ struct PreprocessorTests {
         }
         #expect(Seen(part: .left).shown(front: true) == Region(width: 0.5))
         #expect(Seen(mirrored: true, part: .left).shown(front: true) == Region(x: 0.5, width: 0.5))
+        for seen in Part.allCases.flatMap({ [Seen(part: $0), Seen(mirrored: true, part: $0)] }) {
+            #expect(Seen(noted: seen.noted) == seen)
+        }
+        for other in [nil, "", "upper false", "left"] { #expect(Seen(noted: other) == Seen()) }
         let square = region.square(100, 60)
         #expect([square.left, square.top, square.side] == [20, 15, 30])
     }

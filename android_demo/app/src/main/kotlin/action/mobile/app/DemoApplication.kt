@@ -27,7 +27,10 @@ import java.util.concurrent.Executors
 class DemoApplication : Application() {
     val camera: CameraController by lazy { CameraController(this) { viewModel } }
 
-    val viewModel: LiveViewModel by lazy { LiveViewModel(models(), camera, mainExecutor) { Log.i(TAG, it) } }
+    val viewModel: LiveViewModel by lazy {
+        val notes = Preferences(getSharedPreferences("notes", MODE_PRIVATE))
+        LiveViewModel(models(notes), camera, mainExecutor, notes) { Log.i(TAG, it) }
+    }
 
     /**
      * Whether this is a build for developers. Shared storage is open to other apps on Android 10, and
@@ -35,11 +38,10 @@ class DemoApplication : Application() {
      */
     val forDevelopers: Boolean get() = applicationInfo.flags and ApplicationInfo.FLAG_DEBUGGABLE != 0
 
-    private fun models(): ModelSlot {
+    private fun models(notes: Preferences): ModelSlot {
         val probe = SystemProbe(this)
         val device = probe.device()
         val tools = versions()
-        val notes = Preferences(getSharedPreferences("notes", MODE_PRIVATE))
         val programs = TimedPrograms(ExecuTorchProgram::open)
         return ModelSlot(
             worker = Executors.newSingleThreadExecutor { Thread(it, "model") },

@@ -2,6 +2,7 @@ package action.mobile.app
 
 import action.mobile.app.benchmark.BenchmarkRequest
 import action.mobile.app.bundles.ChosenModel
+import action.mobile.app.bundles.Notebook
 import action.mobile.app.camera.CameraFrame
 import action.mobile.app.camera.CameraListener
 import action.mobile.app.camera.CameraPlan
@@ -28,6 +29,7 @@ class LiveViewModel(
     private val models: ModelSlot,
     private val camera: CameraPort,
     private val main: Executor,
+    private val notes: Notebook,
     private val log: (String) -> Unit,
 ) : CameraListener {
     /** What the screen shows. */
@@ -51,7 +53,7 @@ class LiveViewModel(
     private var share: Double? = null // of the measurement that runs
     private var report: WrittenReport? = null
     private var queued: BenchmarkRequest? = null // asked for, not begun
-    private var seen = Seen()
+    private var seen = Seen.of(notes.get(SEEN))
 
     @Volatile
     private var stream: LiveStream? = null // the camera's thread reads it
@@ -101,9 +103,10 @@ class LiveViewModel(
         if (share == null && !loading) load(name, again = true)
     }
 
-    /** What of the camera's pictures the model is to see. */
+    /** What of the camera's pictures the model is to see, from now on and after a restart. */
     fun see(seen: Seen) {
         this.seen = seen
+        notes.put(SEEN, seen.noted())
         stream?.seen = seen
         settle()
     }
@@ -300,5 +303,6 @@ class LiveViewModel(
 
     private companion object {
         const val SHOWN = 20 // gestures of the past
+        const val SEEN = "seen" // the note of what the model sees
     }
 }

@@ -2,6 +2,8 @@ package action.mobile.app
 
 import action.mobile.app.benchmark.BenchmarkRequest
 import action.mobile.app.camera.CameraTrouble
+import action.mobile.recognizer.Part
+import action.mobile.recognizer.Seen
 import java.io.File
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertFalse
@@ -36,6 +38,16 @@ class LiveViewModelTest : ViewModelRig() {
         val state = model.state as UiState.Running
         assertNull(state.figures?.gesture)
         assertEquals(listOf("Wave"), state.history.map { it.label })
+    }
+
+    @Test
+    fun `what the model is to see is kept for the next start`() {
+        val chosen = Seen(mirrored = true, part = Part.LEFT)
+        viewModel().see(chosen)
+        val next = live(viewModel())
+        assertEquals(chosen, (next.state as UiState.Running).seen)
+        for (seen in Part.entries.map { Seen(part = it) }) assertEquals(seen, Seen.of(seen.noted()))
+        for (other in listOf(null, "", "UPPER false", "LEFT")) assertEquals(Seen(), Seen.of(other))
     }
 
     @Test

@@ -40,7 +40,7 @@ abstract class ViewModelRig {
             timed, Surroundings(FakeProbe.device, FakeProbe, mapOf("app" to "0")), ReportFolder(File(root, "reports")),
         )
         val slot = ModelSlot(worker, chooser, timed, measurement, notes, 8)
-        return LiveViewModel(slot, camera, main) { log += it }
+        return LiveViewModel(slot, camera, main, notes) { log += it }
     }
 
     protected fun settle() = repeat(4) {

@@ -29,7 +29,16 @@ enum class Part(val region: Region) {
 }
 
 /** What of the source's pictures the model sees; [mirrored]: they come as in a mirror and are turned back. */
-data class Seen(val mirrored: Boolean = false, val part: Part = Part.MIDDLE)
+data class Seen(val mirrored: Boolean = false, val part: Part = Part.MIDDLE) {
+    /** For keeping it; [of] reads it again. */
+    fun noted() = "$part $mirrored"
+
+    companion object {
+        /** What [noted] gave; the default for anything else, such as a part that is no more. */
+        fun of(noted: String?): Seen =
+            Part.entries.flatMap { listOf(Seen(false, it), Seen(true, it)) }.find { it.noted() == noted } ?: Seen()
+    }
+}
 
 /**
  * The frame with [seen]'s part of its crop alone; the frame itself when that is all of it. [rotation] is
