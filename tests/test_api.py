@@ -131,7 +131,7 @@ def test_a_failed_gate_is_an_error_that_has_the_figures(tiny: Path, monkeypatch)
         ({"form": "strem"}, "form 'strem' is unknown: give stream or clip"),
         ({"precision": "int4"}, "precision 'int4' is unknown: give int8 or w8a16 or fp16 or fp32"),
         ({"precision": "fp16"}, "xnnpack stream fp16 is refused"),
-        ({"quantize": None}, "quantize None is unknown"),
+        ({"quantize": "none"}, "quantize 'none' is unknown"),
         ({"quantize": "ptq", "qat_steps": 3}, "are for quantize='qat'"),
         ({"qat_steps": 0}, "qat_steps 0 is refused: give a whole number of at least 1"),
         ({"qat_rate": 0.0}, "qat_rate 0.0 is refused: give a number above 0"),
