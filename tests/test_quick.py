@@ -16,11 +16,11 @@ from mobile_export.targets import delegation, quick, xnnpack
 def test_the_program_is_the_same_to_the_byte(backbone, precision, tmp_path, monkeypatch):
     """BNInception has the maximum that a pass looks for, all have concatenations."""
     model = make_short("action", backbone=backbone, width=0.5 if backbone == "resnet50" else 1.0)
-    found, took_part, checked = [], [], exir.EdgeCompileConfig()
+    found, took_part = [], []
     for name in ("quick", "plain"):
         if name == "plain":
             monkeypatch.setattr(delegation, "needed_passes", contextlib.nullcontext)
-            monkeypatch.setattr(exir, "EdgeCompileConfig", lambda **_: checked)
+            monkeypatch.setattr(exir, "EdgeCompileConfig", lambda **_: None)
         (tmp_path / name).mkdir()
         clips = clips_for(model) if precision == "int8" else []
         lowered = xnnpack.lower(

@@ -266,6 +266,8 @@ def taught_in(chromium, red_camera: Path, root: Path, started, patience: int) ->
         assert [line for line in wrong if "ERR_ABORTED" not in line] == []
 
 
+# What the model of nine clips says of the camera's picture is not always red on a loaded machine.
+@pytest.mark.slow
 @needs_browser
 def test_a_gesture_is_taught_in_the_browser(chromium, red_camera, tmp_path, monkeypatch):
     """With a lowering that takes no time; all else is as it is, jobs in processes among it."""
