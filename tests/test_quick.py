@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 
 import pytest
-from executorch import exir
 from short_models import clips_for, make_short
 
 from mobile_export.targets import delegation, quick, xnnpack
@@ -20,7 +19,6 @@ def test_the_program_is_the_same_to_the_byte(backbone, precision, tmp_path, monk
     for name in ("quick", "plain"):
         if name == "plain":
             monkeypatch.setattr(delegation, "needed_passes", contextlib.nullcontext)
-            monkeypatch.setattr(exir, "EdgeCompileConfig", lambda **_: None)
         (tmp_path / name).mkdir()
         clips = clips_for(model) if precision == "int8" else []
         lowered = xnnpack.lower(

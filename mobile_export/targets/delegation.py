@@ -29,20 +29,11 @@ def lower_whole(
     nothing, when something stays outside the one delegate call and ``allow_partial`` is false.
     """
     # Imported here: it takes seconds, and the command line has errors to report before.
-    from executorch.exir import (
-        EdgeCompileConfig,
-        ExecutorchBackendConfig,
-        to_edge_transform_and_lower,
-    )
+    from executorch.exir import ExecutorchBackendConfig, to_edge_transform_and_lower
     from executorch.exir.passes import MemoryPlanningPass
 
-    # Validity is computed anew behind every pass, a third of the lowering; a program that is wrong
-    # does not get past ``require_whole`` and being executed.
-    config = EdgeCompileConfig(_check_ir_validity=False)
     with quick_provenance(), needed_passes():
-        edge = to_edge_transform_and_lower(
-            program, partitioner=[partitioner], compile_config=config
-        )
+        edge = to_edge_transform_and_lower(program, partitioner=[partitioner])
         calls, outside = delegation(edge.exported_program().graph)
         if not allow_partial:
             require_whole(calls, outside)
