@@ -60,10 +60,7 @@ def serve(
     """
     listening = listen(port)
     try:
-        with quiet():
-            bundle = with_classes(load(bundle_path), classes)
-            runner = open_runner(bundle)
-            Recognizer(bundle, runner)  # refuses the clip form
+        bundle, runner = _opened(bundle_path, classes)
         # A frame is too small to share: threads that wait for each other cost more than they give.
         with ThreadPoolExecutor(1, "model", torch.set_num_threads, (1,)) as worker:
             desk = Desk(bundle, runner, worker, out, own_token(), region, lesson)
@@ -73,6 +70,15 @@ def serve(
     finally:
         listening.close()
     return 0
+
+
+def _opened(path: Path, classes: ClassMap | None = None) -> tuple[Bundle, Runner]:
+    """A bundle and its runner. Raises ``BadInput`` for one that cannot be used live."""
+    with quiet():
+        bundle = with_classes(load(path), classes)
+        runner = open_runner(bundle)
+        Recognizer(bundle, runner)  # refuses the clip form
+    return bundle, runner
 
 
 def listen(port: int) -> socket.socket:
@@ -178,15 +184,8 @@ async def _change(desk: Desk, which: str) -> None:
     if which != "taught" or path is None:
         raise BadInput("there is no bundle yet: train first")
 
-    def opened() -> tuple[Bundle, Runner]:
-        with quiet():
-            bundle = load(path)
-            runner = open_runner(bundle)
-            Recognizer(bundle, runner)
-            return bundle, runner
-
     # In the thread of the model: it waits for a frame that is under way.
-    found = await asyncio.get_running_loop().run_in_executor(desk.worker, opened)
+    found = await asyncio.get_running_loop().run_in_executor(desk.worker, _opened, path)
     desk.bundle, desk.runner = found
 
 
