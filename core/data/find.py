@@ -31,9 +31,7 @@ def find_clips(
 
     Raises ``BadInput`` as ``FolderClips`` does.
     """
-    if not root.is_dir():
-        what = "is a file" if root.exists() else "does not exist"
-        raise BadInput(f"data folder {root} {what}: give a folder with one sub-folder a class")
+    _require_folder(root)
     if is_listed(root):
         return _listed(root, split, labels)
     top = _folders(root)
@@ -41,9 +39,7 @@ def find_clips(
     part, shares = part_of(root, split, parts) if parts else (split, frozenset({split}))
     classes: dict[str, dict[str, list[Path]]] = defaultdict(dict)  # part -> class -> clips
     for name, folder in (parts or {split: root}).items():
-        for label, path in _folders(folder).items():
-            _require_no_clip(path)
-            classes[name][label] = _clips_in(path)
+        classes[name] = _classes_in(folder)
     names = _labels(root, sorted(set().union(*classes.values())), labels)
     if len(shares) < len(SPLITS):
         where = _split(root, parts.get(part, root), classes[part])
@@ -60,18 +56,30 @@ def every_clip(root: Path) -> dict[str, list[Path]]:
 
     A class may be without clips. Raises ``BadInput`` where the root is no folder of classes.
     """
-    if not root.is_dir():
-        what = "is a file" if root.exists() else "does not exist"
-        raise BadInput(f"data folder {root} {what}: give a folder with one sub-folder a class")
+    _require_folder(root)
     if is_listed(root):
         raise BadInput(f"data folder {root} has lists of clips: give a folder of class folders")
     top = _folders(root)
     found: dict[str, list[Path]] = defaultdict(list)
     for folder in (_parts_of(root, top) or {"": root}).values():
-        for label, path in _folders(folder).items():
-            _require_no_clip(path)
-            found[label] += _clips_in(path)
+        for label, clips in _classes_in(folder).items():
+            found[label] += clips
     return {label: found[label] for label in sorted(found)}
+
+
+def _require_folder(root: Path) -> None:
+    if not root.is_dir():
+        what = "is a file" if root.exists() else "does not exist"
+        raise BadInput(f"data folder {root} {what}: give a folder with one sub-folder a class")
+
+
+def _classes_in(folder: Path) -> dict[str, list[Path]]:
+    """The clips of each class folder. Raises ``BadInput`` where one is a clip itself."""
+    classes = {}
+    for label, path in _folders(folder).items():
+        _require_no_clip(path)
+        classes[label] = _clips_in(path)
+    return classes
 
 
 def _listed(root: Path, split: str, labels: list[str] | None) -> tuple[list[str], list[Clip], str]:
