@@ -89,11 +89,6 @@ class Merge(nn.Module):
         same = order == list(range(inputs))
         self.register_buffer("chosen", None if same else torch.eye(inputs)[order].contiguous())
 
-    @property
-    def linears(self) -> int:
-        """Linear layers in it, whose weights are zeros and ones."""
-        return 2 * len(self.levels) + (self.chosen is not None)
-
     def forward(self, logits: Tensor) -> Tensor:
         """(N, old classes) -> (N, new classes)."""
         merged = self.levels(logits)

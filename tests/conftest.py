@@ -6,6 +6,8 @@ a process (lowered programs). The longest come first, so that no worker is left 
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -95,6 +97,21 @@ def default_bundle(once):
         assert export_cli.main(argv) == 0
 
     (folder,) = once("bundle", make).iterdir()
+    return load(folder)
+
+
+@pytest.fixture(scope="session")
+def main_job(once):
+    """The bundle that the README's main job leaves: the very command, in a folder of its own."""
+    from mobile_export.bundle.reader import load
+
+    def make(folder: Path) -> None:
+        command = [sys.executable, "-m", "mobile_export", "--target", "coreml"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        (folder / "printed.txt").write_text(done.stdout + done.stderr, encoding="utf-8")
+        assert done.returncode == 0, done.stderr
+
+    (folder,) = (once("main-job", make) / "artifacts").iterdir()
     return load(folder)
 
 

@@ -3,18 +3,18 @@
 import functools
 import json
 import tempfile
-from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
 from helpers import make_model
 from short_models import make_short
+from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
 from core.errors import BadInput
 from core.temporal import TEMPORAL
-from mobile_export.graph.forms import deployed, graph_of, input_ports, output_ports
-from mobile_export.quantization.coreml import SCHEME
+from mobile_export.graph.forms import deployed, exported, graph_of, input_ports, output_ports
+from mobile_export.quantization.coreml import SCHEME, MapQuantizer
 from mobile_export.quantization.pt2e import quantize
 from mobile_export.runtime.coreml import open_coreml
 from mobile_export.runtime.mil import load_spec
@@ -84,7 +84,10 @@ def close(result, expected, share):
 
 @pytest.mark.parametrize(
     ("target", "precision", "share"),
-    [("iOS26", "int8", INT8_CORRELATION), ("iOS18", "w8a16", FP16_TOLERANCE)],
+    [
+        pytest.param("iOS26", "int8", INT8_CORRELATION, marks=pytest.mark.slow),
+        ("iOS18", "w8a16", FP16_TOLERANCE),
+    ],
 )
 def test_packages_for_newer_systems_compute_the_same(target, precision, share, tmp_path):
     model = make_short("none")
@@ -204,7 +207,7 @@ def test_int8_stream_follows_the_converted_graph():
 def test_int8_in_float32_equals_the_converted_graph(tmp_path):
     """The interpreter's quantization is the converted graph's, apart from half precision."""
     model, made = lowered("stream", "int8")
-    package = coreml._convert(made.converted, model, "stream", "fp32")
+    package = coreml._convert(made.converted, model, "stream", "fp32", "iOS17")
     package.save(str(tmp_path / "model.mlpackage"))
     runner = runner_of(model, tmp_path / "model.mlpackage")
     frames = pixel_clips(8, model.config, frames=1)[:, 0]
@@ -244,12 +247,40 @@ def test_int8_ranges_hold_the_largest_calibration_value():
     assert scale * 127.5 == pytest.approx(1.0, rel=FRAME_STEP_SHARE)
 
 
-def test_int8_logits_are_not_quantized():
+def test_int8_rounds_what_convolutions_of_maps_read_and_nothing_else():
+    """Once a map, where it is read; gates, sums, products and the classifier are floats."""
     _, made = lowered("stream", "int8")
-    (output,) = (n for n in made.converted.graph.nodes if n.op == "output")
-    logits = output.args[0][0]
-    assert logits.target is torch.ops.aten.linear.default
-    assert all("dequantize" in str(n.target) for n in logits.args[:2])  # input and weights are
+    nodes = made.converted.graph.nodes
+    back = [n for n in nodes if "dequantize_per" in str(n.target)]
+    assert {user.target for n in back for user in n.users} == {torch.ops.aten.conv2d.default}
+    maps = [n for n in nodes if n.target is torch.ops.aten.conv2d.default and n.args[0] in back]
+    assert all(n.args[1] in back for n in maps)  # the weight too
+    rounded = [n for n in nodes if "quantize_per_tensor" in str(n.target) and n not in back]
+    assert len(rounded) == len(maps)  # in a chain every map is read by one of them
+    count = made.details["operators"]
+    assert count["quantize"] == count["dequantize"] == len(maps)
+    assert count["conv"] - len(maps) == 5 - 1 + 5 - 1  # a slot's five, less its squeeze
+
+
+@pytest.mark.parametrize(("backbone", "shifted"), [("mobilenet_v2", False), ("resnet50", True)])
+def test_int8_keeps_no_level_for_values_that_cannot_be(backbone, shifted):
+    """What a ReLU gave is never below zero, nor what a shift and a gate made of that.
+
+    ResNet's blocks begin behind a ReLU, MobileNet's behind a sum.
+    """
+    model = deployed(make_short(backbone=backbone), "coreml")
+    graph = MapQuantizer().annotate(exported(model, "stream", "coreml"))
+    never_below = {}
+    for node in graph.graph.nodes:
+        note = node.meta.get(Q_ANNOTATION_KEY)
+        if note is not None:
+            kind = node.args[0].name.rstrip("_0123456789")
+            affine = note.input_qspec_map[node.args[0]].qscheme is torch.per_tensor_affine
+            assert never_below.setdefault(kind, affine) == affine
+    relu = "relu" if shifted else "hardtanh"
+    assert never_below["frame"] is False
+    assert never_below[relu] is True
+    assert never_below["cat"] is never_below["mul"] is shifted
 
 
 def test_image_scaling_with_unequal_channels():
@@ -338,32 +369,3 @@ def test_a_breach_stops_the_export(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
     made = coreml.lower(model, "stream", "fp16", [], tmp_path, labels=LABELS, allow_partial=True)
     assert made.details["violations"]
-
-
-@pytest.mark.slow
-def test_annotations_equal_coremlquantizers():
-    """The restricted set of patterns annotates what the full set of 405 does."""
-    from executorch.backends.apple.coreml.quantizer import CoreMLQuantizer
-    from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
-
-    from mobile_export.graph.forms import example_inputs
-    from mobile_export.quantization.coreml import StreamQuantizer, recipe
-
-    class Unshared(StreamQuantizer):
-        annotate = CoreMLQuantizer.annotate
-
-    def annotations(quantizer):
-        model = make_model()
-        graph = torch.export.export(
-            graph_of(model, "stream"), example_inputs(model, "stream", "coreml")
-        )
-        graph = quantizer(recipe()).annotate(graph.run_decompositions({}).module())
-        found = Counter()
-        for node in graph.graph.nodes:
-            note = node.meta.get(Q_ANNOTATION_KEY)
-            if note is not None:
-                inputs = tuple(str(n) for n, spec in note.input_qspec_map.items() if spec)
-                found[node.name, inputs, note.output_qspec is not None] += 1
-        return found
-
-    assert annotations(Unshared) == annotations(CoreMLQuantizer)

@@ -82,6 +82,7 @@ def test_ratios():
     assert noise.decibels(0.0, 1.0) == -math.inf
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_the_first_value_that_differs_is_named(prepared, tmp_path, capsys):
     model, _, state = prepared

@@ -259,6 +259,15 @@ def round_trip(tiny: Path, target: str, form: str, precision: str) -> dict:
     return report
 
 
+def test_the_readmes_main_job_leaves_a_bundle_that_runs(main_job: reader.Bundle, capsys) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    assert "\npip install . && python -m mobile_export --target coreml " in readme
+    printed = (main_job.path.parents[1] / "printed.txt").read_text(encoding="utf-8")
+    assert "s  write     artifacts/mobilenet_v2-action-stream-coreml-int8" in printed
+    assert verify.main([str(main_job.path), "--clips", "5"]) == 0
+    assert "golden" in capsys.readouterr().out
+
+
 def test_xnnpack_from_checkpoint_to_verified_bundle(tmp_path: Path, monkeypatch, shallow) -> None:
     # TSM has half the nodes of ACTION, and lowering takes its time by the node.
     path = make_checkpoint(tmp_path, temporal="shift")

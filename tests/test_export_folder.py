@@ -168,7 +168,10 @@ def test_broken_clips_are_counted(data: Path, monkeypatch, capsys) -> None:
     assert (few["clips"], few["broken"]) == (4, 2)
 
 
-@pytest.mark.parametrize(("spoils", "ways"), [(True, ["ptq", "qat"]), (False, ["ptq"])])
+@pytest.mark.parametrize(
+    ("spoils", "ways"),
+    [(True, ["ptq", "qat"]), pytest.param(False, ["ptq"], marks=pytest.mark.slow)],
+)
 def test_int8_learns_only_where_calibration_is_not_enough(data, monkeypatch, spoils, ways) -> None:
     path, out, tried = make_checkpoint(data.parent, CLASSES), data.parent / "out", []
 

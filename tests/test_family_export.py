@@ -113,10 +113,8 @@ def test_short_streams_of_xnnpack(name, tmp_path_factory):
     assert_program(model, "stream", "fp32", tmp_path_factory, FP32)
 
 
-@pytest.mark.parametrize(
-    ("precision", "tolerance"),
-    [("fp32", FP32), pytest.param("int8", INT8_TO_FP32, marks=slow)],
-)
+@slow
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", FP32), ("int8", INT8_TO_FP32)])
 def test_short_streams_with_wide_vectors(precision, tolerance, tmp_path_factory, monkeypatch):
     monkeypatch.setattr("mobile_export.graph.fused.NARROW", 0)
     model = make_short("action")
@@ -125,7 +123,8 @@ def test_short_streams_with_wide_vectors(precision, tolerance, tmp_path_factory,
     assert_program(model, "stream", precision, tmp_path_factory, tolerance)
 
 
-@pytest.mark.parametrize("backbone", ["resnet50", pytest.param("bn_inception", marks=slow)])
+@slow
+@pytest.mark.parametrize("backbone", ["resnet50", "bn_inception"])
 def test_short_int8_streams_of_xnnpack(backbone, tmp_path_factory):
     model = make_short("shift", backbone=backbone, width=0.5)
     assert_program(model, "stream", "int8", tmp_path_factory, INT8_TO_FP32)

@@ -1,4 +1,4 @@
-"""The deployed form of ACTION against the one that is trained."""
+"""The deployed forms of ACTION against the one that is trained."""
 
 import pytest
 import torch
@@ -7,9 +7,10 @@ from naive import excite
 from test_temporal import gap, make_clip, make_module, run_clip, run_stream
 
 from core.model import BACKBONES, ModelConfig, VideoClassifier
-from core.temporal import Action
+from core.temporal import Action, TemporalModule
 from mobile_export.graph.fold import folded
 from mobile_export.graph.fused import FusedAction, WideAction, banded, coverage, fused
+from mobile_export.graph.squeezed import SqueezedAction, squeezed
 
 # Both sides in float64: what remains is the order of summation.
 TOLERANCE = 1e-12
@@ -21,12 +22,13 @@ MOST_GROWTH = 1.06
 SIZES = [(5, 7), (1, 1), (8, 8), (1, 6), (7, 1)]
 
 
-KINDS = [FusedAction, WideAction]
+KINDS = [FusedAction, WideAction, SqueezedAction]
+WAYS = {fused: FusedAction, squeezed: SqueezedAction}
 
 
 def make_fused(
-    kind: type[FusedAction], channels: int, causal: bool, size: tuple[int, int]
-) -> tuple[Action, FusedAction]:
+    kind: type[TemporalModule], channels: int, causal: bool, size: tuple[int, int]
+) -> tuple[Action, TemporalModule]:
     """A float64 ``Action`` and its deployed form, which differ in batch norm alone at first."""
     action = make_module("action", channels, causal)
     plain = make_module("action", channels, causal)
@@ -85,19 +87,21 @@ def test_banded_columns_convolve_as_the_kernel_does_maps(size) -> None:
 
 
 @pytest.mark.parametrize("causal", [True, False], ids=["causal", "bidirectional"])
+@pytest.mark.parametrize("way", WAYS, ids=["fused", "squeezed"])
 @torch.no_grad()
-def test_a_whole_model_answers_as_before(causal) -> None:
+def test_a_whole_model_answers_as_before(causal, way) -> None:
     model = make_model(causal=causal)
-    deployed = fused(folded(model))
-    assert any(isinstance(m, FusedAction) for m in deployed.modules())
+    deployed = way(folded(model))
+    assert any(isinstance(m, WAYS[way]) for m in deployed.modules())
     assert not any(isinstance(m, Action) for m in deployed.modules())
     clip = torch.randn(2, 6, 3, 64, 64)
     expected = model.frame_logits(clip)
     assert gap(deployed.frame_logits(clip), expected) < FLOAT32_TOLERANCE * expected.abs().max()
 
 
+@pytest.mark.parametrize("way", WAYS, ids=["fused", "squeezed"])
 @pytest.mark.parametrize("backbone", sorted(BACKBONES))
-def test_a_deployed_model_has_hardly_more_weights_than_the_trained(backbone) -> None:
+def test_a_deployed_model_has_hardly_more_weights_than_the_trained(backbone, way) -> None:
     model = folded(VideoClassifier(ModelConfig(backbone=backbone, temporal="action", size=224)))
     before = sum(p.numel() for p in model.parameters())
-    assert sum(p.numel() for p in fused(model).parameters()) < MOST_GROWTH * before
+    assert sum(p.numel() for p in way(model).parameters()) < MOST_GROWTH * before

@@ -21,8 +21,7 @@ from pbxproj import XcodeProject
 
 from core.data.rendered.capsules.camera import render
 from core.data.rendered.scenes import stream_scene
-from mobile_export import __main__ as export_cli
-from mobile_export.bundle.reader import Bundle, load, validate
+from mobile_export.bundle.reader import Bundle, validate
 from mobile_export.bundle.runner import open_runner
 from mobile_export.latency import document
 from mobile_export.live.recognizer import Recognizer
@@ -97,16 +96,6 @@ def test_swift_is_formatted(swift: None) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-@pytest.fixture(scope="module")
-def coreml_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """The default Core ML bundle; the exporter's own gate is tested elsewhere."""
-    out = tmp_path_factory.mktemp("coreml")
-    argv = ["--target", "coreml", "--out", str(out), "--clips", "27", "--max-drop", "100"]
-    assert export_cli.main(argv) == 0
-    (folder,) = out.iterdir()
-    return load(folder)
-
-
 def write_recording(folder: Path) -> tuple[list[np.ndarray], list[float]]:
     """A rendered recording of four gestures as an iPhone's sensor gives it: frames in NV12.
 
@@ -131,10 +120,10 @@ def write_recording(folder: Path) -> tuple[list[np.ndarray], list[float]]:
     return pictures, times
 
 
-def test_swift_sees_what_python_sees(tested: str, coreml_bundle: Bundle, tmp_path: Path) -> None:
+def test_swift_sees_what_python_sees(tested: str, main_job: Bundle, tmp_path: Path) -> None:
     pictures, times = write_recording(tmp_path)
-    shutil.copytree(coreml_bundle.path, tmp_path / "bundle")
-    recognizer = Recognizer(coreml_bundle, open_runner(coreml_bundle))
+    shutil.copytree(main_job.path, tmp_path / "bundle")
+    recognizer = Recognizer(main_job, open_runner(main_job))
     events, ticks = [], 0
     for time, picture in zip(times, pictures, strict=True):
         moment = recognizer.frame(time, lambda p=picture: p)
@@ -150,7 +139,7 @@ def test_swift_sees_what_python_sees(tested: str, coreml_bundle: Bundle, tmp_pat
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env=environment,
     ) as replay:  # fmt: skip
-        calls = mil_server.serve(coreml_bundle, replay.stdout, replay.stdin)
+        calls = mil_server.serve(main_job, replay.stdout, replay.stdin)
         said = replay.stderr.read().decode()
     assert replay.returncode == 0, said
     seen = json.loads((tmp_path / "seen.json").read_text(encoding="utf-8"))
@@ -158,13 +147,13 @@ def test_swift_sees_what_python_sees(tested: str, coreml_bundle: Bundle, tmp_pat
     assert seen["golden"] <= seen["tolerance"]
     assert seen["taken"] == ticks
     assert [e["label"] for e in seen["events"]] == [e.label for e in events]
-    tick = 1 / coreml_bundle.manifest["input"]["frame_rate"] + 1e-6
+    tick = 1 / main_job.manifest["input"]["frame_rate"] + 1e-6
     for wanted, event in zip(events, seen["events"], strict=True):
         assert abs(wanted.start - event["start"]) <= tick
         assert abs(wanted.end - event["end"]) <= tick
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     document.validate(report, "report.json")
-    assert report["artifact"] == document.artifact(coreml_bundle)
+    assert report["artifact"] == document.artifact(main_job)
 
 
 def test_the_manifest_that_swift_is_tested_with_follows_the_schema() -> None:

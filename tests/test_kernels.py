@@ -36,6 +36,7 @@ def test_elsewhere_it_says_what_it_needs(monkeypatch):
         kernels.measure([Path("model.pte")], [1], 1, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     (platform.system(), platform.machine()) != ("Linux", "x86_64")
     or not shutil.which("gcc")

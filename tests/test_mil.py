@@ -265,6 +265,19 @@ def test_batch_equals_loop_of_singles(tmp_path):
             torch.testing.assert_close(together[name][i : i + 1], value)
 
 
+def test_a_split_gives_its_parts_in_order(tmp_path):
+    @mb.program(input_specs=[mb.TensorSpec((1, 6, 2, 3))], opset_version=ct.target.iOS17)
+    def program(x):
+        a, b, c = mb.split(x=x, split_sizes=[1, 2, 3], axis=1)
+        return mb.add(x=a, y=b, name="sum"), mb.relu(x=c, name="rest")
+
+    model = MilProgram(save(tmp_path, program, ct.precision.FLOAT32))
+    x = torch.from_numpy(numbers(4, 6, 2, 3))  # of any batch
+    found = model({model.inputs[0].name: x})
+    assert torch.equal(found["sum"], x[:, :1] + x[:, 1:3])
+    assert torch.equal(found["rest"], x[:, 3:].relu())
+
+
 def test_half_precision_program_rounds(tmp_path):
     whole = MilProgram(build(tmp_path / "a"))
     half = MilProgram(build(tmp_path / "b", ct.precision.FLOAT16))

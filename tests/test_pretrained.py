@@ -91,7 +91,9 @@ def saved(content: object) -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.parametrize("backbone", ["resnet50", "mobilenet_v2"])
+@pytest.mark.parametrize(
+    "backbone", [pytest.param("resnet50", marks=pytest.mark.slow), "mobilenet_v2"]
+)
 @torch.no_grad()
 def test_weights_are_downloaded_once_and_compute(
     backbone: str, server: Server, tmp_path: Path, capsys: pytest.CaptureFixture

@@ -221,6 +221,7 @@ def environment() -> dict[str, str]:
     return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
 
+@pytest.mark.slow
 def test_two_processes_compute_what_one_does(jester: Path, tmp_path: Path) -> None:
     """On the same batches, cut in the same two parts; dropout included."""
     argv = ["--data", str(jester), "--steps", "3", "--every", "1", *SMALL]
@@ -307,6 +308,7 @@ def test_validation_gives_the_mean_over_classes_too() -> None:
     assert validate(model, [(frames, labels)], 32) == pytest.approx((75.0, 100 / 3))
 
 
+@pytest.mark.slow
 def test_killed_in_mid_epoch_equals_never_killed(jester: Path, tmp_path: Path) -> None:
     """SIGKILL after a saved state, with momentum, dropout, random frames and crops."""
     argv = ["--data", str(jester), "--steps", "8", "--every", "1", *SMALL]
@@ -387,6 +389,7 @@ def test_failures_leave_a_usable_checkpoint(
     assert records(out)[-1]["step"] == 3
 
 
+@pytest.mark.slow
 def test_a_dead_worker_is_told(jester: Path, tmp_path: Path) -> None:
     """In a process of its own: torch raises by a signal, wherever that finds the program."""
     out = tmp_path / "run"
@@ -430,6 +433,7 @@ def test_compiled_model_is_saved_under_its_own_names(
     assert checkpoint.load(out / "best.safetensors")
 
 
+@pytest.mark.slow
 def test_old_states_without_the_new_options_still_resume(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     out = tmp_path / "run"

@@ -303,6 +303,7 @@ def test_a_server_that_was_stopped_is_found_again(default_bundle, filming):
             wait_for_text(page, "#events li.open", GESTURE)
 
 
+@pytest.mark.slow
 @needs_browser
 def test_a_slow_camera_is_told(chromium, address, tmp_path):
     """Two pictures at five a second, where the model takes ten."""

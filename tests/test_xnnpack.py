@@ -174,17 +174,18 @@ def test_states_come_out_in_the_order_in_which_they_go_in(lowered_stream, reques
         assert state.permute(port.dim_order).is_contiguous()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("precision", "settings"),
     [
         ("fp32", {}),
-        pytest.param("int8", {}, marks=pytest.mark.slow),
-        pytest.param("int8", {"temporal": "shift"}, marks=pytest.mark.slow),
+        ("int8", {}),
+        ("int8", {"temporal": "shift"}),
         # Of one to five channels, down to maps of few pixels.
-        pytest.param("int8", {"width": 0.25}, marks=pytest.mark.slow),
-        pytest.param("fp32", {"width": 0.25}, marks=pytest.mark.slow),
+        ("int8", {"width": 0.25}),
+        ("fp32", {"width": 0.25}),
         # A slot in a branch of 32 channels.
-        pytest.param("int8", {"backbone": "bn_inception", "location": 2}, marks=pytest.mark.slow),
+        ("int8", {"backbone": "bn_inception", "location": 2}),
     ],
 )
 def test_a_shift_in_planes_is_the_shift_to_the_bit(

@@ -5,8 +5,8 @@ order of every input and output are listed once here, for the lowering, the mani
 verifier alike.
 
 A target runs a model of its own (``deployed``): the checkpoint's with its batch norms folded and
-its average poolings convolved, and for ExecuTorch in the form of ``graph.fused``. XNNPACK
-works channels-last.
+its average poolings convolved, ACTION in the form of ``graph.fused`` for ExecuTorch and of
+``graph.squeezed`` for Core ML. XNNPACK works channels-last.
 """
 
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ from mobile_export.combinations import FORMS
 from mobile_export.graph.fold import folded
 from mobile_export.graph.fused import fused
 from mobile_export.graph.pools import without_average_pools
+from mobile_export.graph.squeezed import squeezed
 
 FUSED = ("xnnpack", "vulkan")
 CHANNELS_LAST = ("xnnpack",)  # R7, R10: targets whose maps are in that memory order
@@ -122,7 +123,7 @@ def deployed(model: VideoClassifier, target: str) -> VideoClassifier:
     if isinstance(model, Regrouped):
         return model.over(lambda base: deployed(base, target))
     model = without_average_pools(folded(model))
-    return fused(model) if target in FUSED else model
+    return fused(model) if target in FUSED else squeezed(model)
 
 
 def input_ports(model: VideoClassifier, form: str, target: str) -> list[Port]:

@@ -22,6 +22,7 @@ Source of the formulas: ACTION-Net, arXiv 2103.07372, section 3; ``core.temporal
 """
 
 import copy
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -230,9 +231,20 @@ class WideAction(FusedAction):
 
 def fused(model: VideoClassifier) -> VideoClassifier:
     """A copy of ``model``, whose batch norm has been folded, with every ``Action`` as deployed."""
+
+    def made(action: Action, height: int, width: int) -> FusedAction:
+        kind = WideAction if action.me.squeezed > NARROW else FusedAction
+        return kind(action, height, width)
+
+    return with_actions(model, made)
+
+
+def with_actions(
+    model: VideoClassifier, make: Callable[[Action, int, int], TemporalModule]
+) -> VideoClassifier:
+    """A copy of ``model`` with ``make(action, height, width)`` in the place of every ``Action``."""
     model = copy.deepcopy(model)
     for _, layer, size in model.backbone.slots(model.config.size, model.config.size):
         if isinstance(layer.temporal, Action):
-            kind = WideAction if layer.temporal.me.squeezed > NARROW else FusedAction
-            layer.temporal = kind(layer.temporal, *size)
+            layer.temporal = make(layer.temporal, *size)
     return model

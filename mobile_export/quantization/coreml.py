@@ -1,11 +1,22 @@
-"""W8A8 quantization of a streaming graph for Core ML."""
+"""W8A8 quantization of a streaming graph for Core ML: what its convolutions read, nothing else.
+
+int8 pays where weights and maps are large. So the weights of the convolutions that give maps are
+int8 and what they read is rounded to eight bits; shifts, gates, vectors, sums and products, the
+pooling and the classifier stay in fp16, as in the graph for ExecuTorch. A map is rounded once,
+where it is read, and not again on its way through sums and products.
+"""
 
 import torch
-import torch.nn.functional as F
-from executorch.backends.apple.coreml.quantizer import CoreMLQuantizer
-from executorch.backends.apple.coreml.quantizer import _coreml_quantizer as annotators
-from executorch.backends.apple.coreml.quantizer import _coreml_quantizer_utils as patterns
+from executorch.backends.apple.coreml.quantizer._annotation_config import AnnotationConfig
+from executorch.backends.apple.coreml.quantizer._coreml_quantizer_utils import (
+    _adjust_activation_qspec,
+)
 from torch import fx
+from torchao.quantization.pt2e.quantizer import (
+    QuantizationAnnotation,
+    QuantizationSpec,
+    Quantizer,
+)
 from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
 from mobile_export.quantization.pt2e import Scheme
@@ -16,45 +27,72 @@ FRAME_STEP = 1 - 2.0**-8
 
 SMALLEST_SCALE = 2.0**-24  # the smallest positive half: a rounded scale must not become zero
 
-# What stands in the graphs: a convolution and its activation, then what the registry's own
-# annotators take. In this order, which is CoreMLQuantizer's: longer patterns first.
-ACTIVATIONS = ((F.relu, False), (F.hardtanh, True), (F.sigmoid, False))  # hardtanh: ReLU6
-ANNOTATORS = ("conv", "linear", "add", "mul", "adaptive_avg_pool2d", "flatten")
+ATEN = torch.ops.aten
+CONVOLUTION = ATEN.conv2d.default
+BOUNDED = (ATEN.relu.default, ATEN.relu_.default, ATEN.hardtanh.default, ATEN.hardtanh_.default)
+MOVES = (
+    ATEN.slice.Tensor, ATEN.cat.default, ATEN.pad.default, ATEN.constant_pad_nd.default,
+    ATEN.max_pool2d.default,
+)  # fmt: skip
 
 
-class StreamQuantizer(CoreMLQuantizer):
-    """ExecuTorch's CoreMLQuantizer, restricted to the patterns that this project's graphs hold.
+class MapQuantizer(Quantizer):
+    """Annotates the convolutions that give maps, with the specifications of CoreMLQuantizer.
 
-    The original exports each of 405 patterns of convolutions, activations and operators that could
-    occur before it looks for them: minutes. The annotations are equal (tested), but for two things.
-    A consumer takes its input as its producer quantized it. The original, which may meet the
-    consumer first, quantizes a ReLU6 twice: to 255 levels, then to 127 of twice the step, every odd
-    level being a tie that rounding noise decides.
-    The logits are not quantized: nothing follows that would be faster for it, and a step of eight
-    bits over their whole range can decide between the best two.
+    coremltools' symmetric scheme, in which ExecuTorch's CoreMLQuantizer spends all 256 levels on
+    what a ReLU gives, since that is never negative. The same holds for what was only moved or
+    multiplied by a gate since: a shifted map, a gated one.
     """
 
-    def _annotate_all_patterns(self, model, quantization_config, filter_fn=None) -> None:
-        config = annotators._AnnotationConfig.from_quantization_config(quantization_config)
-        for activation, in_place in ACTIVATIONS:
-            pattern = patterns.get_conv_pattern(2, activation, in_place)
-            patterns.annotate_weighted_mod_pattern(model, pattern, config, filter_fn)
-        registry = annotators._AnnotationPatternRegistry.get_annotators()
-        for name in ANNOTATORS:
-            registry[name](model, config, filter_fn)
-
     def annotate(self, model: fx.GraphModule) -> fx.GraphModule:
-        """Annotate, let consumers share their producers' quantization, leave logits as they are."""
-        super().annotate(model)
+        """Give every such convolution the specification of its input and of its weight."""
+        config = AnnotationConfig.from_quantization_config(recipe().global_config)
         for node in model.graph.nodes:
-            annotation = node.meta.get(Q_ANNOTATION_KEY)
-            if annotation and node.target is torch.ops.aten.linear.default:
-                annotation.output_qspec = None
-            for producer in annotation.input_qspec_map if annotation else ():
-                made = producer.meta.get(Q_ANNOTATION_KEY)
-                if made is not None and made.output_qspec is not None:
-                    annotation.input_qspec_map[producer] = made.output_qspec
+            if node.target is not CONVOLUTION or not gives_map(node.meta["val"].shape):
+                continue
+            read, weight = node.args[:2]
+            inputs = {read: _activation(read, config.input_activation), weight: config.weight}
+            node.meta[Q_ANNOTATION_KEY] = QuantizationAnnotation(inputs, _annotated=True)
         return model
+
+    def validate(self, model: fx.GraphModule) -> None:
+        """Nothing to refuse: what is not annotated stays in floats."""
+
+
+def gives_map(shape: torch.Size | list[int]) -> bool:
+    """Whether a result (N, C, H, W) is a map of features; not a vector, not STE's one channel."""
+    return len(shape) == 4 and shape[1] > 1 and shape[2] * shape[3] > 1
+
+
+def _activation(node: fx.Node, symmetric: QuantizationSpec) -> QuantizationSpec:
+    """Of what ``node`` gives: with or without levels for negative values."""
+    bounded = _bounded(node)
+    return symmetric if bounded is None else _adjust_activation_qspec(bounded, symmetric)
+
+
+def _bounded(node: fx.Node) -> fx.Node | None:
+    """The ReLU from which ``node`` has its values; None where they may be negative.
+
+    A shift joins parts of one map with its own past, which comes in as an input.
+    """
+    if node.target in BOUNDED:
+        return node
+    if node.target is ATEN.mul.Tensor and _positive(node.args[1]):
+        return _bounded(node.args[0])
+    if node.target not in MOVES:
+        return None
+    read = [n for n in node.all_input_nodes if n.op != "placeholder"]
+    found = [_bounded(n) for n in read]
+    return found[0] if found and None not in found else None
+
+
+def _positive(node: object) -> bool:
+    """Sums of sigmoids and positive constants."""
+    if not isinstance(node, fx.Node):
+        return isinstance(node, int | float) and node >= 0
+    if node.target is ATEN.add.Tensor:
+        return all(_positive(part) for part in node.args)
+    return node.target is ATEN.sigmoid.default
 
 
 def recipe():
@@ -97,4 +135,4 @@ def _round_scales(graph: fx.GraphModule) -> None:
     graph.recompile()
 
 
-SCHEME = Scheme("coreml", lambda: StreamQuantizer(recipe()), _round_scales)
+SCHEME = Scheme("coreml", MapQuantizer, _round_scales)

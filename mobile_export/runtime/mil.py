@@ -57,6 +57,9 @@ class MilProgram(Program):
         if operation.type == "const":
             self._constants[operation.outputs[0].name] = blob.value(operation.attributes["val"])
             return
+        if operation.type == "split":
+            self._cut(operation)
+            return
         if operation.type not in OPS or len(operation.outputs) != 1:
             raise BadInput(
                 f"operation {operation.type} ({operation.outputs[0].name}) is not implemented in "
@@ -77,6 +80,19 @@ class MilProgram(Program):
             else:
                 step.names[key] = names[0]
         self._add(step)
+
+    def _cut(self, operation) -> None:
+        """A split gives several values: each is a slice, one behind the other."""
+        read = operation.inputs["x"].arguments[0].name
+        axis, first = self._constants[operation.inputs["axis"].arguments[0].name], 0
+        assert isinstance(axis, int), "a parameter of type int32"
+        for output in operation.outputs:
+            part = _value_of(output)
+            begin = [0] * len(part.shape)
+            begin[axis] = first
+            end = [b + side for b, side in zip(begin, part.shape, strict=True)]
+            self._add(Step("slice_by_index", {"begin": begin, "end": end}, {"x": read}, part))
+            first = end[axis]
 
 
 class _Blob:

@@ -55,8 +55,9 @@ COMBINATIONS = {
 }
 MAX_RANK = 4  # the Neural Engine takes 5; every tensor of this project's graphs has at most 4
 RECIPE = (
-    "W8A8: symmetric int8 weights per channel, 8-bit activations per tensor, min-max "
-    "over calibration clips, logits in fp16; torchao PT2E with ExecuTorch's CoreMLQuantizer"
+    "W8A8: symmetric int8 weights per channel, 8-bit activations per tensor, min-max over "
+    "calibration clips, of convolutions that give maps; all else fp16; torchao PT2E with the "
+    "specifications of ExecuTorch's CoreMLQuantizer"
 )
 
 RECIPES = {
@@ -129,7 +130,7 @@ def lower(
         package = _compressed(package)
     _describe(package, config, form, precision, labels)
     spec = package.get_spec()
-    broken = violations(spec, precision, head.linears if head else 0)
+    broken = violations(spec, precision)
     if broken and not allow_partial:
         raise LoweringError(f"Core ML {form} {precision}: {broken[0]} (--allow-partial to accept)")
     converted = graph if bool((factor == 1).all()) else RescaledFrame(graph, factor)
@@ -243,23 +244,22 @@ def _describe(package, config: ModelConfig, form: str, precision: str, labels: l
     )
 
 
-def violations(spec, precision: str, last: int = 0) -> list[str]:
+def violations(spec, precision: str) -> list[str]:
     """Breaches of the rules that keep a program on the Neural Engine, each naming its operation.
 
     Rank at most 4, no 3-D convolution, no fp32 arithmetic in a half-precision program (the scaling
     of an image, which Core ML does before the cast, is none), no batch norm left, and for int8 an
-    int8 weight in every convolution and linear layer, but for the ``last`` linear ones, which
-    regroup the classes.
+    int8 weight in every convolution that gives a map.
     """
     from coremltools.proto import MIL_pb2
 
+    if precision == "int8":  # which has imported torchao already
+        from mobile_export.quantization.coreml import gives_map as int8_is_for
     images = {i.name for i in spec.description.input if i.type.HasField("imageType")}
     int8 = {MIL_pb2.DataType.Value(name) for name in ("INT8", "UINT8")}
     types: dict[str, int] = {}  # of constants
     compressed: set[str] = set()
     found = []
-    linear = [o.outputs[0].name for o in _operations(spec) if o.type == "linear"]
-    regrouping = linear[len(linear) - last :]
     for operation in _operations(spec):
         kind, output = operation.type, operation.outputs[0]
         tensor = output.type.tensorType
@@ -280,11 +280,15 @@ def violations(spec, precision: str, last: int = 0) -> list[str]:
             types[output.name] = tensor.dataType
         if kind.startswith("constexpr") and _stored(operation, types) in int8:
             compressed.add(output.name)
-        if kind in ("conv", "linear") and precision == "int8":
+        if kind == "conv" and precision == "int8" and int8_is_for(_shape(tensor)):
             weight = operation.inputs["weight"].arguments[0].name
-            if weight not in compressed and output.name not in regrouping:
+            if weight not in compressed:
                 found.append(f"{where} has a weight that is not int8")
     return found
+
+
+def _shape(tensor) -> list[int]:
+    return [dimension.constant.size for dimension in tensor.dimensions]
 
 
 def _stored(operation, types: dict[str, int]) -> int | None:
