@@ -31,7 +31,7 @@ FLIPS = 0.2
 def prepared():
     model = forms.deployed(make_short(), "xnnpack")
     exact = prepare(model, "stream", executorch.XNNPACK)
-    calibrate(exact, model, "stream", clips_for(model))
+    calibrate(exact, model, "stream", clips_for(model), executorch.XNNPACK)
     state = {key: value.clone() for key, value in exact.state_dict().items()}
     return model, prepare(model, "stream", executorch.XNNPACK), state
 

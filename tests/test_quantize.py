@@ -8,7 +8,7 @@ from core.errors import BadInput
 from core.model import BACKBONES
 from mobile_export.graph import forms
 from mobile_export.graph.fold import folded
-from mobile_export.quantization import executorch
+from mobile_export.quantization import executorch, pt2e
 from mobile_export.quantization.executorch import (
     CLAMPS,
     MOVES,
@@ -24,6 +24,8 @@ PLACES = [(b, place) for b in BACKBONES for place in range(1, BACKBONES[b].LOCAT
 FOLDED = 1e-5
 # 8 bits through untrained weights: 0.03 measured; a wrong scale gives 1.
 INT8_TO_FP32 = 0.15
+# Convolutions of another batch sum in another order.
+SUMS = 1e-4
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +181,23 @@ def test_calibration_follows_the_stream(stream):
     assert relative(quantized.logits, reference.logits) < INT8_TO_FP32
     for name, a, b in zip(model.state_shapes(), quantized.state, reference.state, strict=True):
         assert relative(a, b) < 2 * INT8_TO_FP32, name
+
+
+def test_streams_side_by_side_have_the_ranges_of_one_after_the_other(monkeypatch):
+    """Of two lengths, the last batch of each not full."""
+    model = forms.deployed(make_short(), "xnnpack")
+    clips = clips_for(model, 3) + [clip[:4] for clip in clips_for(model, 3, seed=8)]
+    ranges = []
+    for least in (2, 99):  # as it is; as if these were too few to stream side by side
+        monkeypatch.setattr(pt2e, "SIDE_BY_SIDE", least)
+        prepared = pt2e.prepare(model, "stream", executorch.XNNPACK)
+        pt2e.calibrate(prepared, model, "stream", clips, executorch.XNNPACK)
+        ranges.append({k: v for k, v in prepared.state_dict().items() if k.endswith("_val")})
+    together, singly = ranges
+    assert together.keys() == singly.keys()
+    assert len(together) > 50
+    for key, value in together.items():
+        torch.testing.assert_close(value, singly[key], rtol=SUMS, atol=SUMS)
 
 
 def test_unfit_calibration_clips_are_refused():

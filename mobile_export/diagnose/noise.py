@@ -185,7 +185,8 @@ def graphs(
         if path:
             pt2e.load_learned(rounded, learned.load(path, rounded))
         else:
-            pt2e.calibrate(rounded, model, "stream", calibration_clips(checkpoint, data))
+            clips = calibration_clips(checkpoint, data)
+            pt2e.calibrate(rounded, model, "stream", clips, scheme)
     return exact, rounded, model
 
 

@@ -107,7 +107,7 @@ def _calibrate(
 ) -> None:
     """By the graph of one stream, whose ranges are those of any batch."""
     single = prepare(model, "stream", scheme)
-    calibrate(single, model, "stream", clips)
+    calibrate(single, model, "stream", clips, scheme)
     student.load_state_dict(single.state_dict())
 
 
