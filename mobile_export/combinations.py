@@ -28,8 +28,8 @@ WEIGHTS_ALONE = "weights in int8 with activations in fp16 are made for Core ML a
 COREML_CLIP_INT8 = "W8A8 of the clip form has not been converted and measured yet"
 VULKAN_CLIP = (
     "the Vulkan delegate takes a floating-point Conv2d only at batch 1, and the clip form folds "
-    "its frames into the batch; unrolled, every frame would have operators of its own, each of "
-    "which packs its weights anew in the GPU's memory"
+    "its frames into the batch; unrolled, it took about a minute a frame to lower, for a program "
+    "that computes what as many calls of the stream do"
 )
 REFUSED = {
     ("xnnpack", "stream", "fp16"): (XNNPACK_FP16, "use --precision int8 or fp32"),

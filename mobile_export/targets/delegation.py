@@ -13,7 +13,12 @@ from torch.export import ExportedProgram
 
 from core.files import write_bytes
 from mobile_export.targets import LoweringError
-from mobile_export.targets.quick import needed_passes, no_types_checked, quick_provenance
+from mobile_export.targets.quick import (
+    code_when_called,
+    needed_passes,
+    no_types_checked,
+    quick_provenance,
+)
 
 PTE = "model.pte"
 _DELEGATE = "executorch_call_delegate"
@@ -32,7 +37,7 @@ def lower_whole(
     from executorch.exir import ExecutorchBackendConfig, to_edge_transform_and_lower
     from executorch.exir.passes import MemoryPlanningPass
 
-    with quick_provenance(), needed_passes(), no_types_checked():
+    with quick_provenance(), needed_passes(), no_types_checked(), code_when_called():
         edge = to_edge_transform_and_lower(program, partitioner=[partitioner])
         calls, outside = delegation(edge.exported_program().graph)
         if not allow_partial:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from torch.export import ExportedProgram
-from torch.fx import traceback
+from torch.fx import GraphModule, traceback
+from torch.fx.graph import _PyTreeCodeGen
 
 NAME = "XNNPACKPassManager"  # what ``preprocess`` makes and runs
 TYPES = "_check_tensor_args_matching_op_allowed_dtype"  # of the Edge dialect's verifier
@@ -84,3 +85,31 @@ def no_types_checked() -> Iterator[None]:
         yield
     finally:
         setattr(verifier, TYPES, checked)
+
+
+@contextlib.contextmanager
+def code_when_called() -> Iterator[None]:
+    """Generate the Python of a graph when it is called, which is hardly ever; a seventh faster.
+
+    Every pass makes a new ``GraphModule`` or changes one, and each time its code is written and
+    compiled, though passes interpret the graph. torch has such a module (``_LazyGraphModule``), but
+    no way to have it made everywhere.
+    """
+    whole = GraphModule.recompile
+
+    def called(self: GraphModule, *args: Any, **kwargs: Any) -> Any:
+        whole(self)
+        return type(self).forward(self, *args, **kwargs)
+
+    def later(self: GraphModule) -> None:
+        codegen = self.graph._codegen
+        if isinstance(codegen, _PyTreeCodeGen):
+            self._in_spec, self._out_spec = codegen.pytree_info[1:3]
+        self._code = ""
+        type(self).forward = called  # a class of this module alone
+
+    GraphModule.recompile = later  # type: ignore[method-assign,assignment]
+    try:
+        yield
+    finally:
+        GraphModule.recompile = whole  # type: ignore[method-assign]
