@@ -13,10 +13,10 @@ from mobile_export import __main__ as export_cli
 from mobile_export import combinations
 from mobile_export.bundle import reader
 from mobile_export.console import quiet
-from mobile_export.exporter import TOLERANCE
 from mobile_export.targets import LoweringError
 from mobile_export.verify import __main__ as verify
 from mobile_export.verify import check
+from mobile_export.verify.golden import TOLERANCE
 
 NAME = "mobilenet_v2-action-stream-xnnpack-int8"
 

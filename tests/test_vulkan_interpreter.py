@@ -10,11 +10,11 @@ from clips import refusal
 from short_models import clips_for, eager, make_short, play, relative, short_vulkan
 
 from core.errors import BadInput
-from mobile_export.exporter import MARGIN, TOLERANCE
 from mobile_export.graph.forms import input_ports, output_ports
 from mobile_export.runtime import vulkan_q8
 from mobile_export.runtime.vulkan import PARAMETERS, VulkanProgram, open_vulkan
 from mobile_export.runtime.vulkan_ops import OPS
+from mobile_export.verify.golden import MARGIN, TOLERANCE
 
 ROUNDING = 1e-5  # another order of sums
 FP32 = 1e-4

@@ -65,6 +65,19 @@ def _horns(rng: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
     return lambda s: np.repeat(held[None], len(s), 0)
 
 
+def _wag(rng: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
+    """A raised finger says no."""
+    beats, angle = rng.uniform(2.0, 3.0), np.radians(rng.uniform(18, 30))
+    base = pose(POINT, (0, 0, 0), (rng.uniform(-15, 15), rng.uniform(-15, 5), 0))
+
+    def track(s: np.ndarray) -> np.ndarray:
+        poses = np.repeat(base[None], len(s), 0)
+        poses[:, 5] += angle * np.sin(2 * np.pi * beats * s)
+        return poses
+
+    return track
+
+
 def _rest(rng: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
     held = rest_pose(rng)
     return lambda s: np.repeat(held[None], len(s), 0)
@@ -75,13 +88,17 @@ GESTURES = {
     "knock": _knock,
     "scissors": _snip,
     "horns": _horns,
+    "wag": _wag,
     NO_GESTURE: _rest,
 }
+
+# Of the scenes: what was recorded stays what it is when a gesture is added.
+NUMBERS = {"circle": 0, "knock": 1, "scissors": 2, "horns": 3, NO_GESTURE: 4, "wag": 5}
 
 
 def film(label: str, split: str, index: int, size: int, seconds: float) -> Tensor:
     """A person makes one gesture between two rests: uint8 (T, 3, S, S) at ``FPS``."""
-    number = 20_000_000 + 1000 * list(GESTURES).index(label) + index
+    number = 20_000_000 + 1000 * NUMBERS[label] + index
     scene = make_scene(split, 7, number, VARIATION)
     rng = np.random.default_rng(scene_seed(split, 7, number).spawn(1)[0])
     length = rng.uniform(0.9, 1.3)
