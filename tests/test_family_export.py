@@ -222,6 +222,28 @@ def test_every_kind_on_vulkan(backbone, temporal, tmp_path):
 
 
 @slow
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+@pytest.mark.parametrize("name", ["tsm_mobilenet_v2", "action_mobilenet_v2"])
+def test_full_size_on_vulkan(name, precision, tmp_path):
+    """One delegate call, computed by the interpreter: its own graph and, nearly so, the model."""
+    model = make_model(**CONFIGS[name], **FULL)
+    tame(model)
+    clips = clips_for(model, 2) if precision == "int8" else []
+    lowered = vulkan.lower(model, "stream", precision, clips, tmp_path, labels=LABELS)
+    assert whole(lowered)
+    deployed, clip = forms.deployed(model, "vulkan"), clips_for(model, seed=1)[0]
+    logits = play(computed(deployed, lowered), deployed, clip).logits
+    expected = model.frame_logits(clip[None])[0].detach()
+    if precision == "int8":
+        graph = play(eager(lowered.converted), deployed, clip).logits
+        for other in (graph, expected):
+            pair = torch.stack([logits.flatten(), other.flatten()])
+            assert torch.corrcoef(pair)[0, 1] > INT8_CORRELATION
+        return
+    assert relative(logits, expected) < (FP32 if precision == "fp32" else FP16_TOLERANCE)
+
+
+@slow
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_wide_vectors_on_vulkan(precision, tmp_path, monkeypatch):
     monkeypatch.setattr("mobile_export.graph.fused.NARROW", 0)
