@@ -25,10 +25,10 @@ PROGRAMS = (
 VULKAN = ("test_vulkan", "test_vulkan_interpreter")
 GROUPS = dict.fromkeys(PROGRAMS, "programs") | dict.fromkeys(VULKAN, "vulkan")
 # By the processor seconds of a run on two busy cores: what takes longest is first, and what waits
-# for the default bundle not at once on both workers. All others follow by their names.
+# for a bundle not while the other worker makes it. All others follow by their names.
 FIRST = (
     "test_accuracy_drop", "programs", "test_coreml", "test_android", "test_family_export",
-    "test_ios", "test_export", "test_diagnose", "test_serve", "test_export_folder", "test_gate",
+    "test_ios", "test_diagnose", "test_serve", "test_export_folder", "test_gate", "test_export",
 )  # fmt: skip
 
 
