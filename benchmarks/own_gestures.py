@@ -88,17 +88,14 @@ GESTURES = {
     "knock": _knock,
     "scissors": _snip,
     "horns": _horns,
-    "wag": _wag,
     NO_GESTURE: _rest,
+    "wag": _wag,  # behind the others: a scene's number is its gesture's place
 }
-
-# Of the scenes: what was recorded stays what it is when a gesture is added.
-NUMBERS = {"circle": 0, "knock": 1, "scissors": 2, "horns": 3, NO_GESTURE: 4, "wag": 5}
 
 
 def film(label: str, split: str, index: int, size: int, seconds: float) -> Tensor:
     """A person makes one gesture between two rests: uint8 (T, 3, S, S) at ``FPS``."""
-    number = 20_000_000 + 1000 * NUMBERS[label] + index
+    number = 20_000_000 + 1000 * list(GESTURES).index(label) + index
     scene = make_scene(split, 7, number, VARIATION)
     rng = np.random.default_rng(scene_seed(split, 7, number).spawn(1)[0])
     length = rng.uniform(0.9, 1.3)

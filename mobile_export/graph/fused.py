@@ -71,6 +71,15 @@ def last_still(motion: Tensor, frames: int) -> Tensor:
     return F.pad(motion[: motion.shape[0] - batch], (0, 0, 0, 0, 0, 0, 0, batch))
 
 
+def window_of(kept: Tensor, frames: int, causal: bool, dim: int) -> Tensor:
+    """What was kept of the three frames that a kernel over time sees, oldest first, along ``dim``.
+
+    ``kept`` is stacked time-major; a bidirectional kernel looks one frame into the future.
+    """
+    ahead = 0 if causal else 1
+    return torch.cat([delay(kept, frames, by - ahead) for by in (2, 1, 0)], dim)
+
+
 class FusedAction(TemporalModule):
     """ACTION on maps ``(C, height, width)`` of one size; made from ``Action`` without batch norm.
 
@@ -135,11 +144,7 @@ class FusedAction(TemporalModule):
     def forward(self, x: Tensor, frames: int) -> Tensor:
         s = self.shift(x, frames)
         mean, vector = self._squeezed(s)
-        ahead = 0 if self.causal else 1  # frames that the window looks into the future
-        taps = [by - ahead for by in (2, 1, 0)]
-        means, window = (
-            torch.cat([delay(kept, frames, by) for by in taps], dim=2) for kept in (mean, vector)
-        )
+        means, window = (window_of(kept, frames, self.causal, dim=2) for kept in (mean, vector))
         return self._excite(s, means, self._hidden(window, frames))
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.model import VideoClassifier
-from core.temporal import Action, Shape, State, TemporalModule, delay, difference
-from mobile_export.graph.fused import coverage, with_actions
+from core.temporal import Action, Shape, State, TemporalModule, difference
+from mobile_export.graph.fused import coverage, window_of, with_actions
 
 
 class SqueezedAction(TemporalModule):
@@ -42,11 +42,7 @@ class SqueezedAction(TemporalModule):
     def forward(self, x: Tensor, frames: int) -> Tensor:
         s = self.shift(x, frames)
         mean, vector, pooled, filtered = self._squeezed(s)
-        ahead = 0 if self.causal else 1  # frames that the window looks into the future
-        means, window = (
-            torch.cat([delay(kept, frames, by - ahead) for by in (2, 1, 0)], dim=1)
-            for kept in (mean, vector)
-        )
+        means, window = (window_of(kept, frames, self.causal, dim=1) for kept in (mean, vector))
         return self._excite(s, means, window, difference(filtered, pooled, frames, self.causal))
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:

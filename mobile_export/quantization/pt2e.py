@@ -131,28 +131,21 @@ def calibrate(
         raise BadInput("no calibration clips: int8 needs some, pass --data or another precision")
     for clip in clips:
         _check_clip(clip, config.size, config.frames if form == "clip" else 1)
+    many = form == "stream" and len(clips) >= 2 * SIDE_BY_SIDE
+    graph = prepare(model, form, scheme, SIDE_BY_SIDE) if many else prepared
+    graph.apply(disable_fake_quant)  # float activations, not those of a half-calibrated graph
+    graph.apply(enable_observer)
     with torch.no_grad():
         if form == "clip":
-            _observe(prepared)
             for clip in clips:
-                prepared(clip[: config.frames])
-        elif len(clips) < 2 * SIDE_BY_SIDE:
-            _observe(prepared)
-            for clip in clips:
-                _stream(prepared, model, clip[None])
+                graph(clip[: config.frames])
         else:
-            together = prepare(model, form, scheme, SIDE_BY_SIDE)
-            _observe(together)
-            for batch in side_by_side(clips):
-                _stream(together, model, batch)
-            prepared.load_state_dict(together.state_dict())
+            for batch in side_by_side(clips) if many else (clip[None] for clip in clips):
+                _stream(graph, model, batch)
+    if many:
+        prepared.load_state_dict(graph.state_dict())
     prepared.apply(disable_observer)
     prepared.apply(enable_fake_quant)
-
-
-def _observe(prepared: GraphModule) -> None:
-    prepared.apply(disable_fake_quant)  # float activations, not those of a half-calibrated graph
-    prepared.apply(enable_observer)
 
 
 def _stream(prepared: GraphModule, model: VideoClassifier, clips: Tensor) -> None:

@@ -28,6 +28,17 @@ LOOK_FOR = {
 
 
 @contextlib.contextmanager
+def _replaced(owner: object, name: str, other: object) -> Iterator[None]:
+    """Another attribute in the place of a library's own, as long as this lasts."""
+    own = getattr(owner, name)
+    setattr(owner, name, other)
+    try:
+        yield
+    finally:
+        setattr(owner, name, own)
+
+
+@contextlib.contextmanager
 def quick_provenance() -> Iterator[None]:
     """Share the provenance records of graph nodes instead of copying them; a third faster.
 
@@ -62,11 +73,8 @@ def needed_passes() -> Iterator[None]:
         ]
         return manager
 
-    setattr(xnnpack_preprocess, NAME, needed)
-    try:
+    with _replaced(xnnpack_preprocess, NAME, needed):
         yield
-    finally:
-        setattr(xnnpack_preprocess, NAME, whole)
 
 
 @contextlib.contextmanager
@@ -79,12 +87,8 @@ def no_types_checked() -> Iterator[None]:
     """
     from executorch.exir.verification import verifier
 
-    checked = getattr(verifier, TYPES)
-    setattr(verifier, TYPES, lambda graph: None)
-    try:
+    with _replaced(verifier, TYPES, lambda graph: None):
         yield
-    finally:
-        setattr(verifier, TYPES, checked)
 
 
 @contextlib.contextmanager
@@ -108,8 +112,5 @@ def code_when_called() -> Iterator[None]:
         self._code = ""
         type(self).forward = called  # a class of this module alone
 
-    GraphModule.recompile = later  # type: ignore[method-assign,assignment]
-    try:
+    with _replaced(GraphModule, "recompile", later):
         yield
-    finally:
-        GraphModule.recompile = whole  # type: ignore[method-assign]
