@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,13 +36,14 @@ from core.data.transforms import normalise
 from core.data.video import write_clip
 from core.decision import Rule
 from core.errors import run_main
-from core.evaluation.events import LATE, Gesture, count_right
+from core.evaluation.events import Gesture
 from core.evaluation.streaming import decide, stream_logits
 from core.files import write_json
 from core.labels import NO_GESTURE, OTHER
 from core.model import ModelConfig
 from core.options import Parser, check_file, whole
 from mobile_export.combinations import TARGETS
+from mobile_export.live.score import score
 from mobile_export.teach.folder import WORK
 
 KNOWN = (
@@ -99,6 +101,7 @@ def record(root: Path, material: Material, number: int) -> None:
 def judge(trained: checkpoint.Checkpoint, material: Material, number: int) -> dict:
     """Right answers to ``number`` clips of every gesture, and the events of a stream of them."""
     config, rule = trained.config, Rule.of(trained.labels, trained.info)
+    rate = config.frame_rate
     right, frames, gestures, at = 0, [], [], 0
     order = [(label, turn) for turn in range(number) for label in material.labels]
     for place, (label, turn) in enumerate(tqdm(order, desc="judge", unit="clip")):
@@ -108,23 +111,19 @@ def judge(trained: checkpoint.Checkpoint, material: Material, number: int) -> di
         logits = trained.model(normalise(middle[None], config.mean, config.std))
         right += trained.labels[int(logits.argmax())] == label
         if label != NO_GESTURE:
-            gestures.append(Gesture(label, at, at + len(clip) - 1))
+            gestures.append(Gesture(label, at / rate, (at + len(clip) - 1) / rate))
         frames.append(clip)
         at += len(clip)
         if place % 2:
             frames.append(material.other("test", 1000 + place, config.size, BETWEEN))
             at += BETWEEN
-    _, events = decide(stream_logits(trained.model, torch.cat(frames)), rule)
-    hits = count_right(events, gestures, LATE * config.frame_rate)
+    _, found = decide(stream_logits(trained.model, torch.cat(frames)), rule)
+    events = [replace(e, start=e.start / rate, end=e.end / rate) for e in found]
     low, high = wilson(right, len(order))
     return {
         "clips": len(order), "right": right, "accuracy": round(100 * right / len(order), 2),
         "interval": [round(low, 2), round(high, 2)],
-        "stream": {
-            "minutes": round(at / config.frame_rate / 60, 2), "gestures": len(gestures),
-            "events": len(events), "right": hits,
-            "f1": round(2 * hits / max(1, len(events) + len(gestures)), 3),
-        },
+        "stream": score(events, gestures, at / rate / 60).to_dict(),
     }  # fmt: skip
 
 
