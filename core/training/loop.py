@@ -1,4 +1,4 @@
-"""Train a video classifier: on synthetic gestures, a folder of clips or a published data set.
+"""Train a video classifier: on rendered gestures, a folder of clips or a published data set.
 
     python -m core.train --temporal action --out runs/action
     python -m core.train --data DIR --from CHECKPOINT --out runs/mine
@@ -6,7 +6,7 @@
     torchrun --nproc-per-node 4 -m core.train --recipe something --data DIR --out runs/sth
 
 The loss of a causal model is per frame, on the frames from which the gesture can be known, plus the
-loss of the clip's mean logits, which is all that a bidirectional model has; synthetic windows add
+loss of the clip's mean logits, which is all that a bidirectional model has; rendered windows add
 what ``supervision`` describes. No weights can be downloaded, so single pictures come first
 (``--frames 1``: small, close crops around the hand), in the place of ImageNet, and clips start from
 there (``--from``).
@@ -41,6 +41,7 @@ from core.training.batches import Keys, alike, held_out
 from core.training.curves import Curves, summary_writer
 from core.training.distributed import World
 from core.training.failures import explained, save_last
+from core.training.memory import keep_freed
 from core.training.plan import mirrored, model_config, open_data, recipe_name, settle
 from core.training.plan import parse as parse_options
 from core.training.recipes import RECIPES, learning_rate, make_optimizer, size_at
@@ -104,6 +105,7 @@ def start_run(
     trainee = Trainee(model, poses).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs leave this form out
     if device.type == "cpu":
         replace_strided_depthwise(trainee)
+        keep_freed()
     average = VideoClassifier(config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs leave this form out
     average.load_state_dict(model.state_dict())
     settings = {k: v for k, v in vars(args).items() if k not in NOT_SETTINGS}
