@@ -24,11 +24,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from core.data.rendered.capsules.camera import render
-from core.data.rendered.scenes import clip_scene
+from core.data.rendered.people.scenes import clip_scene
+from core.data.rendered.people.studio import studio
 from core.errors import BadInput, run_main
 from core.files import write_bytes
-from core.labels import NO_GESTURE
 
 DOCS = Path(__file__).parent.parent / "docs"
 SCENE = 4  # of the test split
@@ -48,9 +47,9 @@ def film(path: Path) -> float:
     frames = []
     for index, gesture in enumerate(GESTURES):
         # One seed and index is one person and room; the rest between gestures is theirs too.
-        scene, _ = clip_scene("test", 0, SCENE, gesture, 1.0, NO_GESTURE, REST)
+        scene, _ = clip_scene("test", 0, SCENE, gesture, REST)
         times = np.arange(0, scene.segments[-1].end, 1 / CAMERA)
-        frames += list(render(scene, times, SIDE, 1.0).permute(0, 2, 3, 1).numpy())
+        frames += list(studio(SIDE).render(scene, times)[0].permute(0, 2, 3, 1).numpy())
         print(f"rendered {index + 1} of {len(GESTURES)}: {gesture}", flush=True)
     jpegs = io.BytesIO()
     margin = (WIDTH - SIDE) // 2
@@ -129,7 +128,7 @@ def main(argv: list[str] | None = None) -> None:
         seconds = film(movie)
         with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as server:
             try:
-                address = re.search(r"http://\S+?:\d+", server.stdout.readline())
+                address = re.search(r"http://\S+", server.stdout.readline())
                 if address is None:
                     raise BadInput(f"bundle {args.bundle} is not served: see the line above")
                 pictures = recorded(address[0], movie, seconds, chromium)

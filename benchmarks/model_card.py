@@ -22,12 +22,11 @@ from core.training.loop import parse
 
 matplotlib.use("Agg")
 DOCS = Path(__file__).parent.parent / "docs"
-# What is true of every model that learned from rendered hands alone.
+# What is true of every model that learned from rendered people alone.
 DATA = """
-- Rendered hands alone: one hand made of rounded segments, in front of noise, boxes and a cartoon of
-  a person, with a camera's blur, noise and compression. No camera picture.
-- The 27 classes of Jester, as the renderer draws them. Ten pairs are one motion run both ways, so
-  that single frames of both have the same distribution.
+- Rendered people: bodies, clothes, rooms and light as docs/real.md describes them, with a camera's
+  blur, noise and compression. No camera picture.
+- The 27 classes of Jester, as the renderer's people make them.
 - Directions are those of the person who gestures, in a picture that is not mirrored. Turning is the
   exception: "Turning Hand Clockwise" is clockwise in that picture and so counterclockwise to the
   person. Zooming in opens the fingers.
@@ -35,10 +34,9 @@ DATA = """
 LIMITS = """
 - Not a product. It shows that the whole way works (training, streaming, quantization, every
   backend) and gives every artifact an accuracy that can be measured offline.
-- On real hands it is wrong most of the time. Expect it most of all in poor light, with two hands,
-  with gloves, sleeves over the hand or fingers that hide each other.
-- Gestures made in another way than the renderer's are not known: rolling uses one hand here, where
-  many people use two.
+- How often it is right about real people is above, under Status. Expect worse in poor light, with
+  two people, with gloves, sleeves over the hand or fingers that hide each other.
+- Gestures made in another way than the renderer's are not known.
 - Before you ship, train on clips of the people and places that you ship to, and measure on people
   who are not in the training set.
 """.strip()
@@ -107,7 +105,7 @@ def about(size: int, frame_rate: float, status: list[str], history: list[str]) -
     return [
         "## Status",
         "",
-        f"- {size} x {size} pixels, {frame_rate:g} frames a second, trained on rendered hands.",
+        f"- {size} x {size} pixels, {frame_rate:g} frames a second, trained on rendered people.",
         *(f"- {item}" for item in status),
         "",
         "## Data",
@@ -133,7 +131,6 @@ def card(models: dict[str, dict], about: list[str], earlier: list[str]) -> str:
     commands = [c for n in names for c in pretraining(settings[n])]
     commands += [command(settings[n], models[n]["name"]) for n in names]
     commands = list(dict.fromkeys([*earlier, *commands]))  # models share the run on single pictures
-    difficulty = " and ".join(sorted({t["difficulty"] for t in top}))
     lines = [
         "# Model card: causal ACTION MobileNet V2 for 27 gestures",
         "",
@@ -141,7 +138,7 @@ def card(models: dict[str, dict], about: list[str], earlier: list[str]) -> str:
         "",
         *about,
         "",
-        "Commands, single pictures first, in the place of ImageNet:",
+        "Commands:",
         "",
         "```sh",
         *commands,
@@ -151,7 +148,7 @@ def card(models: dict[str, dict], about: list[str], earlier: list[str]) -> str:
         "",
         "## Held-out clips and streams",
         "",
-        f"Test split (hands, rooms and motions that training never drew), {difficulty} difficulty.",
+        "Test split: bodies, rooms and motions that training never drew.",
         "",
         markdown(("", *names), [
             ["clips", *(t["clips"] for t in top)],

@@ -46,7 +46,7 @@ class Clip:
 @torch.inference_mode()
 def judge(loaded: checkpoint.Checkpoint, files: list[tuple[str, Path]]) -> list[Clip]:
     """What a model says of every file; labels that the model lacks are refused."""
-    config, rule = loaded.config, Rule.of(loaded.labels)
+    config, rule = loaded.config, Rule.of(loaded.labels, loaded.info)
     found = []
     for label, path in tqdm(files, desc=loaded.path.stem, unit="clip"):
         frames = read_clip(path, config.frame_rate, config.size)

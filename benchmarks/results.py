@@ -68,8 +68,9 @@ def rows(groups: list[str]) -> list[Row]:
 def shared(args: argparse.Namespace) -> list[str]:
     """The options of ``core.train`` that every row has."""
     return [
-        "--size", str(args.size), "--clips", str(args.windows), "--steps", str(args.steps),
-        "--lr", "0.001", "--every", str(max(1, args.steps // 4)), "--val-clips", "135",
+        "--capsules", "--size", str(args.size), "--clips", str(args.windows),
+        "--steps", str(args.steps), "--lr", "0.001", "--every", str(max(1, args.steps // 4)),
+        "--val-clips", "135",
     ]  # fmt: skip
 
 
@@ -79,7 +80,7 @@ def commands(row: Row, args: argparse.Namespace) -> list[list[str]]:
     best = str(run / "best.safetensors")
     return [
         ["core.train", "--from", str(start), *row.options, *shared(args), "--out", str(run)],
-        ["core.evaluate", "--checkpoint", best, "--clips", str(args.test_clips),
+        ["core.evaluate", "--checkpoint", best, "--capsules", "--clips", str(args.test_clips),
          "--pairs", str(args.pairs), "--json", str(run / "test.json")],
     ]  # fmt: skip
 

@@ -4,11 +4,11 @@
     python benchmarks/teach.py --clips 5 --fine-tune 200
     python benchmarks/teach.py --of known
 
-Clips of the validation split are written as somebody records them, in four sessions; the command
-line teaches them, in a process of its own; its model answers clips of the test split, whose hands
-and rooms are others, and a stream of them with rest and other motion between. *own* gestures are in
-no training (a circle, a knock, scissors, horns, a wagging finger), *known* ones are the package's,
-*people* make the known ones.
+Clips of rendered people of the validation split are written as somebody records them, in four
+sessions; the command line teaches them, in a process of its own; its model answers clips of the
+test split, whose people and rooms are others, and a stream of them with rest and other motion
+between. *own* gestures are in no training (a circle, a knock, scissors, horns, a wagging finger),
+*known* ones are the package's.
 """
 
 import argparse
@@ -20,18 +20,15 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from intervals import wilson
-from own_gestures import FPS, film
 from own_gestures import GESTURES as OWN
+from own_gestures import film
 from torch import Tensor
 from tqdm import tqdm
 
 from core import checkpoint
-from core.data.clips import Clips
 from core.data.rendered.people.clips import PeopleClips
-from core.data.rendered.synthetic import SyntheticClips
 from core.data.transforms import normalise
 from core.data.video import write_clip
 from core.decision import Rule
@@ -65,26 +62,27 @@ class Material:
 
     def clip(self, split: str, label: str, number: int, size: int) -> Tensor:
         """One of many; what is no gesture is rest and other motion in turn."""
-        if label == NO_GESTURE and number % 2 and self.kind != "people":
-            return self.other(split, number, size, round(SECONDS * self.config.frame_rate))
+        rate = self.config.frame_rate
+        frames = round(SECONDS * rate)
+        if label == NO_GESTURE and number % 2:
+            return self.other(split, number, size, frames)
         if self.kind == "own":
-            frames = film(label, split, number, size, SECONDS)
-            times = np.arange(0, SECONDS, 1 / self.config.frame_rate) * FPS
-            return frames[torch.from_numpy(times.round().astype(int))]
-        kind = PeopleClips if self.kind == "people" else SyntheticClips
-        frames = round(SECONDS * self.config.frame_rate)
-        clips: Clips = kind(
-            split, number + 1, frames=frames, size=size, frame_rate=self.config.frame_rate,
-            only=(label,), seed=KNOWN.index(label),
-        )  # fmt: skip
-        return clips[number][0]
+            return film(label, split, number, size, SECONDS, rate)
+        return self.rendered(split, label, number, size, frames, seed=KNOWN.index(label))
 
     def other(self, split: str, number: int, size: int, frames: int) -> Tensor:
         """Hands that do something else."""
-        return SyntheticClips(
+        return self.rendered(split, OTHER, number, size, frames, seed=99)
+
+    def rendered(
+        self, split: str, label: str, number: int, size: int, frames: int, seed: int
+    ) -> Tensor:
+        """A person who makes one of the package's gestures."""
+        clips = PeopleClips(
             split, number + 1, frames=frames, size=size, frame_rate=self.config.frame_rate,
-            only=(OTHER,), seed=99,
-        )[number][0]  # fmt: skip
+            only=(label,), seed=seed,
+        )  # fmt: skip
+        return clips[number][0]
 
 
 def record(root: Path, material: Material, number: int) -> None:
@@ -141,7 +139,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--target", choices=TARGETS, help="without one, no bundle is made")
-    add("--of", choices=("own", "known", "people"), default="own", help="gestures, default own")
+    add("--of", choices=("own", "known"), default="own", help="gestures, default own")
     add("--clips", type=whole(SESSIONS), default=20, help="of a gesture")
     add("--test", type=whole(1), default=40, help="clips of a gesture to judge by")
     add("--fine-tune", type=whole(1), metavar="STEPS", help="train all layers beside it")

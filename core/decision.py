@@ -28,7 +28,7 @@ IDLE_NAMES = frozenset(
     | {"null", "negative", "rest", "resting", "neutral", "noaction", "nomotion", "nomovement"}
     | {"noevent", "nohand", "nohands", "doingotherthings", "other", "others", "otherthings"}
 )
-# What every bundle is given. Chosen on an hour of validation streams: docs/live.md.
+# Of a model that no other numbers were chosen for; the package's has its own: docs/live.md.
 NUMBERS: dict[str, Any] = {"window": 8, "threshold": 0.8, "agree": 4, "release": 3}
 
 

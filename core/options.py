@@ -111,7 +111,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--data", type=Path, metavar="DIR",
-        help="folder of clips, or a list of them (.csv, .txt); default: synthetic gestures",
+        help="folder of clips, or a list of them (.csv, .txt); default: rendered gestures",
     )  # fmt: skip
     add(
         "--root", type=Path, metavar="DIR",
@@ -132,12 +132,13 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def add_people_options(parser: argparse.ArgumentParser) -> None:
-    """The options of rendered people."""
+def add_rendered_options(parser: argparse.ArgumentParser) -> None:
+    """Which rendered clips: people, or hands of capsules, which need no OpenGL."""
     add = parser.add_argument
     add(
-        "--people", action="store_true",
-        help="render people instead of capsules; needs the extra 'render' and EGL",
+        "--capsules", nargs="?", const="default", choices=("easy", "default", "hard"),
+        help="render hands of capsules instead of people, to try things out: no OpenGL is needed; "
+        "people need the extra 'render' and EGL",
     )  # fmt: skip
     add(
         "--backgrounds", type=Path, metavar="DIR",

@@ -50,7 +50,7 @@ exit status:
   3  the artifact failed its check: it is kept as <name>.rejected with its manifest, and an older
      bundle of that name is moved to <name>.previous (with all: any of them, whatever else failed)
 
-Afterwards: python -m mobile_export.verify artifacts/<name> --clips 2700
+Afterwards: python -m mobile_export.verify artifacts/<name> --clips 540
 """
 
 

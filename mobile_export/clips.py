@@ -6,25 +6,25 @@ from typing import TYPE_CHECKING
 from core.errors import BadInput
 
 if TYPE_CHECKING:
+    from core.checkpoint import Checkpoint
     from core.classes import ClassMap
     from core.data.clips import Clips
     from core.data.source import Source
-    from core.model import ModelConfig
 
 
 def held_out(
     data: "Source | None",
-    config: "ModelConfig",
-    labels: list[str],
+    checkpoint: "Checkpoint",
     count: int | None,
-    difficulty: str = "default",
     classes: "ClassMap | None" = None,
+    labels: list[str] | None = None,
 ) -> "Clips":
-    """Test clips with exactly ``labels``: synthetic ones, or those of a folder or data set.
+    """Test clips with exactly ``labels``: rendered ones, or those of a folder or data set.
 
-    ``classes`` are what the clips' own become before they have these labels.
+    ``classes`` are what the clips' own become before they have these labels, which are the
+    checkpoint's where none are given.
     """
-    return _clips(data, "test", config, labels, count, difficulty, classes)
+    return _clips(data, "test", checkpoint, labels or checkpoint.labels, count, classes)
 
 
 def drawn(clips: "Clips", data: "Source | None", count: int | None) -> "Clips":
@@ -53,26 +53,24 @@ def count_unopened(dataset: "Clips") -> int:
 
 def training_clips(
     data: "Source | None",
-    config: "ModelConfig",
-    labels: list[str],
-    count: int,
-    difficulty: str = "default",
+    checkpoint: "Checkpoint",
+    count: int | None,
     classes: "ClassMap | None" = None,
 ) -> "Clips":
     """Training clips, for calibration and quantization-aware training."""
-    return _clips(data, "train", config, labels, count, difficulty, classes)
+    return _clips(data, "train", checkpoint, checkpoint.labels, count, classes)
 
 
 def _clips(
     data: "Source | None",
     split: str,
-    config: "ModelConfig",
+    checkpoint: "Checkpoint",
     labels: list[str],
     count: int | None,
-    difficulty: str,
     classes: "ClassMap | None",
 ) -> "Clips":
     from core.data import open_clips
+    from core.data.source import trained_capsules
 
     if data is not None and not _is_there(data.folder):
         raise BadInput(
@@ -80,10 +78,10 @@ def _clips(
             "for each class, a data set's, or a .csv with a path and a label a row"
         )
     clips = open_clips(
-        data, split, config, count, labels=labels, difficulty=difficulty,
-        replace=split == "train", classes=classes,
+        data, split, checkpoint.config, count, labels=labels, replace=split == "train",
+        capsules=trained_capsules(checkpoint.info), classes=classes,
     )  # fmt: skip
-    source = data.data if data else "the synthetic data set"
+    source = data.data if data else "the rendered data set"
     if list(clips.labels) != list(labels):
         raise BadInput(
             f"{source} has classes that are not the checkpoint's {len(labels)} labels "

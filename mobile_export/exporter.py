@@ -182,7 +182,7 @@ def _made(
     with staging(request.out, name) as folder:
         # Data that does not fit is found before the minutes of lowering.
         count = request.clips if request.data is None else None
-        held = held_out(request.data, config, checkpoint.labels, count, classes=classes)
+        held = held_out(request.data, checkpoint, count, classes)
         unopened = count_unopened(held)
         pixels = _first_readable(held)
         training = Training()
@@ -277,6 +277,8 @@ def _first_readable(clips: Clips) -> Tensor:
 def _accuracy(report: check.Report, request: Request, split: str) -> dict:
     figures = report.to_dict()
     kept = {key: figures[key] for key in report.comparison.to_dict()}
-    source = f"{request.data.kind} {request.data.folder.name}" if request.data else "synthetic"
+    source = (
+        f"{request.data.kind} {request.data.folder.name}" if request.data else "rendered people"
+    )
     gate = {key: figures[key] for key in ("max_drop", "verdict")}
     return {"data": f"{source}, {split} split"} | kept | gate

@@ -118,14 +118,12 @@ def main_job(once):
 @pytest.fixture(scope="session")
 def rendered_recording(once) -> tuple[np.ndarray, list]:
     """Four gestures at 30 frames a second, uint8 (T, 3, 128, 128), and their segments."""
-    from core.data.rendered.capsules.camera import render
-    from core.data.rendered.scenes import stream_scene
+    from recordings import draw, stream
 
-    scene, length = stream_scene("test", 0, 10_000_003, 1.0, gestures=4)
+    scene, length = stream()
 
     def make(folder: Path) -> None:
-        frames = render(scene, np.arange(0, length, 1 / 30), 128, 1.0)
-        np.save(folder / "frames.npy", frames.numpy())
+        np.save(folder / "frames.npy", draw(scene, np.arange(0, length, 1 / 30), 128).numpy())
 
     return np.load(once("recording", make) / "frames.npy"), scene.segments
 

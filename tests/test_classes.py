@@ -156,10 +156,10 @@ def test_clips_of_other_classes_are_left_out(tmp_path: Path) -> None:
     write_own_clips(root)
     config = ModelConfig(size=32, frames=4)
     classes = class_map({"thumb": ["like", "dislike"], "swipe": "next"})
-    train_clips = open_windows(Source(root), config, 1, "default", 0, 0, classes=classes)
+    train_clips = open_windows(Source(root), config, 1, 0, 0, classes=classes)
     assert train_clips.labels == ["thumb", "swipe"]
     assert train_clips.map.known == ("dislike", "like", "next")
-    old = open_windows(Source(root), config, 1, "default", 0, 0)
+    old = open_windows(Source(root), config, 1, 0, 0)
     assert (
         [train_clips[(i, 0)][1] for i in range(len(train_clips))]
         == [{0: 0, 1: 0, 2: 1}[label] for label in old.classes]

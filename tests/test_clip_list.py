@@ -62,7 +62,7 @@ def test_a_list_trains_evaluates_and_holds_out_clips(
     argv = ["--checkpoint", str(out / "best.safetensors"), "--data", str(root / "clips.csv")]
     assert evaluate([*argv, "--workers", "0", "--json", str(report)]) == 0
     assert json.loads(report.read_text())["clips"] == 4
-    found = held_out(Source(root / "clips.csv"), loaded.config, loaded.labels, None)
+    found = held_out(Source(root / "clips.csv"), loaded, None)
     assert [label for _, label in (found[i] for i in range(len(found)))] == [0, 1, 0, 1]
     assert "list, train: 6 clips of 2 classes" in capsys.readouterr().err
 
@@ -185,4 +185,4 @@ def test_a_root_without_a_list_and_a_list_of_no_such_file(
     model = tmp_path / "m.safetensors"
     checkpoint.save(model, make_model(width=0.25, size=32, num_classes=2), list(CLASSES))
     with pytest.raises(BadInput, match="neither a folder nor a list"):
-        held_out(Source(root / "none.csv"), CONFIG, list(CLASSES), None)
+        held_out(Source(root / "none.csv"), checkpoint.load(model), None)

@@ -50,6 +50,7 @@ def test_evaluation_of_one_clip_by_a_tsn_flagged_bidirectional(tmp_path):
     model = make_model(temporal="none", causal=False, size=32, num_classes=27)
     checkpoint.save(path, model, list(LABELS))
     argv = ["--checkpoint", str(path), "--clips", "1", "--streams", "1", "--workers", "0"]
+    argv.append("--capsules")
     assert evaluate([*argv, "--json", str(report)]) == 0
     found = json.loads(report.read_text())
     assert found["static_top1"] is None
@@ -81,9 +82,10 @@ def test_stream_decision_averages_the_last_eight_frames():
 class Shades(torch.utils.data.Dataset):
     """Clips of a pair in the place of rendered ones: of one grey each, the number of the class."""
 
-    def __init__(self, split, count, *, frames, size, frame_rate, difficulty, seed, only):
-        assert (split, difficulty) == ("test", "hard")
-        self.count, self.shape, self.only = count, (frames, 3, size, size), only
+    def __init__(self, split, config, count, *, capsules, seed, only):
+        assert (split, capsules) == ("test", "hard")
+        self.count, self.only = count, only
+        self.shape = (config.frames, 3, config.size, config.size)
         self.seed = seed
 
     def __len__(self):
@@ -143,7 +145,7 @@ def test_pair_accuracy_of_known_answers(answer, expected, monkeypatch):
         made.append(Shades(*args, **settings))
         return made[-1]
 
-    monkeypatch.setattr(report, "SyntheticClips", shades)
+    monkeypatch.setattr(report, "rendered_clips", shades)
     model = Answers(answer)
     found = pair_accuracy(model, 8, "hard", workers=0)
     assert found == {" / ".join(pair): expected for pair in TIME_PAIRS}

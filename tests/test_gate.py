@@ -24,7 +24,7 @@ from mobile_export.verify.accuracy import BATCH, Measurement
 FRAMES = 6  # of a tiny model's clip
 MAX_DROP = 1.0  # points, the default
 CHECKS = 2000  # simulated; a share of 0.025 strays by 0.01 (three sigmas)
-MOST_CLIPS = 2700  # the synthetic test clips
+MOST_CLIPS = 2700  # about as many as the clips that a check draws
 SLACK = 0.01
 
 

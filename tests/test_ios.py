@@ -18,9 +18,8 @@ import numpy as np
 import pytest
 import torch
 from pbxproj import XcodeProject
+from recordings import draw, stream
 
-from core.data.rendered.capsules.camera import render
-from core.data.rendered.scenes import stream_scene
 from mobile_export.bundle.reader import Bundle, validate
 from mobile_export.bundle.runner import open_runner
 from mobile_export.latency import document
@@ -101,8 +100,8 @@ def write_recording(folder: Path) -> tuple[list[np.ndarray], list[float]]:
 
     Gives the upright RGB pictures that these frames hold, and their time stamps in seconds.
     """
-    scene, length = stream_scene("test", 0, 10_000_003, 1.0, gestures=4)
-    frames = render(scene, np.arange(0, length, 1 / FPS), HEIGHT, 1.0)  # uint8 (T, 3, H, H)
+    scene, length = stream()
+    frames = draw(scene, np.arange(0, length, 1 / FPS), HEIGHT)  # uint8 (T, 3, H, H)
     frames = torch.nn.functional.pad(frames, (SIDE, SIDE)).permute(0, 2, 3, 1).numpy()
     pictures = []
     with (folder / "recording.nv12").open("wb") as file:

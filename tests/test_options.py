@@ -40,7 +40,7 @@ def test_unknown_option_is_one_line_that_names_it_and_the_help(name, tmp_path, m
         ("train", ["--out", "run", "--size", "8"], "8 is not a whole number"),
         ("evaluate", ["--split", "all"], "'all'"),
         ("data.synthetic", [], "nothing to do: give --sheet FILE or --write DIR"),
-        ("data.synthetic", ["--write", "clips", "--difficulty", "brutal"], "'brutal'"),
+        ("data.synthetic", ["--write", "clips", "--capsules", "brutal"], "'brutal'"),
         ("cam", [], "--video --class is required"),
         ("cam", ["--class", "Waving"], "'Waving'"),
         ("data", [], "--data DIR"),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from own_gestures import FPS, GESTURES, film, write_session
+from recordings import need_drawing
 
 from core import checkpoint
 from core.data.folder import FolderClips
@@ -18,6 +19,11 @@ from mobile_export.live.record import CLIP_SECONDS, RATE, check_label, save_clip
 CLIPS = {"train": 16, "val": 4, "test": 20}  # twenty a class are recorded, the test is extra
 SIZE = 128
 ACCURATE = 85.0  # per cent of 100 test clips; five classes guessed are 20
+
+
+@pytest.fixture(autouse=True)
+def _drawn() -> None:
+    need_drawing()
 
 
 def record(root: Path, clips: dict[str, int], size: int) -> None:

@@ -9,8 +9,8 @@ from core.data.rendered.people.arm import hand_length, rest_hand
 from core.data.rendered.people.body import ACTIVE, SIDES, Bodies, Body
 from core.data.rendered.people.camera import place_camera
 from core.data.rendered.people.company import company
+from core.data.rendered.people.film import recorded
 from core.data.rendered.people.gl import Mesh
-from core.data.rendered.people.recorded import recorded
 from core.data.rendered.people.scenes import clip_scene, stream_scene
 from core.data.rendered.people.studio import BODIES, holds
 from core.data.rendered.people.things import SURFACE, WIDE, box, desk, held

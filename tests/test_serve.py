@@ -1,4 +1,4 @@
-"""The page as a person uses it: in a browser, whose camera shows a rendered hand.
+"""The page as a person uses it: in a browser, whose camera shows a rendered person.
 
 The server is the command line's, started as a process. Its protocol is tested in
 test_serve_protocol.py, which needs no browser.
@@ -17,12 +17,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from recordings import draw, swipe
 
 from core.data.folder import FolderClips
-from core.data.rendered.capsules.camera import render
-from core.data.rendered.scenes import clip_scene
 from core.data.video import at_rate_pixels
-from core.labels import NO_GESTURE
 
 needs_browser = pytest.mark.skipif(
     shutil.which("chromium") is None, reason="needs Debian's chromium"
@@ -40,9 +38,8 @@ PATIENCE = 60_000  # milliseconds; a loaded machine starts a browser slowly
 @pytest.fixture(scope="module")
 def film(tmp_path_factory) -> Path:
     """Rest, one swipe of somebody who is in no training clip, rest; Chromium repeats it."""
-    scene, _ = clip_scene("test", 0, 0, GESTURE, 1.0, NO_GESTURE, 1.5)
-    times = np.arange(0, scene.segments[-1].end, 1 / CAMERA)
-    square = render(scene, times, SIDE, 1.0).permute(0, 2, 3, 1).numpy()
+    scene, length = swipe()
+    square = draw(scene, np.arange(0, length, 1 / CAMERA), SIDE).permute(0, 2, 3, 1).numpy()
     bar = (WIDTH - SIDE) // 2
     wide = np.zeros((len(square), SIDE, WIDTH, 3), np.uint8)
     wide[:, :, :bar], wide[:, :, bar:-bar], wide[:, :, -bar:] = BARS[0], square, BARS[1]
@@ -161,7 +158,8 @@ def test_the_gesture_that_is_made_appears(default_bundle, address, filming):
         wait_for_text(page, "#events li:not(.open)", GESTURE)  # it ended, and the film goes on
         page.locator("#events li:nth-child(2)").wait_for()
         assert set(page.locator("#events strong").all_inner_texts()) == {GESTURE}
-        assert float(re.search(r"(\d+) %", page.inner_text("#events li:last-child"))[1]) >= 80
+        least = 100 * default_bundle.manifest["decision"]["threshold"]
+        assert float(re.search(r"(\d+) %", page.inner_text("#events li:last-child"))[1]) >= least
         wait_for_text(page, "#model-rate", r"\d of 10/s")
         assert page.locator("#stages td", has_text=re.compile(r"^\d+(\.\d+)? ms$")).count() == 12
         assert page.inner_text("#bundle") == default_bundle.manifest["name"]

@@ -31,7 +31,7 @@ def trained(temporal: str, folder: Path, monkeypatch, clips: int, steps: int) ->
     monkeypatch.chdir(folder)
     argv = ["--temporal", temporal, "--from", str(checkpoint.bundled_path()), "--seed", "4"]
     argv += ["--clips", str(clips), "--steps", str(steps), "--batch", "12", "--lr", "0.001"]
-    train([*argv, "--every", str(steps), "--out", str(folder / temporal)])
+    train([*argv, "--capsules", "--every", str(steps), "--out", str(folder / temporal)])
     return folder / temporal / "best.safetensors"
 
 
@@ -39,7 +39,7 @@ def report(path: Path, folder: Path, clips: int, clips_a_pair: int) -> dict:
     """What ``core.evaluate`` writes about a checkpoint."""
     file = folder / "report.json"
     argv = ["--checkpoint", str(path), "--clips", str(clips), "--pairs", str(clips_a_pair)]
-    evaluate([*argv, "--json", str(file)])
+    evaluate([*argv, "--capsules", "--json", str(file)])
     found = json.loads(file.read_text())
     assert len(found["pairs"]) == len(TIME_PAIRS)
     return found

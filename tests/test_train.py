@@ -54,6 +54,7 @@ def test_trains_on_synthetic_gestures_and_evaluates(tmp_path):
     assert loaded.config.size == 32
     report = tmp_path / "report.json"
     argv = ["--checkpoint", str(out / "best.safetensors"), "--clips", "27", "--streams", "1"]
+    argv.append("--capsules")
     assert evaluate([*argv, "--pairs", "2", "--workers", "0", "--json", str(report)]) == 0
     found = json.loads(report.read_text())
     assert found["clips"] == 27

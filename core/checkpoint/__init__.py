@@ -44,7 +44,7 @@ class Checkpoint:
 
 
 def bundled_path() -> Path:
-    """The checkpoint inside the package: causal ACTION MobileNet V2 on synthetic gestures."""
+    """The checkpoint inside the package: causal ACTION MobileNet V2 on rendered people."""
     return Path(str(resources.files("core") / "weights" / BUNDLED))
 
 

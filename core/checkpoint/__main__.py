@@ -15,7 +15,6 @@ MobileNet V2 that was trained on pictures of people, as an ``.npz`` with TensorF
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,8 @@ from torch import Tensor
 
 from core import checkpoint
 from core.checkpoint import Checkpoint
-from core.data import open_clips
 from core.data.label_files import lines_of
+from core.data.packed import PackedClips
 from core.data.transforms import normalise
 from core.errors import BadInput, run_main
 from core.files import file_sha256
@@ -96,8 +95,8 @@ def run_snap_taps(args: argparse.Namespace) -> None:
 
 def _pictures(config: ModelConfig) -> Tensor:
     """Pictures of people (N, 3, H, W), normalised, to take batch norm's statistics of."""
-    clips = open_clips(None, "val", replace(config, frames=4, size=SETTLED_SIZE), SETTLED_CLIPS)
-    frames = torch.cat([clips[index][0] for index in range(len(clips))])
+    clips = PackedClips("train", frames=4, size=SETTLED_SIZE)
+    frames = torch.cat([clips[index][0] for index in range(SETTLED_CLIPS)])
     return normalise(frames, config.mean, config.std)
 
 

@@ -26,7 +26,7 @@ MARKS = {
 class Source:
     """Where clips come from and how they are seen; ``None`` leaves a choice to the layout."""
 
-    data: Path | None = None  # None: synthetic gestures
+    data: Path | None = None  # None: rendered gestures
     dataset: str | None = None
     sampling: str | None = None
     max_broken: float = MAX_BROKEN
@@ -117,6 +117,12 @@ def trained_sampling(info: dict) -> str | None:
     return settings.get("sampling") if isinstance(settings, dict) else None
 
 
+def trained_capsules(info: dict) -> str | None:
+    """The difficulty of the capsules that a checkpoint's model was trained on; None for others."""
+    settings = info.get("settings")
+    return settings.get("capsules") if isinstance(settings, dict) else None
+
+
 def as_trained(source: Source, info: dict) -> Source:
     """The source, seen as the model of a checkpoint's ``info`` was trained unless it says how."""
     if source.data is None:
@@ -125,7 +131,7 @@ def as_trained(source: Source, info: dict) -> Source:
 
 
 def given_source(args: argparse.Namespace, info: dict) -> Source | None:
-    """What the options say for the model of a checkpoint's ``info``; ``None`` for synthetic clips.
+    """What the options say for the model of a checkpoint's ``info``; ``None`` for rendered clips.
 
     Raises ``BadInput`` as ``source_of`` does.
     """

@@ -22,10 +22,10 @@ from torch import Tensor
 
 from core import checkpoint
 from core.checkpoint import Checkpoint
+from core.data import open_clips
 from core.data.rate import Unreadable
-from core.data.rendered.synthetic import SyntheticClips
 from core.data.sampling import default_kind
-from core.data.source import trained_sampling
+from core.data.source import trained_capsules, trained_sampling
 from core.data.transforms import normalise
 from core.errors import BadInput
 from core.files import write_figure
@@ -107,14 +107,11 @@ def row_name(loaded: Checkpoint) -> str:
     return name if config.causal or config.temporal == "none" else f"{name}, bidirectional"
 
 
-def synthetic_clip(loaded: Checkpoint, label: str, number: int) -> Tensor:
+def rendered_clip(loaded: Checkpoint, label: str, number: int) -> Tensor:
     """Rendered test clip ``number`` of a class, as the model sees it: uint8 (T, 3, S, S)."""
-    config = loaded.config
-    clips = SyntheticClips(
-        "test", number + 1, frames=config.frames, size=config.size, frame_rate=config.frame_rate,
-        only=(label,),
-    )  # fmt: skip
-    return clips[number][0]
+    index = LABELS.index(label) + number * len(LABELS)
+    capsules = trained_capsules(loaded.info)
+    return open_clips(None, "test", loaded.config, index + 1, capsules=capsules)[index][0]
 
 
 def video_clip(loaded: Checkpoint, path: Path) -> Tensor:
@@ -203,7 +200,7 @@ def main(argv: list[str] | None = None) -> int:
         seen = (
             video_clip(loaded, args.video)
             if args.video
-            else synthetic_clip(loaded, args.label, args.clip)
+            else rendered_clip(loaded, args.label, args.clip)
         )
         rows.append(look(loaded, seen, args.target or args.label))
     draw(args.out, rows)

@@ -5,20 +5,22 @@ from torch import Tensor
 
 from core.checkpoint import Checkpoint
 from core.data import open_clips
+from core.data.source import trained_capsules
 from core.data.transforms import normalise
 from core.labels import LABELS
 from core.model import VideoClassifier
 
 
 def cost(checkpoint: Checkpoint, changed: VideoClassifier, clips: int) -> dict:
-    """What a change costs on held-out synthetic clips, as JSON-ready figures.
+    """What a change costs on held-out rendered clips, as JSON-ready figures.
 
-    ``top1_before`` and ``top1_after`` in % are null for a model of other classes than the synthetic
+    ``top1_before`` and ``top1_after`` in % are null for a model of other classes than the rendered
     ones. ``agreement`` is the share of equal answers in %, ``deviation`` the largest difference of
     a logit over the largest logit.
     """
     known = list(checkpoint.labels) == list(LABELS)
-    data = open_clips(None, "test", checkpoint.config, clips)
+    capsules = trained_capsules(checkpoint.info)
+    data = open_clips(None, "test", checkpoint.config, clips, capsules=capsules)
     before, after, wanted = [], [], []
     with torch.inference_mode():
         for index in range(len(data)):

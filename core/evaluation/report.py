@@ -27,11 +27,9 @@ from tqdm import tqdm
 from core import checkpoint
 from core.checkpoint import Checkpoint
 from core.classes import ClassMap, add_classes_option
-from core.data import open_clips
+from core.data import open_clips, rendered_clips, rendered_streams
 from core.data.clips import Clips, loader
 from core.data.relabelled import new_labels
-from core.data.rendered.scenes import DIFFICULTY
-from core.data.rendered.synthetic import SyntheticClips, SyntheticStreams
 from core.data.source import Source, as_trained, source_of
 from core.data.transforms import normalise
 from core.decision import Rule
@@ -41,7 +39,7 @@ from core.evaluation.streaming import StreamScore, stream_logits
 from core.files import write_json
 from core.labels import IGNORE, LABELS, STATIC_LABELS, TIME_PAIRS
 from core.model import VideoClassifier
-from core.options import Parser, add_data_options, add_people_options, check_file, views, whole
+from core.options import Parser, add_data_options, add_rendered_options, check_file, views, whole
 from core.regroup import regrouped
 
 LONGEST = 60.0  # seconds: no gesture lasts so long, but one in milliseconds does
@@ -96,16 +94,11 @@ def stream_report(
         from core.data.streams import file_stream
 
         recordings = [file_stream(args.stream, args.truth, loaded.config, own)]
-    elif args.people and source.data is None:
-        from core.data.rendered.people.clips import PeopleStreams
-
-        recordings = PeopleStreams(
-            args.streams, loaded.config, split=args.split, backgrounds=args.backgrounds
-        )
     elif source.data is None:
-        recordings = SyntheticStreams(
-            args.streams, loaded.config, args.difficulty, split=args.split
-        )
+        recordings = rendered_streams(
+            args.split, loaded.config, args.streams, capsules=args.capsules,
+            backgrounds=args.backgrounds,
+        )  # fmt: skip
     else:
         from core.data.streams import EgoGestureStreams
 
@@ -192,15 +185,17 @@ def tell_majority(labels: Tensor, names: list[str], majority: float) -> None:
 
 
 def pair_accuracy(
-    model: VideoClassifier, clips_a_pair: int, difficulty: str, workers: int
+    model: VideoClassifier, clips_a_pair: int, capsules: str | None, workers: int
 ) -> dict[str, float]:
-    """For each pair that is one motion run both ways: accuracy in percent between the two."""
-    config, results = model.config, {}
+    """For each pair that only the order of time tells apart: accuracy in percent between the two.
+
+    Of capsules each is one motion run both ways; people move as people do.
+    """
+    results = {}
     for number, pair in enumerate(TIME_PAIRS):
-        clips = SyntheticClips(
-            "test", clips_a_pair, frames=config.frames, size=config.size,
-            frame_rate=config.frame_rate, difficulty=difficulty, seed=1 + number, only=pair,
-        )  # fmt: skip
+        clips = rendered_clips(
+            "test", model.config, clips_a_pair, capsules=capsules, seed=1 + number, only=pair
+        )
         logits, labels = clip_logits(model, clips, workers, " / ".join(pair))
         first, second = (LABELS.index(name) for name in pair)
         says_first = logits[:, first] > logits[:, second]
@@ -231,7 +226,7 @@ def evaluate(loaded: Checkpoint, args: argparse.Namespace) -> dict:
         return head | {"stream": stream_report(loaded, args, source, classes)}
     clips = open_clips(
         source if args.data else None, args.split, loaded.config, args.clips, labels=loaded.labels,
-        difficulty=args.difficulty, replace=False, views=args.views, people=args.people,
+        capsules=args.capsules, replace=False, views=args.views,
         backgrounds=args.backgrounds, classes=classes,
     )  # fmt: skip
     broken = len(getattr(clips, "broken", ()))  # now: without workers the list grows while reading
@@ -247,8 +242,7 @@ def evaluate(loaded: Checkpoint, args: argparse.Namespace) -> dict:
     tell_majority(labels, loaded.labels, majority)
     report = head | {
         "split": getattr(clips, "split", args.split),
-        "difficulty": None if args.data or args.people else args.difficulty,
-        "people": bool(args.people and not args.data),
+        "capsules": None if args.data else args.capsules,
         "views": "x".join(map(str, args.views)),
         "clips": len(labels),
         "broken": broken,
@@ -270,7 +264,7 @@ def evaluate(loaded: Checkpoint, args: argparse.Namespace) -> dict:
     report["static_top1"] = round(100.0 * static.float().mean().item(), 2) if len(static) else None
     if args.pairs:
         report["clips_a_pair"] = args.pairs
-        report["pairs"] = pair_accuracy(model, args.pairs, args.difficulty, args.workers)
+        report["pairs"] = pair_accuracy(model, args.pairs, args.capsules, args.workers)
     return report
 
 
@@ -280,11 +274,11 @@ def _source(loaded: Checkpoint, args: argparse.Namespace) -> Source:
     plain = bool(args.data) and source.kind != "egogesture"
     if (args.data and args.pairs) or (plain and args.streams):
         raise BadInput(
-            "--streams and --pairs are of the synthetic gestures, --streams of EgoGesture too: "
+            "--streams and --pairs are of the rendered gestures, --streams of EgoGesture too: "
             "leave them or --data out"
         )
     if args.pairs and args.classes:
-        raise BadInput("--pairs are of the synthetic gestures as they are: leave --classes out")
+        raise BadInput("--pairs are of the rendered gestures as they are: leave --classes out")
     if (args.streams or args.stream) and not loaded.config.can_stream:
         raise BadInput(f"{loaded.config.why_no_stream}, or leave out --streams")
     if bool(args.stream) != bool(args.truth):
@@ -309,7 +303,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add(
         "--clips",
         type=whole(1),
-        help="number of clips; default 2,700 synthetic ones or the folder's",
+        help="number of clips; default: the folder's, of the rendered ones those in the package",
     )
     add(
         "--views", type=views, default=(1, 1), metavar="CLIPSxCROPS",
@@ -322,8 +316,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--stream", type=Path, metavar="VIDEO", help="one's own recording, of any length, alone")
     add("--truth", type=Path, metavar="CSV", help="its gestures: label,start,end in seconds")
     add("--pairs", type=whole(0), default=0, help="clips for each pair that only time tells apart")
-    add("--difficulty", choices=list(DIFFICULTY), default="default")
-    add_people_options(parser)
+    add_rendered_options(parser)
     add("--workers", type=whole(0), default=max(1, (os.cpu_count() or 2) // 2))
     add("--confusion", type=Path, metavar="PNG", help="draw the confusion matrix")
     add("--json", type=Path, help="write the report here too")

@@ -12,7 +12,8 @@ import torch
 
 from core import checkpoint
 from core.checkpoint import Checkpoint
-from core.data.rendered.synthetic import SyntheticStreams
+from core.data import rendered_streams
+from core.data.source import trained_capsules
 from core.errors import BadInput
 from core.evaluation.streaming import DECISION_FRAMES, stream_logits
 from core.files import write_figure
@@ -80,16 +81,15 @@ def plot(
 def draw(loaded: Checkpoint, index: int, seconds: float, path: Path) -> None:
     """Stream the first ``seconds`` of test recording ``index`` and draw it into ``path``.
 
-    Raises ``BadInput`` when the checkpoint does not know the synthetic gestures.
+    Raises ``BadInput`` when the checkpoint does not know the rendered gestures.
     """
     if loaded.labels != list(LABELS):
-        raise BadInput(f"{loaded.path} has classes of its own: this draws the synthetic gestures")
+        raise BadInput(f"{loaded.path} has classes of its own: this draws the rendered gestures")
     config = loaded.config
     if not config.can_stream:
         raise BadInput(f"{loaded.path}: {config.why_no_stream}")
-    frames, starts, ends, labels = SyntheticStreams(index + 1, config, "default", split="test")[
-        index
-    ]
+    streams = rendered_streams("test", config, index + 1, capsules=trained_capsules(loaded.info))
+    frames, starts, ends, labels = streams[index]
     rate = config.frame_rate
     count = min(len(frames), int(seconds * rate))
     frames = frames[:count]

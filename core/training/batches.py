@@ -91,7 +91,7 @@ def epoch_steps(count: int, batch: int) -> int:
 
 
 class LabelledWindows(Clips):
-    """A folder's clips in the form of the synthetic windows.
+    """A folder's clips in the form of the rendered windows.
 
     With ``each_frame`` the labels lie on the clip's later frames, from which a causal model can
     know them; without, the clip alone has one, as in the papers' loss.

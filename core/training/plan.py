@@ -23,7 +23,7 @@ from core.options import (
     MOST_SEED,
     Parser,
     add_data_options,
-    add_people_options,
+    add_rendered_options,
     number,
     positive,
     whole,
@@ -36,7 +36,7 @@ from core.training.distributed import World
 from core.training.recipes import RECIPES, Recipe
 from core.training.trainer import PRECISIONS
 
-VAL_CLIPS = 270  # of synthetic gestures and of a plain folder
+VAL_CLIPS = 270  # of rendered gestures and of a plain folder
 OF_IMAGES = ("backbone", "width", "mean", "std")  # settings that an image model gives to a video's
 
 
@@ -110,8 +110,8 @@ def open_data(
     if world.local:
         distributed.wait()
     windows = open_windows(
-        source if args.data else None, config, args.clips, args.difficulty, args.seed,
-        args.workers, protocol, args.people, args.backgrounds, args.window_size, args.classes,
+        source if args.data else None, config, args.clips, args.seed,
+        args.workers, protocol, args.capsules, args.backgrounds, args.window_size, args.classes,
     )  # fmt: skip
     known = windows.map if isinstance(windows, Relabelled) else None
     if known is not None:
@@ -129,8 +129,7 @@ def open_data(
         count = VAL_CLIPS
     clips = open_clips(
         source if args.data else None, "val", config, count, labels=windows.labels,
-        difficulty=args.difficulty, replace=False, people=args.people,
-        backgrounds=args.backgrounds, classes=known,
+        replace=False, capsules=args.capsules, backgrounds=args.backgrounds, classes=known,
     )  # fmt: skip
     if not world.local:
         distributed.wait()
@@ -191,16 +190,15 @@ def parse(argv: list[str] | None, description: str) -> argparse.Namespace:
     add("--width", type=positive, help="channel multiplier of the backbone, default 1")
     add("--size", type=whole(LEAST_SIZE), help="picture side in pixels, default of the recipe")
     add("--frames", type=whole(1), help="of a clip, default of the recipe; 1: single pictures")
-    add("--clips", type=whole(1), default=12000, help="synthetic windows to render and train on")
+    add("--clips", type=whole(1), default=12000, help="windows to render and train on")
     add(
         "--window-size", type=whole(LEAST_SIZE), metavar="PIXELS",
         help="side of the rendered windows, default --size; larger ones serve models "
         "of several sizes",
     )  # fmt: skip
-    add("--difficulty", default="default", help="of the synthetic clips: easy, default, hard")
-    add_people_options(parser)
+    add_rendered_options(parser)
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--steps", type=whole(1), help="default of the recipe: 3000 synthetic ones")
+    length.add_argument("--steps", type=whole(1), help="default of the recipe: 3000 of windows")
     length.add_argument("--epochs", type=whole(1), help="the same in passes over the clips")
     add("--batch", type=whole(1), help="clips a step, of all processes; default 16, recipes 64")
     add("--accumulate", type=whole(1), default=1, help="cut a step's clips into so many passes")

@@ -89,7 +89,7 @@ def main(argv: list[str] | None = None) -> int:
     step("quantize", "the graph that was lowered, once more")
     exact, rounded, model = graphs(bundle, checkpoint, source)
     check_same(bundle, rounded, model)
-    held = held_out(source, config, checkpoint.labels, args.clips)
+    held = held_out(source, checkpoint, args.clips)
     count = min(args.clips, len(held))
     step("measure", f"{count} held-out clips")
     clips = [normalise(held[i][0], config.mean, config.std) for i in range(count)]

@@ -3,7 +3,7 @@
     python -m mobile_export.live BUNDLE --source clip.mp4 --out annotated.mp4 --events events.json
     python -m mobile_export.live BUNDLE --source camera
     python -m mobile_export.live BUNDLE --source rtsp://192.168.1.20/stream
-    python -m mobile_export.live BUNDLE --source synthetic --seconds 3600
+    python -m mobile_export.live BUNDLE --source synthetic --seconds 3600    # extra 'render'
     python -m mobile_export.live BUNDLE --classes map.json --serve
     python -m mobile_export.live BUNDLE --serve
 

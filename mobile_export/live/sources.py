@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from core.data import rendered_streams
 from core.data.decode import decoded, upright
 from core.data.rate import Unreadable
-from core.data.rendered.synthetic import SyntheticStreams
 from core.errors import BadInput
 from core.evaluation.events import Gesture
 from core.labels import LABELS
@@ -113,18 +113,16 @@ def _rgb(pixels: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(pixels[:, :, 2::-1])
 
 
-def rendered_frames(
-    config: ModelConfig, seconds: float, truth: list[Gesture], seed: int = 0
-) -> Iterator[Frame]:
-    """Rendered test recordings one after the other for ``seconds``, at the model's rate and size.
+def rendered_frames(config: ModelConfig, seconds: float, truth: list[Gesture]) -> Iterator[Frame]:
+    """Recordings of rendered people one after the other for ``seconds``, of the test split.
 
-    Each has ten gestures with rest and other motion between. ``truth`` is filled with the gestures
-    of each recording before its frames come. Who is seen changes between recordings, the clock runs
-    on.
+    They have the model's rate and size; each has ten gestures with rest and other motion between.
+    ``truth`` is filled with the gestures of each recording before its frames come. Who is seen
+    changes between recordings, the clock runs on. Raises ``BadInput`` where people cannot be drawn.
     """
     start, index = 0.0, 0
     while start < seconds:
-        streams = SyntheticStreams(index + 1, config, "default", split="test", seed=seed)
+        streams = rendered_streams("test", config, index + 1)
         frames, starts, ends, labels = streams[index]
         rate = config.frame_rate
         for first, last, label in zip(starts.tolist(), ends.tolist(), labels.tolist(), strict=True):

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from core.checkpoint import Checkpoint
 from core.classes import ClassMap
-from core.data.clips import Clips
 from core.data.fingerprint import fingerprint
 from core.data.source import Source
 from core.data.transforms import normalise
@@ -27,9 +26,6 @@ if TYPE_CHECKING:
     from mobile_export.quantization.pt2e import Learned, Scheme
 
 CALIBRATION_CLIPS = 64  # more than two a class of the bundled model, 16 frames each
-# Half of the synthetic training clips are hard: there the checkpoint is less sure of itself, and
-# rounding decides more often. With clips from a folder there is nothing to choose.
-DIFFICULTIES = ("default", "hard")
 QUANTIZE = ("auto", "qat", "ptq")  # auto is the exporter's: ptq, then qat where that fails
 
 
@@ -44,7 +40,7 @@ class Terms:
     quantize: str = "qat"
     qat_steps: int | None = None
     qat_rate: float | None = None
-    data: Source | None = None  # None: synthetic clips
+    data: Source | None = None  # None: rendered clips
     classes: ClassMap | None = None  # what the clips' and perhaps the model's become
 
     def __post_init__(self) -> None:
@@ -71,19 +67,6 @@ class Training:
     def to_dict(self) -> dict:
         """What the manifest says about it."""
         return {"calibration_clips": self.calibration_clips, "training_steps": self.steps}
-
-
-class _Turns(Clips):
-    """Clips of several data sets in turn."""
-
-    def __init__(self, parts: list[Clips]) -> None:
-        self.parts = parts
-
-    def __len__(self) -> int:
-        return len(self.parts) * min(len(part) for part in self.parts)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return self.parts[index % len(self.parts)][index // len(self.parts)]
 
 
 def training_of(checkpoint: Checkpoint, target: str, terms: Terms, step: Reporter) -> Training:
@@ -147,7 +130,7 @@ def calibration_clips(
     ``classes`` are those that the model was trained with.
     """
     config = checkpoint.config
-    clips = training_clips(data, config, checkpoint.labels, CALIBRATION_CLIPS, classes=classes)
+    clips = training_clips(data, checkpoint, CALIBRATION_CLIPS, classes)
     count = min(len(clips), CALIBRATION_CLIPS)
     return [normalise(clips[i][0], config.mean, config.std) for i in range(count)]
 
@@ -169,7 +152,6 @@ def _trained(
     from mobile_export.quantization import learned, qat
 
     family = learned.FAMILY[scheme.target]
-    labels, config = checkpoint.labels, checkpoint.config
     graph = str(_prepared(checkpoint, scheme).graph)
     settings = qat.Settings(
         checkpoint=checkpoint.sha256,
@@ -188,12 +170,12 @@ def _trained(
     for what in learned.changed(settings):
         step("train", f"anew: what was learned before was of {what}")
     step("train", f"{settings.steps} steps of quantization-aware training, kept in {path}")
-    count = settings.steps * qat.BATCH // len(DIFFICULTIES) + 1
-    kinds = DIFFICULTIES if terms.data is None else DIFFICULTIES[:1]
+    # Of rendered clips those in the package, over and over: nobody needs OpenGL for it.
+    count = None if terms.data is None else settings.steps * qat.BATCH
     own = _trained_with(terms, checkpoint)
-    clips = [training_clips(terms.data, config, labels, count, kind, own) for kind in kinds]
+    clips = training_clips(terms.data, checkpoint, count, own)
     saved = path.with_suffix(".state")
-    state = qat.learn(checkpoint, scheme, settings, calibration, _Turns(clips), saved)
+    state = qat.learn(checkpoint, scheme, settings, calibration, clips, saved)
     with quiet():
         learned.save(path, state, _prepared(checkpoint, scheme), settings)
     saved.unlink(missing_ok=True)
@@ -210,7 +192,7 @@ def _named(terms: Terms) -> str:
     """The clips that training saw, in words: what it learned from others is not taken for it."""
     source = terms.data
     if source is None:
-        return "synthetic"
+        return "rendered people"
     seen = [text for text in (source.dataset, source.sampling) if text]
     return " ".join([str(source.folder.resolve()), *seen])
 
@@ -219,10 +201,8 @@ def _listing(terms: Terms, checkpoint: Checkpoint) -> str:
     if terms.data is None:
         return ""
     with contextlib.redirect_stderr(io.StringIO()):  # calibration has said what there is to say
-        clips = training_clips(
-            terms.data, checkpoint.config, checkpoint.labels, CALIBRATION_CLIPS,
-            classes=_trained_with(terms, checkpoint),
-        )  # fmt: skip
+        own = _trained_with(terms, checkpoint)
+        clips = training_clips(terms.data, checkpoint, CALIBRATION_CLIPS, own)
     return fingerprint(clips)
 
 

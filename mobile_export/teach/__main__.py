@@ -73,10 +73,12 @@ def main(argv: list[str] | None = None) -> int:
         check_folder("--out", args.out)
     step = Steps()
     step("load", str(args.base or "the bundled checkpoint"))
+    from core.training.memory import keep_freed
     from mobile_export.exporter import GateFailed
     from mobile_export.teach.job import Terms, teach
     from mobile_export.teach.words import summary
 
+    keep_freed()  # its time is features and training
     terms = Terms(
         args.data, args.target, args.out, base=args.base, precision=args.precision,
         quantize=args.quantize, minutes=args.minutes, false_rate=args.false_rate, seed=args.seed,

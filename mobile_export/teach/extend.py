@@ -14,6 +14,7 @@ from torch import Tensor
 from core.checkpoint import Checkpoint
 from core.data import open_clips
 from core.data.clips import Clips
+from core.data.source import trained_capsules
 from core.errors import BadInput
 from core.labels import LABELS
 from core.model import VideoClassifier
@@ -46,17 +47,16 @@ def known_of(
             f"{len(base.labels)} of its own ({base.labels[0]} ...): put clips of them into the "
             "folder instead"
         )
-    settings = base.info.get("settings")
-    people = bool(settings.get("people")) if isinstance(settings, dict) else False
+    capsules = trained_capsules(base.info)
     parts = []
-    counts = {"train": REPLAYED * len(LABELS), "val": MEASURED * len(LABELS)}
+    counts = {"train": REPLAYED * len(LABELS), "test": MEASURED * len(LABELS)}
     done, of = 0, sum(counts.values())
     for split, count in counts.items():
-        clips: Clips = open_clips(None, split, base.config, count, people=people)
+        clips: Clips = open_clips(None, split, base.config, count, capsules=capsules)
         rows, classes = [], []
         for index in range(count):
-            key = f"rendered {'people' if people else 'capsules'} {split} {index}"
-            found = cache.get(key, lambda i=index, c=clips: c[i][0], 1 if split == "val" else None)  # type: ignore[misc]  # bound to this clip
+            key = f"rendered {capsules or 'people'} {split} {index}"
+            found = cache.get(key, lambda i=index, c=clips: c[i][0], 1 if split == "test" else None)  # type: ignore[misc]  # bound to this clip
             rows.append(found.maps)
             classes.append(index % len(LABELS))
             done += 1

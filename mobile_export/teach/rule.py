@@ -84,14 +84,14 @@ def choose(judgement: Judgement, info: dict, frame_rate: float, rate: float = RA
             "recognised": right,
             "false_events": false,
             "false_a_minute": round(false / minutes, 3),
-            "false_a_minute_at_most": round(_upper(false) / minutes, 3),
+            "false_a_minute_at_most": round(most_of(false) / minutes, 3),
             "wanted_a_minute": rate,
             "by": judgement.to_dict()["by"],
         },
     }
 
 
-def _upper(count: int) -> float:
+def most_of(count: int) -> float:
     """The largest mean of a Poisson count that still gives ``count`` or fewer in 5 of 100 cases."""
     low, high = float(count), count + 5 * math.sqrt(count + 1) + 5
     for _ in range(60):

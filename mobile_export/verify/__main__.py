@@ -1,7 +1,7 @@
 """Does a bundle still compute what its checkpoint computes?
 
     python -m mobile_export.verify artifacts/mobilenet_v2-action-stream-xnnpack-int8
-    python -m mobile_export.verify BUNDLE --clips 2700 --json report.json
+    python -m mobile_export.verify BUNDLE --clips 2700 --json report.json    # extra 'render'
     python -m mobile_export.verify BUNDLE --data my_clips --checkpoint my_model.safetensors
     python -m mobile_export.verify BUNDLE --arm64 --clips 20
     python -m mobile_export.verify BUNDLE --runner ./vulkan_runner
@@ -32,7 +32,7 @@ from core.files import write_json
 from core.options import Parser, add_data_options, percent, whole
 from mobile_export.clips import drawn
 from mobile_export.console import Steps, check_json_path
-from mobile_export.verify.check import DIFFICULTIES, MAX_DROP
+from mobile_export.verify.check import MAX_DROP
 
 ARM_CLIPS = 400  # on emulated cores when nothing else is asked for
 
@@ -49,7 +49,6 @@ def make_parser() -> Parser:
     add("--clips", type=whole(1), help="held-out clips (default: until the drop is shown)")
     add_data_options(parser)
     add("--checkpoint", type=Path, metavar="FILE", help="when it is not the bundled one")
-    add("--difficulty", choices=DIFFICULTIES, default="default", help="of the synthetic clips")
     add("--max-drop", type=percent, default=MAX_DROP, metavar="POINTS", help="default %(default)s")
     add("--strict", action="store_true", help="a drop that is not shown is a failure too")
     add(
@@ -74,14 +73,13 @@ def main(argv: list[str] | None = None) -> int:
     if args.arm64:
         from mobile_export.verify import arm64
 
-        found = gather(args.bundle, args.checkpoint, source, args.clips, args.difficulty)
+        found = gather(args.bundle, args.checkpoint, source, args.clips)
         few = drawn(found.clips, None, args.clips or ARM_CLIPS)  # in the order that they have
         step("arm64", f"{len(few)} held-out clips on emulated {' and '.join(arm64.CORES)}")
         cores = arm64.check_cores(found.bundle, few)
     report = verify(
         args.bundle, checkpoint=args.checkpoint, data=source, clips=args.clips,
-        difficulty=args.difficulty, max_drop=args.max_drop, strict=args.strict, runner=args.runner,
-        reporter=step,
+        max_drop=args.max_drop, strict=args.strict, runner=args.runner, reporter=step,
     )  # fmt: skip
     for core in cores:
         report.failures.extend(core.failures(found.bundle.manifest["precision"]))

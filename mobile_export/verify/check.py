@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 # should be, deviate by 1.
 PARITY = {"fp32": 1e-4, "fp16": 0.2, "w8a16": 0.2, "int8": 0.75}
 MAX_DROP = 1.0  # points; what quantization may cost
-DIFFICULTIES = ("easy", "default", "hard")  # of rendered clips
 # Of a check that is not told how many clips to take. An artifact that answers as its checkpoint
 # does needs 535 to show a loss of one point at most.
 SECONDS = 60.0

@@ -8,13 +8,13 @@ from core.checkpoint import Checkpoint
 from core.classes import class_map
 from core.data.clips import Clips
 from core.data.source import Source, as_trained, source_at
-from core.options import check_choice, check_number, check_path, check_whole
+from core.options import check_number, check_path, check_whole
 from mobile_export.bundle.origin import find_checkpoint, require_same
 from mobile_export.bundle.reader import Bundle, load
 from mobile_export.bundle.runner import opened
 from mobile_export.clips import count_unopened, drawn, held_out
 from mobile_export.console import Reporter, reporting
-from mobile_export.verify.check import DIFFICULTIES, MAX_DROP, Report, check
+from mobile_export.verify.check import MAX_DROP, Report, check
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,7 @@ class Evidence:
     unopened: int  # clips that were broken from the start, beside these
 
 
-def gather(
-    path: Path, checkpoint: Path | None, data: Source | None, clips: int | None, difficulty: str
-) -> Evidence:
+def gather(path: Path, checkpoint: Path | None, data: Source | None, clips: int | None) -> Evidence:
     """Everything that a verification needs; raises ``BadInput`` for what does not fit together."""
     bundle = load(path)
     origin = find_checkpoint(bundle, checkpoint)
@@ -39,7 +37,9 @@ def gather(
     count = clips if data is None else None
     classes = class_map(bundle.manifest.get("classes"))
     labels = bundle.manifest["labels"]
-    held = held_out(data, bundle.config, labels, count, difficulty, classes)
+    held = held_out(data, origin, count, classes, labels)
+    if data is None:
+        held[0]  # what cannot be drawn is said here, in one line, not by a worker
     return Evidence(bundle, origin, drawn(held, data, clips), count_unopened(held))
 
 
@@ -49,7 +49,6 @@ def verify(
     checkpoint: str | os.PathLike[str] | None = None,
     data: Source | str | os.PathLike[str] | None = None,
     clips: int | None = None,
-    difficulty: str = "default",
     max_drop: float = MAX_DROP,
     strict: bool = False,
     runner: str | os.PathLike[str] | None = None,
@@ -58,7 +57,7 @@ def verify(
     """Replay the golden clip of a bundle and compare it with its checkpoint on held-out clips.
 
     ``checkpoint`` is the file that the bundle was made from when it is not the one in the package,
-    ``data`` a folder of clips, None for rendered ones of ``difficulty`` easy, default or hard.
+    ``data`` a folder of clips, None for rendered ones.
     ``max_drop`` is the top-1 accuracy, in percentage points, that may be lost. ``clips`` are looked
     at until they show whether it is, for a minute at most, or as many as are given. ``runner`` is
     a program of the user's that executes an ExecuTorch artifact, see docs/bundle.md.
@@ -67,7 +66,6 @@ def verify(
     well, and with ``strict`` have what was not shown too. Raises ``BadInput`` for what cannot be
     used, a file that was changed after the export among it. Prints nothing; see ``export``.
     """
-    check_choice("difficulty", difficulty, DIFFICULTIES)
     check_number("max_drop", max_drop, most=100)
     check_whole("clips", clips, 1)
     folder = check_path("bundle", bundle)
@@ -75,7 +73,7 @@ def verify(
     program = None if runner is None else check_path("runner", runner)
     source = source_at(data)
     with reporting(reporter) as step:
-        found = gather(folder, origin, source, clips, difficulty)
+        found = gather(folder, origin, source, clips)
         at_most = "at most " if clips is None else ""
         number = f"{at_most}{len(found.clips)}"
         with opened(found.bundle, program) as run:

@@ -19,6 +19,7 @@ from core.data.rendered.hand import (
     capsules,
     rotation_matrices,
 )
+from core.errors import BadInput
 from core.labels import IGNORE, LABELS, NO_GESTURE, OTHER
 
 # How much of everything varies. 1 is "default"; easy and hard scale the variation.
@@ -29,6 +30,14 @@ KNOWN_AFTER = 3  # frames after its end during which it still counts
 DISTRACTORS = 3
 POSE_VALUES = 17  # of the hand's pose: see pose_targets
 POSE_TARGETS = POSE_VALUES + 2 * len(KEYPOINTS)
+
+
+def variation_of(difficulty: str) -> float:
+    """How much of everything varies. Raises ``BadInput`` for a difficulty that there is not."""
+    if difficulty not in DIFFICULTY:
+        known = ", ".join(DIFFICULTY)
+        raise BadInput(f"capsules of difficulty {difficulty!r} are unknown: choose one of {known}")
+    return DIFFICULTY[difficulty]
 
 
 @dataclass

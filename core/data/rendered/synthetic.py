@@ -1,11 +1,12 @@
-"""Synthetic gestures: the embedded data set, rendered from an articulated hand.
+"""Synthetic gestures: the embedded data set, as videos in folders and as a contact sheet.
 
     python -m core.data.synthetic --sheet sheet.png
     python -m core.data.synthetic --write DIR --count 270
-    python -m core.data.synthetic --people --sheet sheet.png
+    python -m core.data.synthetic --capsules --sheet sheet.png
 
-Clips, training windows and continuous streams of the 27 Jester classes; see ``scenes`` for what
-varies, ``gestures`` for how the hand moves, ``hand`` and ``capsules`` for how it looks.
+Clips of people, or of hands made of capsules. Here are those of capsules: clips, training windows
+and continuous streams of the 27 Jester classes; see ``scenes`` for what varies, ``gestures`` for
+how the hand moves, ``hand`` and ``capsules`` for how it looks.
 """
 
 import argparse
@@ -21,12 +22,12 @@ from tqdm import tqdm
 from core.data.clips import Clips
 from core.data.rendered.capsules.camera import NOISE_SIDE, render
 from core.data.rendered.scenes import (
-    DIFFICULTY,
     clip_scene,
     frame_labels,
     pose_targets,
     scene_seed,
     stream_scene,
+    variation_of,
 )
 from core.data.rendered.window import SIDE, STREAMS_FROM, WINDOW, Window
 from core.errors import BadInput
@@ -40,7 +41,7 @@ from core.model import LEAST_SIZE, ModelConfig
 from core.options import (
     MOST_SEED,
     Parser,
-    add_people_options,
+    add_rendered_options,
     check_file,
     check_folder,
     whole,
@@ -105,14 +106,11 @@ class SyntheticClips(Clips):
         seed: int = 0,
         only: tuple[str, ...] = LABELS,
     ) -> None:
-        if difficulty not in DIFFICULTY:
-            known = ", ".join(DIFFICULTY)
-            raise BadInput(f"difficulty {difficulty!r} is unknown: choose one of {known}")
         check_size(size)
         self.labels = list(LABELS)
         self.split, self.count, self.seed, self.only = split, count, seed, only
         self.frames, self.size, self.frame_rate = frames, size, frame_rate
-        self.variation = DIFFICULTY[difficulty]
+        self.variation = variation_of(difficulty)
 
     def __len__(self) -> int:
         return self.count
@@ -146,7 +144,7 @@ class SyntheticStreams(torch.utils.data.Dataset):
     ) -> None:
         check_size(config.size)
         self.count, self.config, self.split, self.seed = count, config, split, seed
-        self.variation = DIFFICULTY[difficulty]
+        self.variation = variation_of(difficulty)
 
     def __len__(self) -> int:
         return self.count
@@ -201,11 +199,11 @@ def write_folder(root: Path, clips: Clips, rename: dict[str, str]) -> None:
 
 def _clips(args: argparse.Namespace, split: str, count: int, **shape: Any) -> Clips:
     """Clips of the renderer that the command line asks for."""
-    if args.people:
+    if args.capsules is None:
         from core.data.rendered.people.clips import PeopleClips
 
         return PeopleClips(split, count, frame_rate=RATE, backgrounds=args.backgrounds, **shape)
-    return SyntheticClips(split, count, frame_rate=RATE, difficulty=args.difficulty, **shape)
+    return SyntheticClips(split, count, frame_rate=RATE, difficulty=args.capsules, **shape)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -226,8 +224,7 @@ def main(argv: list[str] | None = None) -> int:
         help="picture side of written clips",
     )  # fmt: skip
     add("--seed", type=whole(0, MOST_SEED), default=0)
-    add("--difficulty", choices=list(DIFFICULTY), default="default")
-    add_people_options(parser)
+    add_rendered_options(parser)
     add(
         "--class", dest="classes", action="append", default=[], metavar="NAME[=FOLDER]",
         help="write this class alone (may be repeated), under another folder name if one is given",

@@ -1,4 +1,4 @@
-"""Training windows of synthetic gestures, rendered once to disk and read from there.
+"""Training windows of rendered gestures, rendered once to disk and read from there.
 
 Rendering costs about as much as training on the CPU, so windows are rendered by all cores into
 memory-mapped files before the first step and reused in every epoch and every later run with the

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from core.data import h264
 from core.data.rendered.compress import compress
-from core.data.rendered.people.recorded import recorded
 
 LEVELS = (0.01, 0.98)  # quantiles that become black and white
 RECORDED, CRF = 0.5, (18, 38)  # of the scenes come from an H.264 file, of this quality
@@ -101,6 +101,12 @@ def develop(
     if rng.random() < RECORDED:
         result = recorded(result.cpu(), int(rng.integers(*CRF))).to(device)
     return result
+
+
+def recorded(frames: Tensor, crf: int) -> Tensor:
+    """What x264 leaves of uint8 frames (T, 3, S, S), as in files and calls."""
+    data = h264.encode(frames, crf, preset="superfast", tune="zerolatency")
+    return h264.decode(data, frames.shape[-1])
 
 
 def _levelled(frames: Tensor, part: float) -> Tensor:

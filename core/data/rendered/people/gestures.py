@@ -56,7 +56,7 @@ def hand(shape: tuple, base: tuple = PALM_OUT, place: tuple = (0.0, 0.0, 0.0)) -
     return np.array([*place, *base[0], *base[1], *flexion, *rest], float)
 
 
-def _alone(rows: np.ndarray, down: float = 0.0) -> np.ndarray:
+def alone(rows: np.ndarray, down: float = 0.0) -> np.ndarray:
     """Rows (n, 17) of one hand to (n, POSE)."""
     still = np.tile(hand(RELAXED, FLAT_ACROSS), (len(rows), 1))
     flags = np.tile([0.0, down], (len(rows), 1))
@@ -72,7 +72,7 @@ def turned(rows: np.ndarray, axis: np.ndarray, angle: np.ndarray) -> np.ndarray:
     return rows
 
 
-def _varied(base: tuple, rng: np.random.Generator, degrees: float) -> tuple:
+def varied(base: tuple, rng: np.random.Generator, degrees: float) -> tuple:
     """A frame turned a little about a random axis."""
     turn = about(unit(rng.normal(size=3)), np.radians([rng.normal() * degrees]))[0]
     return tuple(turn @ unit(np.array(base[0]))), tuple(turn @ unit(np.array(base[1])))
@@ -106,7 +106,7 @@ def _sweep(
         rows[:, 1] += lift * (1 - way**2)
         for axis, first, last in turns:
             rows = turned(rows, axis, first + (last - first) * s)
-        return _alone(rows)
+        return alone(rows)
 
     return track
 
@@ -127,7 +127,7 @@ def gesture_track(label: str, rng: np.random.Generator) -> Track:
         # Either way by the same motions, but people lead with the palm or with the back.
         bases = (PALM_OUT, CHOP, SHAKE, PALM_IN, PALM_OUT_INWARD)
         chances = (3, 3, 2, 1.5, 0.5) if label == "Swiping Left" else (3, 2, 1.5, 2.5, 1.5)
-        base = _varied(_choose(rng, bases, chances), rng, 10)
+        base = varied(_choose(rng, bases, chances), rng, 10)
         upright = base[0][1] > 0.5
         turns = [(Z if upright else Y, pivot, -pivot), (Y, 0.5 * pivot, -0.5 * pivot)]
         shape = _choose(rng, (FLAT, OPEN, RELAXED), (5, 3, 2))
@@ -136,7 +136,7 @@ def gesture_track(label: str, rng: np.random.Generator) -> Track:
     if label in ("Swiping Down", "Swiping Up"):
         bases = (PALM_OUT, FLAT_AHEAD, FLAT_ACROSS, PALM_UP, PALM_IN_UP)
         chances = (3, 3, 3, 0, 0.3) if label == "Swiping Down" else (2.5, 1.5, 1.5, 2.5, 0.7)
-        base = _varied(_choose(rng, bases, chances), rng, 10)
+        base = varied(_choose(rng, bases, chances), rng, 10)
         turns = [(X, 0.5 * pivot, -pivot)]
         shape = _choose(rng, (FLAT, OPEN, RELAXED), (5, 3, 2))
         track = _sweep(shape, base, -Y, 0.16 * scale, turns, rng)
@@ -144,15 +144,15 @@ def gesture_track(label: str, rng: np.random.Generator) -> Track:
     if label == "Sliding Two Fingers Left":
         base = _choose(rng, (PALM_OUT, FLAT_AHEAD, CHOP, PALM_IN, SHAKE), (4, 3, 1, 1.5, 1))
         turns = [(Z if base[0][1] > 0.5 else Y, 0.7 * pivot, -0.7 * pivot)]
-        return _sweep(_two(rng), _varied(base, rng, 10), X, 0.14 * scale, turns, rng)
+        return _sweep(_two(rng), varied(base, rng, 10), X, 0.14 * scale, turns, rng)
     if label == "Sliding Two Fingers Down":
         base = _choose(rng, (PALM_OUT, FLAT_AHEAD, FLAT_ACROSS, PALM_IN), (4, 3, 2, 1))
         turns = [(X, 0.4 * pivot, -0.8 * pivot)]
-        return _sweep(_two(rng), _varied(base, rng, 10), -Y, 0.13 * scale, turns, rng)
+        return _sweep(_two(rng), varied(base, rng, 10), -Y, 0.13 * scale, turns, rng)
     if label in ("Pushing Hand Away", "Pulling Hand In"):
         bases = (PALM_OUT, PALM_IN_UP, FLAT_AHEAD, PALM_IN, PALM_UP)
         chances = (8, 0.3, 1, 0.5, 0) if label.startswith("Push") else (2.5, 4, 0.7, 2, 1.5)
-        base = _varied(_choose(rng, bases, chances), rng, 10)
+        base = varied(_choose(rng, bases, chances), rng, 10)
         turns = [(X, 0.3 * pivot * u(-1, 1), -0.4 * pivot * u(0, 1))]
         shape = _choose(rng, (FLAT, OPEN, RELAXED), (4, 4, 2))
         track = _sweep(shape, base, -Z, u(0.08, 0.17), turns, rng)
@@ -160,7 +160,7 @@ def gesture_track(label: str, rng: np.random.Generator) -> Track:
     if label in ("Pushing Two Fingers Away", "Pulling Two Fingers In"):
         bases = (PALM_OUT, FLAT_AHEAD, PALM_IN_UP, PALM_UP, PALM_IN)
         chances = (4, 4, 0.3, 0, 0.5) if label.startswith("Push") else (2, 2, 3, 1.5, 1.5)
-        base = _varied(_choose(rng, bases, chances), rng, 10)
+        base = varied(_choose(rng, bases, chances), rng, 10)
         turns = [(X, 0.3 * pivot * u(-1, 1), -0.5 * pivot * u(0, 1))]
         track = _sweep(_two(rng), base, -Z, u(0.07, 0.16), turns, rng)
         return track if label.startswith("Push") else reversed_track(track)
@@ -174,7 +174,7 @@ def gesture_track(label: str, rng: np.random.Generator) -> Track:
 
         def turn(s: np.ndarray) -> np.ndarray:
             rows = np.tile(start, (len(s), 1))
-            return _alone(turned(rows, fingers, middle + sweep * (2 * s - 1)))
+            return alone(turned(rows, fingers, middle + sweep * (2 * s - 1)))
 
         return turn
     if label.startswith("Zooming In"):
@@ -182,32 +182,32 @@ def gesture_track(label: str, rng: np.random.Generator) -> Track:
     if label in ("Drumming Fingers", "Shaking Hand"):
         return _beats(label, rng)
     if label == "Stop Sign":
-        push, base = u(0, 0.12), _varied(PALM_OUT, rng, 8)
+        push, base = u(0, 0.12), varied(PALM_OUT, rng, 8)
         held = hand(_choose(rng, (FLAT, OPEN), (3, 1)), base)
 
         def stop(s: np.ndarray) -> np.ndarray:
             rows = np.tile(held, (len(s), 1))
             rows[:, 2] += push * (0.5 - np.minimum(s / 0.25, 1))
-            return _alone(rows)
+            return alone(rows)
 
         return stop
     if label in ("Thumb Up", "Thumb Down"):
         up = 1.0 if label == "Thumb Up" else -1.0
-        base = _varied(((u(0.3, 1.2), u(-0.1, 0.3) * up, -u(0.2, 1.0)), (-0.1, up, 0.15)), rng, 9)
+        base = varied(((u(0.3, 1.2), u(-0.1, 0.3) * up, -u(0.2, 1.0)), (-0.1, up, 0.15)), rng, 9)
         held, bob, beat = hand(THUMB, base), u(0, 0.02), u(0, 12)
 
         def thumb_held(s: np.ndarray) -> np.ndarray:
             rows = np.tile(held, (len(s), 1))
             rows[:, 1] += bob * np.sin(beat * s) * up
-            return _alone(rows)
+            return alone(rows)
 
         return thumb_held
     if label == OTHER:
         return _wander(rng)
     if label == NO_GESTURE:
         low = 1.0 if rng.random() < 0.85 else u(0.35, 0.7)
-        rows = hand(RELAXED, _varied(FLAT_AHEAD, rng, 25), (u(-0.1, 0.1), u(-0.1, 0), 0))[None]
-        return lambda s: np.tile(_alone(rows, low), (len(s), 1))
+        rows = hand(RELAXED, varied(FLAT_AHEAD, rng, 25), (u(-0.1, 0.1), u(-0.1, 0), 0))[None]
+        return lambda s: np.tile(alone(rows, low), (len(s), 1))
     raise KeyError(f"{label!r} has no track of its own")
 
 
@@ -228,7 +228,7 @@ def _roll(rng: np.random.Generator) -> Track:
     both = float(rng.random() < 0.6)
     radius, deep = u(0.045, 0.11), u(0.8, 1.4)
     turns, start = u(1.2, 2.4), u(0, 2 * np.pi)
-    base = _varied(PALM_IN if both or rng.random() < 0.5 else PALM_OUT, rng, 12)
+    base = varied(PALM_IN if both or rng.random() < 0.5 else PALM_OUT, rng, 12)
     shape = _choose(rng, (((0.55, 0.6, 0.6, 0.6), 0.1, 0.3, 0.4, 0.0), FIST, POINT, FLAT),
                     (4, 2, 2, 2))  # fmt: skip
     tilt = u(0.1, 0.6) * (1 - 0.6 * both)
@@ -258,13 +258,13 @@ def _zoom(full: bool, rng: np.random.Generator) -> Track:
         curl = u(0.8, 1.0)
         closed = ((u(0.35, 0.5), curl, curl, curl), 0.0, 0.2, 0.0, 1.0)
         opened = ((u(0.0, 0.15), curl, curl, curl), 0.0, 1.0, 0.0, 0.0)
-    base = _varied(_choose(rng, (PALM_OUT, FLAT_AHEAD, SHAKE, PALM_IN, PALM_OUT_INWARD),
+    base = varied(_choose(rng, (PALM_OUT, FLAT_AHEAD, SHAKE, PALM_IN, PALM_OUT_INWARD),
                            (5, 1.5, 1.5, 1.5, 1)), rng, 12)  # fmt: skip
     first, last = hand(closed, base), hand(opened, base)
     push = u(-0.04, 0.08)
     last[2] -= push
 
-    return lambda s: _alone(_between(first, last, s))
+    return lambda s: alone(_between(first, last, s))
 
 
 def _beats(label: str, rng: np.random.Generator) -> Track:
@@ -272,7 +272,7 @@ def _beats(label: str, rng: np.random.Generator) -> Track:
     u = rng.uniform
     start, beats = u(0, 2 * np.pi), u(1.8, 4.5)
     if label == "Drumming Fingers":
-        base = _varied(_choose(rng, (FLAT_AHEAD, FLAT_ACROSS, PALM_OUT), (5, 2, 2)), rng, 12)
+        base = varied(_choose(rng, (FLAT_AHEAD, FLAT_ACROSS, PALM_OUT), (5, 2, 2)), rng, 12)
         held = hand(RELAXED, base)
         lag, depth, middle = rng.choice([-1, 1]) * u(0.7, 1.5), u(0.18, 0.38), u(0.2, 0.4)
 
@@ -280,10 +280,10 @@ def _beats(label: str, rng: np.random.Generator) -> Track:
             rows = np.tile(held, (len(s), 1))
             phase = start + 2 * np.pi * 1.4 * beats * s[:, None] + lag * np.arange(4)
             rows[:, 9:13] = middle + depth * np.sin(phase)
-            return _alone(rows)
+            return alone(rows)
 
         return drum
-    base = _varied(_choose(rng, (PALM_OUT, CHOP, FLAT_AHEAD, SHAKE), (6, 2, 1.5, 1)), rng, 10)
+    base = varied(_choose(rng, (PALM_OUT, CHOP, FLAT_AHEAD, SHAKE), (6, 2, 1.5, 1)), rng, 10)
     held = hand(_choose(rng, (OPEN, FLAT, RELAXED), (3, 2, 2)), base)
     swing, sway = np.radians(u(12, 35)), u(0.0, 0.06)
     axes = (Z, unit(np.array(base[0])), X)
@@ -294,7 +294,7 @@ def _beats(label: str, rng: np.random.Generator) -> Track:
         wave = np.sin(start + 2 * np.pi * beats * s)
         rows = turned(np.tile(held, (len(s), 1)), axis, swing * wave)
         rows[:, PLACE] -= sway * wave[:, None] * move
-        return _alone(rows)
+        return alone(rows)
 
     return shake
 
@@ -309,7 +309,7 @@ def _wander(rng: np.random.Generator) -> Track:
 
     def goal() -> np.ndarray:
         return hand(
-            shapes[rng.integers(len(shapes))], _varied(bases[rng.integers(len(bases))], rng, 20),
+            shapes[rng.integers(len(shapes))], varied(bases[rng.integers(len(bases))], rng, 20),
             tuple(rng.normal(size=3) * [size, size, 0.6 * size]),
         )  # fmt: skip
 

@@ -1,0 +1,160 @@
+"""What carries over to real people: trainings that differ in one thing, judged on the same clips.
+
+    python benchmarks/variants.py REAL_CLIPS --start FORMER.safetensors --backgrounds hdri \
+        --out runs/variants --json variants.json
+
+Every variant has the same steps, seed and batches of rendered windows as the first one, from which
+it differs in what its name says. Each is judged on the package's test clips and on real ones
+(``benchmarks/real.py``), and compared with the first clip by clip. A run that was stopped goes on
+with the same command; what is trained is not trained again. Prints the table of docs/real.md.
+"""
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from intervals import wilson
+from real import Clip, agreement, find, judge, summary
+
+from core import checkpoint
+from core.data import open_clips
+from core.errors import BadInput, run_main
+from core.evaluation.report import clip_logits
+from core.files import write_json
+from core.markdown import markdown
+from core.options import Parser, check_file, check_folder, whole
+
+Options = dict[str, str | None]  # of core.train; None for one that is left out, "" for a flag
+
+
+def variants(args: argparse.Namespace) -> dict[str, Options]:
+    """The options of every variant by its name; the first is what the others differ from."""
+    base: Options = {
+        "--from": str(args.start), "--temporal": "action", "--lr": "0.002", "--early-rate": "0.5",
+        "--size": "112", "--window-size": "128", "--clips": str(args.windows),
+        "--backgrounds": str(args.backgrounds), "--steps": str(args.steps), "--frames": "16",
+        "--every": str(args.steps), "--val-clips": "54",
+    }  # fmt: skip
+    differ: dict[str, Options] = {
+        "as the package's model": {},
+        "capsules": {"--capsules": "", "--backgrounds": None},
+        "made-up rooms alone": {"--backgrounds": None},
+        "an eighth of the windows": {"--clips": str(args.windows // 8)},
+        "early layers nearly frozen": {"--early-rate": "0.05"},
+        "all layers alike": {"--early-rate": None},
+        "half the rate": {"--lr": "0.001"},
+        "twice the rate": {"--lr": "0.004"},
+        "pictures of 80 pixels": {"--size": "80"},
+        "TSM": {"--temporal": "shift"},
+        "TSN": {"--temporal": "none"},
+    }
+    if args.other_start:
+        differ["another start"] = {"--from": str(args.other_start)}
+    return {name: base | options for name, options in differ.items()}
+
+
+def trained(name: str, options: Options, out: Path, processes: int) -> Path:
+    """The last weights of a variant, trained unless they are there."""
+    folder = out / name.replace(" ", "-").replace("'", "")
+    done = folder / "best.safetensors"
+    words = ["--out", str(folder)]
+    for key, value in options.items():
+        if value is not None:
+            words += [key, value] if value else [key]
+    state = folder / "done"
+    if not state.is_file():
+        start = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes)]
+        command = [*start, "-m", "core.train", *words]
+        print(shlex.join(command[1:]), file=sys.stderr, flush=True)
+        if subprocess.run(command).returncode:
+            raise BadInput(f"variant {name!r} could not be trained: see above")
+        state.touch()
+    return done
+
+
+def rendered(loaded: checkpoint.Checkpoint, workers: int) -> list[bool]:
+    """Whether a model is right about each of the package's test clips."""
+    clips = open_clips(None, "test", loaded.config)
+    logits, labels = clip_logits(loaded.model, clips, workers, "rendered")
+    return (logits.argmax(-1) == labels).tolist()
+
+
+def row(name: str, right: list[bool], real: dict, first: list[bool], pair: dict | None) -> list:
+    """A line of the table."""
+
+    def share(part: int, whole: int) -> str:
+        low, high = wilson(part, whole)
+        return f"({low:.0f} to {high:.0f})"
+
+    count = len(right)
+    better = sum(a and not b for a, b in zip(right, first, strict=True))
+    worse = sum(b and not a for a, b in zip(right, first, strict=True))
+    return [
+        name, f"{100 * sum(right) / count:.1f} {share(sum(right), count)}",
+        f"{better} / {worse}" if pair else "-",
+        f"{real['top1']} {share(real['top1'], real['gestures'])}", str(real["top5"]),
+        f"{real['right_probability']:.3f}",
+        f"{pair['better_rank_second']} / {pair['better_rank_first']}" if pair else "-",
+        str(real["false_events"]),
+    ]  # fmt: skip
+
+
+HEAD = (
+    "variant", "rendered, % (95 %)", "clips won / lost", "real, of 15 (95 %)", "top-5",
+    "probability of the right class", "real clips ranked better / worse", "false events",
+)  # fmt: skip
+
+
+def table(args: argparse.Namespace, train: Callable[[str, Options], Path]) -> tuple[str, dict]:
+    """The table in Markdown, and every figure."""
+    rows, figures = [], {}
+    first: list[bool] = []
+    answers: list[Clip] = []
+    for name, options in variants(args).items():
+        loaded = checkpoint.load(train(name, options))
+        right = rendered(loaded, 1)
+        said = judge(loaded, find(args.folder, loaded.labels))
+        pair = agreement(answers, said) if answers else None
+        first, answers = first or right, answers or said
+        real = summary(said)
+        rows.append(row(name, right, real, first, pair))
+        figures[name] = {"options": options, "rendered": sum(right), "clips": len(right)}
+        figures[name] |= {"real": real, "pair": pair}
+        print(json.dumps({name: figures[name]["real"] | {"rendered": sum(right)}}), flush=True)
+    return markdown(HEAD, rows, HEAD[1:]), figures
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point."""
+    parser = Parser(
+        prog="python benchmarks/variants.py", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    add = parser.add_argument
+    add("folder", type=Path, metavar="DIR", help="real clips, sub-folders by class")
+    add("--start", type=Path, required=True, help="checkpoint that all start from")
+    add("--other-start", type=Path, help="one more start, such as MoveNet's")
+    add("--backgrounds", type=Path, required=True, help="panoramas and photographs")
+    add("--windows", type=whole(8), default=8000)
+    add("--steps", type=whole(1), default=300)
+    add("--processes", type=whole(1), default=2)
+    add("--out", type=Path, required=True)
+    add("--json", type=Path)
+    args = parser.parse_args(argv)
+    check_folder("--out", args.out)
+    check_file("--json", args.json)
+    text, figures = table(args, lambda n, o: trained(n, o, args.out, args.processes))
+    print(text)
+    if args.json:
+        write_json("--json", args.json, figures)
+    return 0
+
+
+if __name__ == "__main__":
+    torch.set_grad_enabled(False)
+    run_main(main)
