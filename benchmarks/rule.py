@@ -27,7 +27,7 @@ from core.errors import BadInput, run_main
 from core.evaluation.streaming import StreamScore, stream_logits
 from core.files import write_json
 from core.options import Parser, check_file, whole
-from mobile_export.teach.rule import most_of
+from mobile_export.teach.rule import chosen
 
 THRESHOLDS = [round(0.2 + 0.05 * step, 2) for step in range(15)]  # to 0.9
 AGREE = (2, 3, 4, 5, 6, 8)  # frames in a row, of ten a second
@@ -53,13 +53,9 @@ class Tried:
 
     def chosen(self) -> dict[str, Any]:
         """What a manifest says about the recordings that the rule was chosen on."""
-        return {
-            "minutes": round(self.minutes, 2), "gestures": self.gestures,
-            "recognised": self.recognised, "false_events": self.false_events,
-            "false_a_minute": round(self.false_a_minute, 3),
-            "false_a_minute_at_most": round(most_of(self.false_events) / self.minutes, 3),
-            "wanted_a_minute": MOST_FALSE, "by": "recording",
-        }  # fmt: skip
+        return chosen(
+            self.minutes, self.gestures, self.recognised, self.false_events, MOST_FALSE, "recording"
+        )
 
 
 Recording = tuple[Tensor, Tensor, Tensor, Tensor]  # logits (T, K), starts, ends, classes (G,)

@@ -14,7 +14,6 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -77,10 +76,10 @@ def trained(name: str, options: Options, out: Path, processes: int) -> Path:
     return done
 
 
-def rendered(loaded: checkpoint.Checkpoint, workers: int) -> list[bool]:
+def rendered(loaded: checkpoint.Checkpoint) -> list[bool]:
     """Whether a model is right about each of the package's test clips."""
     clips = open_clips(None, "test", loaded.config)
-    logits, labels = clip_logits(loaded.model, clips, workers, "rendered")
+    logits, labels = clip_logits(loaded.model, clips, 1, "rendered")
     return (logits.argmax(-1) == labels).tolist()
 
 
@@ -110,14 +109,14 @@ HEAD = (
 )  # fmt: skip
 
 
-def table(args: argparse.Namespace, train: Callable[[str, Options], Path]) -> tuple[str, dict]:
+def table(args: argparse.Namespace) -> tuple[str, dict]:
     """The table in Markdown, and every figure."""
     rows, figures = [], {}
     first: list[bool] = []
     answers: list[Clip] = []
     for name, options in variants(args).items():
-        loaded = checkpoint.load(train(name, options))
-        right = rendered(loaded, 1)
+        loaded = checkpoint.load(trained(name, options, args.out, args.processes))
+        right = rendered(loaded)
         said = judge(loaded, find(args.folder, loaded.labels))
         pair = agreement(answers, said) if answers else None
         first, answers = first or right, answers or said
@@ -148,7 +147,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     check_folder("--out", args.out)
     check_file("--json", args.json)
-    text, figures = table(args, lambda n, o: trained(n, o, args.out, args.processes))
+    text, figures = table(args)
     print(text)
     if args.json:
         write_json("--json", args.json, figures)

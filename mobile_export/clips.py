@@ -27,6 +27,14 @@ def held_out(
     return _clips(data, "test", checkpoint, labels or checkpoint.labels, count, classes)
 
 
+def rendered_name(checkpoint: "Checkpoint") -> str:
+    """What the rendered clips of a checkpoint are, in words."""
+    from core.data.source import trained_capsules
+
+    capsules = trained_capsules(checkpoint.info)
+    return f"rendered capsules ({capsules})" if capsules else "rendered people"
+
+
 def drawn(clips: "Clips", data: "Source | None", count: int | None) -> "Clips":
     """Held-out clips in the order in which a check looks at them; at most ``count``.
 

@@ -27,7 +27,7 @@ from mobile_export.bundle.manifest import bundle_name, make_manifest, write_mani
 from mobile_export.bundle.reader import Bundle
 from mobile_export.bundle.runner import open_runner
 from mobile_export.bundle.staging import publish, reject, staging
-from mobile_export.clips import count_unopened, drawn, held_out
+from mobile_export.clips import count_unopened, drawn, held_out, rendered_name
 from mobile_export.console import Reporter, quiet, reporting
 from mobile_export.quantization.training import Terms, Training, can_train, training_of
 from mobile_export.runtime import Runner
@@ -211,7 +211,9 @@ def _made(
         if first and (report.failures or report.comparison.drop > request.max_drop):
             step("quantize", "calibration alone is not enough: training under rounding as well")
             return None
-        manifest["accuracy"] = _accuracy(report, request, getattr(held, "split", "test"))
+        source = request.data
+        seen = f"{source.kind} {source.folder.name}" if source else rendered_name(checkpoint)
+        manifest["accuracy"] = _accuracy(report, f"{seen}, {getattr(held, 'split', 'test')} split")
         write_manifest(folder, manifest)
         final = request.out / name
         if report.failures:
@@ -274,11 +276,8 @@ def _first_readable(clips: Clips) -> Tensor:
     raise BadInput(f"none of the {len(clips)} held-out clips can be read: repair them")
 
 
-def _accuracy(report: check.Report, request: Request, split: str) -> dict:
+def _accuracy(report: check.Report, data: str) -> dict:
     figures = report.to_dict()
     kept = {key: figures[key] for key in report.comparison.to_dict()}
-    source = (
-        f"{request.data.kind} {request.data.folder.name}" if request.data else "rendered people"
-    )
     gate = {key: figures[key] for key in ("max_drop", "verdict")}
-    return {"data": f"{source}, {split} split"} | kept | gate
+    return {"data": data} | kept | gate

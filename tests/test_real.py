@@ -43,7 +43,7 @@ def test_clips_are_judged_by_class_and_through_the_live_path(folder: Path, tmp_p
     assert told["gestures"] == 3
     assert told["without_gesture"] == 1
     assert told["top1"] >= RIGHT
-    assert 0 <= told["live_right"] <= 3
+    assert told["live_right"] >= RIGHT
     assert told["false_events"] == 0
     low, high = told["top1_interval"]
     assert low < 100 * told["top1"] / 3 <= high

@@ -18,7 +18,7 @@ from core.data.source import Source
 from core.data.transforms import normalise
 from core.errors import BadInput
 from core.options import check_choice, check_number, check_whole
-from mobile_export.clips import training_clips
+from mobile_export.clips import rendered_name, training_clips
 from mobile_export.combinations import FORMS
 from mobile_export.console import Reporter, quiet
 
@@ -156,7 +156,7 @@ def _trained(
     settings = qat.Settings(
         checkpoint=checkpoint.sha256,
         family=family,
-        data=_named(terms),
+        data=_named(terms, checkpoint),
         calibration_clips=len(calibration),
         steps=terms.qat_steps or qat.STEPS,
         rate=terms.qat_rate or qat.RATE,
@@ -188,11 +188,11 @@ def _trained_with(terms: Terms, checkpoint: Checkpoint) -> ClassMap | None:
     return classes if classes is not None and classes.is_of(checkpoint.labels) else None
 
 
-def _named(terms: Terms) -> str:
+def _named(terms: Terms, checkpoint: Checkpoint) -> str:
     """The clips that training saw, in words: what it learned from others is not taken for it."""
     source = terms.data
     if source is None:
-        return "rendered people"
+        return rendered_name(checkpoint)
     seen = [text for text in (source.dataset, source.sampling) if text]
     return " ".join([str(source.folder.resolve()), *seen])
 

@@ -7,6 +7,7 @@ and what is none in turn. A clip of a gesture is a gesture from its first frame 
 import math
 from collections import defaultdict
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -78,20 +79,32 @@ def choose(judgement: Judgement, info: dict, frame_rate: float, rate: float = RA
     return {
         "threshold": threshold,
         "agree": agree,
-        "chosen": {
-            "minutes": round(minutes, 2),
-            "gestures": made,
-            "recognised": right,
-            "false_events": false,
-            "false_a_minute": round(false / minutes, 3),
-            "false_a_minute_at_most": round(most_of(false) / minutes, 3),
-            "wanted_a_minute": rate,
-            "by": judgement.to_dict()["by"],
-        },
+        "chosen": chosen(minutes, made, right, false, rate, judgement.to_dict()["by"]),
     }
 
 
-def most_of(count: int) -> float:
+def chosen(
+    minutes: float, gestures: int, right: int, false: int, wanted: float, by: str
+) -> dict[str, Any]:
+    """What a manifest says about the recordings that a rule was chosen on.
+
+    ``right`` of the ``gestures`` have an event of their own, ``false`` events are none's;
+    ``wanted`` is the rate of those, a minute, that the rule was chosen for, ``by`` what was held
+    out together.
+    """
+    return {
+        "minutes": round(minutes, 2),
+        "gestures": gestures,
+        "recognised": right,
+        "false_events": false,
+        "false_a_minute": round(false / minutes, 3),
+        "false_a_minute_at_most": round(_upper(false) / minutes, 3),
+        "wanted_a_minute": wanted,
+        "by": by,
+    }
+
+
+def _upper(count: int) -> float:
     """The largest mean of a Poisson count that still gives ``count`` or fewer in 5 of 100 cases."""
     low, high = float(count), count + 5 * math.sqrt(count + 1) + 5
     for _ in range(60):
