@@ -49,6 +49,7 @@ def variants(args: argparse.Namespace) -> dict[str, Options]:
         "half the rate": {"--lr": "0.001"},
         "twice the rate": {"--lr": "0.004"},
         "pictures of 80 pixels": {"--size": "80"},
+        "112 pixels in every step": {"--full-size": ""},
         "TSM": {"--temporal": "shift"},
         "TSN": {"--temporal": "none"},
     }

@@ -271,6 +271,7 @@ def test_schedule_rises_falls_and_grows():
     assert sizes == sorted(sizes)
     assert sizes[0] == 80
     assert sizes[-1] == 112
+    assert {size_at(step, 100, 112, full=True) for step in range(100)} == {112}
 
 
 def test_strided_depthwise_at_stride_one_computes_the_same():

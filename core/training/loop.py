@@ -218,7 +218,7 @@ def _steps(
         return
     pace, batches = Pace(), iter(loader)
     for step in bar:
-        size = size_at(step, args.steps, config.size, config.frames == 1)
+        size = size_at(step, args.steps, config.size, config.frames == 1, args.full_size)
         size = size if recipe.augment else config.size
         rate = learning_rate(step, args.steps, args.lr, recipe.falls)
         with pace.waiting():

@@ -196,6 +196,11 @@ def parse(argv: list[str] | None, description: str) -> argparse.Namespace:
         help="side of the rendered windows, default --size; larger ones serve models "
         "of several sizes",
     )  # fmt: skip
+    add(
+        "--full-size", action="store_true",
+        help="rendered clips at --size in every step, for a start that knows them; default: "
+        "smaller ones first, at half the time a step",
+    )  # fmt: skip
     add_rendered_options(parser)
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--steps", type=whole(1), help="default of the recipe: 3000 of windows")

@@ -159,8 +159,13 @@ def learning_rate(step: int, steps: int, peak: float, falls: tuple[float, ...] =
     return peak * (0.01 + 0.99 * (1 + math.cos(math.pi * x)) / 2)
 
 
-def size_at(step: int, steps: int, size: int, single: bool = False) -> int:
-    """Picture size of a step, a multiple of 16; the same for every step of single pictures."""
+def size_at(step: int, steps: int, size: int, single: bool = False, full: bool = False) -> int:
+    """Picture size of a step, a multiple of 16; the same for every step of single pictures.
+
+    ``full`` shows clips at ``size`` in every step.
+    """
+    if full and not single:
+        return size
     grown = [part for start, part in PROGRESSIVE if step >= start * steps][-1]
     part = CLOSE_SIZE if single else grown
     return min(size, max(32, round(part * size / 16) * 16))

@@ -1,0 +1,96 @@
+"""benchmarks/variants.py: what differs, what is trained once, what the table says."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+import variants
+
+from core import checkpoint
+from core.data.packed import PackedClips
+from core.data.video import write_clip
+from core.errors import BadInput
+from core.labels import LABELS
+from core.model import ModelConfig, VideoClassifier
+from core.training.plan import parse
+
+SHOWN = ("Thumb Up", "No gesture")  # classes that are rendered and real here
+
+
+class Few(PackedClips):
+    """Two of the package's clips, in the view of the models of these tests."""
+
+    def __init__(self) -> None:
+        super().__init__("test", size=32, frames=4, only=SHOWN)
+
+    def __len__(self) -> int:
+        return len(SHOWN)
+
+
+@pytest.fixture
+def argv(tmp_path: Path) -> list[str]:
+    real = tmp_path / "real"
+    for label in SHOWN:
+        (real / label).mkdir(parents=True)
+        write_clip(real / label / "1.mp4", PackedClips("test", only=(label,))[0][0], 10.0)
+    return [
+        str(real), "--start", "former.safetensors", "--backgrounds", "hdri",
+        "--out", str(tmp_path / "runs"), "--json", str(tmp_path / "variants.json"),
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def asked(monkeypatch) -> list:
+    """The options of every training that was asked for; each gives an untrained model."""
+    found = []
+
+    def train(command: list[str]) -> subprocess.CompletedProcess:
+        args = parse(command[command.index("core.train") + 1 :], "")
+        torch.manual_seed(len(found))
+        config = ModelConfig(size=32, width=0.25, temporal=args.temporal, num_classes=len(LABELS))
+        args.out.mkdir(parents=True, exist_ok=True)
+        checkpoint.save(args.out / "best.safetensors", VideoClassifier(config).eval(), list(LABELS))
+        found.append(args)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(variants.subprocess, "run", train)
+    monkeypatch.setattr(variants, "open_clips", lambda *_: Few())
+    return found
+
+
+def test_each_variant_differs_from_the_first_in_what_its_name_says(argv, asked, capsys):
+    assert variants.main(argv) == 0
+    first, *others = (vars(args) | {"out": None} for args in asked)
+    for options in others:
+        differ = {name for name in first if options[name] != first[name]}
+        assert len(differ - {"backgrounds"}) <= 1, differ
+        assert differ
+    assert len(asked) >= 9  # the first and the eight that were asked for
+    assert {args.temporal for args in asked} == {"action", "shift", "none"}
+
+    table = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    assert len(table) == 2 + len(asked)
+    figures = json.loads(Path(argv[-1]).read_text())
+    assert len(figures) == len(asked)
+    for found in figures.values():
+        assert found["clips"] == len(SHOWN)
+        assert 0 <= found["rendered"] <= len(SHOWN)
+        assert found["real"]["gestures"] == found["real"]["without_gesture"] == 1
+
+    variants.main(argv)
+    assert len(asked) == len(figures), "what is trained is not trained again"
+
+
+def test_a_training_that_fails_is_told_and_tried_again(asked, monkeypatch, tmp_path):
+    name, options = "twice the rate", {"--temporal": "action"}
+    train = variants.subprocess.run
+    failed = subprocess.CompletedProcess([], 1)
+    monkeypatch.setattr(variants.subprocess, "run", lambda command: failed)
+    with pytest.raises(BadInput, match="variant 'twice the rate' could not be trained"):
+        variants.trained(name, options, tmp_path, 2)
+    monkeypatch.setattr(variants.subprocess, "run", train)
+    for _ in range(2):
+        assert variants.trained(name, options, tmp_path, 2).is_file()
+    assert len(asked) == 1
