@@ -110,11 +110,13 @@ GESTURES: dict[str, Callable[[np.random.Generator], Track]] = {
 
 
 def film(
-    label: str, split: str, index: int, size: int, seconds: float, rate: float = FPS
-) -> Tensor:
+    label: str, split: str, index: int, size: int, seconds: float, rate: float = FPS,
+    person: int | None = None, place: int | None = None,
+) -> Tensor:  # fmt: skip
     """A person makes one gesture between two rests: uint8 (T, 3, S, S), ``rate`` a second.
 
-    Raises ``BadInput`` where people cannot be drawn.
+    ``person`` and ``place`` are those of ``Scene``; without them every clip has its own. Raises
+    ``BadInput`` where people cannot be drawn.
     """
     number = 20_000_000 + 1000 * list(GESTURES).index(label) + index
     rng = np.random.default_rng(scene_seed(split, 7, number))
@@ -123,7 +125,9 @@ def film(
     parts = [(NO_GESTURE, 0.0, start - 0.35), (label, start, start + length)]
     parts.append((NO_GESTURE, start + length + 0.35, seconds))
     segments = [Segment(name, first, last, GESTURES[name](rng)) for name, first, last in parts]
-    scene = Scene(split, segments, bool(rng.random() < 0.45), int(rng.integers(2**62)))
+    scene = Scene(
+        split, segments, bool(rng.random() < 0.45), int(rng.integers(2**62)), person, place
+    )
     return studio(size).render(scene, np.arange(0, seconds, 1 / rate))[0]
 
 

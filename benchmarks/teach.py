@@ -4,11 +4,11 @@
     python benchmarks/teach.py --clips 5 --fine-tune 200
     python benchmarks/teach.py --of known
 
-Clips of rendered people of the validation split are written as somebody records them, in four
-sessions; the command line teaches them, in a process of its own; its model answers clips of the
-test split, whose people and rooms are others, and a stream of them with rest and other motion
-between. *own* gestures are in no training (a circle, a knock, scissors, horns, a wagging finger),
-*known* ones are the package's.
+Clips of one rendered person of the validation split are written as somebody records them, in four
+sessions, each in a place of its own; the command line teaches them, in a process of its own. Its
+model answers clips of the same person in other places, clips of other people (those of the test
+split), and a stream of each with rest and other motion between. *own* gestures are in no training
+(a circle, a knock, scissors, horns, a wagging finger), *known* ones are the package's.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from intervals import wilson
 from own_gestures import GESTURES as OWN
@@ -28,7 +29,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from core import checkpoint
-from core.data.rendered.people.clips import PeopleClips
+from core.data.rendered.people.scenes import clip_scene
+from core.data.rendered.people.studio import studio
+from core.data.rendered.window import SIDE
 from core.data.transforms import normalise
 from core.data.video import write_clip
 from core.decision import Rule
@@ -51,59 +54,76 @@ SESSIONS = 4
 SECONDS = 2.4  # of a clip, as the page records them
 RECORDED = 160  # pixels of the clips that are written
 BETWEEN = 20  # frames of other motion in a stream
+FIRST_NEW, IN_A_PLACE = 100, 10  # number of the first clip to judge by, and clips on end in a place
+MOST_PLACES = 1000  # of a person
 
 
 class Material:
     """Clips of one kind of gestures, uint8 (T, 3, S, S) of ``SECONDS`` at the model's rate."""
 
-    def __init__(self, kind: str, config: ModelConfig) -> None:
-        self.kind, self.config = kind, config
+    def __init__(self, kind: str, config: ModelConfig, person: int) -> None:
+        self.kind, self.config, self.person = kind, config, person
         self.labels = list(OWN) if kind == "own" else list(KNOWN)
 
-    def clip(self, split: str, label: str, number: int, size: int) -> Tensor:
-        """One of many; what is no gesture is rest and other motion in turn."""
-        rate = self.config.frame_rate
-        frames = round(SECONDS * rate)
-        if label == NO_GESTURE and number % 2:
-            return self.other(split, number, size, frames)
-        if self.kind == "own":
-            return film(label, split, number, size, SECONDS, rate)
-        return self.rendered(split, label, number, size, frames, seed=KNOWN.index(label))
+    def clip(self, label: str, number: int, size: int, place: int | None) -> Tensor:
+        """One of many; what is no gesture is rest and other motion in turn.
 
-    def other(self, split: str, number: int, size: int, frames: int) -> Tensor:
+        In a ``place`` it is the person who records, without one somebody else somewhere else.
+        """
+        if label == NO_GESTURE and number % 2:
+            return self.other(number, size, place, SECONDS)
+        if self.kind != "own":
+            return self.rendered(label, number, size, place, SECONDS, seed=KNOWN.index(label))
+        split, person, seed = self.seen(place)
+        return film(label, split, number, size, SECONDS, self.config.frame_rate, person, seed)
+
+    def other(self, number: int, size: int, place: int | None, seconds: float) -> Tensor:
         """Hands that do something else."""
-        return self.rendered(split, OTHER, number, size, frames, seed=99)
+        return self.rendered(OTHER, number, size, place, seconds, seed=99)
 
     def rendered(
-        self, split: str, label: str, number: int, size: int, frames: int, seed: int
+        self, label: str, number: int, size: int, place: int | None, seconds: float, seed: int
     ) -> Tensor:
-        """A person who makes one of the package's gestures."""
-        clips = PeopleClips(
-            split, number + 1, frames=frames, size=size, frame_rate=self.config.frame_rate,
-            only=(label,), seed=seed,
-        )  # fmt: skip
-        return clips[number][0]
+        """Somebody who makes one of the package's gestures."""
+        split, person, place = self.seen(place)
+        scene, part = clip_scene(split, seed, number, label, SIDE)
+        rate = self.config.frame_rate
+        middle, frames = (part.start + part.end) / 2, round(seconds * rate)
+        times = middle + (np.arange(frames) - (frames - 1) / 2) / rate
+        return studio(size).render(replace(scene, person=person, place=place), times)[0]
+
+    def seen(self, place: int | None) -> tuple[str, int | None, int | None]:
+        """The split, the person and the place of a scene."""
+        if place is None:
+            return "test", None, None
+        return "val", self.person, MOST_PLACES * self.person + place
 
 
 def record(root: Path, material: Material, number: int) -> None:
     """``number`` clips of every gesture, a quarter of them in each session."""
     for label in tqdm(material.labels, desc="record", unit="gesture"):
         for turn in range(number):
-            folder = root / label / f"session{turn * SESSIONS // number}"
+            session = turn * SESSIONS // number
+            folder = root / label / f"session{session}"
             folder.mkdir(parents=True, exist_ok=True)
-            frames = material.clip("val", label, turn, RECORDED)
+            frames = material.clip(label, turn, RECORDED, place=session)
             write_clip(folder / f"{turn}.mp4", frames, material.config.frame_rate)
 
 
 @torch.inference_mode()
-def judge(trained: checkpoint.Checkpoint, material: Material, number: int) -> dict:
-    """Right answers to ``number`` clips of every gesture, and the events of a stream of them."""
+def judge(trained: checkpoint.Checkpoint, material: Material, number: int, same: bool) -> dict:
+    """Right answers to ``number`` clips of every gesture, and the events of a stream of them.
+
+    ``same``: of the person who recorded, ten clips in a place, else of other people.
+    """
     config, rule = trained.config, Rule.of(trained.labels, trained.info)
     rate = config.frame_rate
     right, frames, gestures, at = 0, [], [], 0
     order = [(label, turn) for turn in range(number) for label in material.labels]
     for place, (label, turn) in enumerate(tqdm(order, desc="judge", unit="clip")):
-        clip = material.clip("test", label, turn, config.size)
+        turn += FIRST_NEW
+        where = turn // IN_A_PLACE if same else None
+        clip = material.clip(label, turn, config.size, where)
         first = (len(clip) - config.frames) // 2
         middle = clip[first : first + config.frames]
         logits = trained.model(normalise(middle[None], config.mean, config.std))
@@ -113,7 +133,7 @@ def judge(trained: checkpoint.Checkpoint, material: Material, number: int) -> di
         frames.append(clip)
         at += len(clip)
         if place % 2:
-            frames.append(material.other("test", 1000 + place, config.size, BETWEEN))
+            frames.append(material.other(1000 + place, config.size, where, BETWEEN / rate))
             at += BETWEEN
     _, found = decide(stream_logits(trained.model, torch.cat(frames)), rule)
     events = [replace(e, start=e.start / rate, end=e.end / rate) for e in found]
@@ -123,6 +143,14 @@ def judge(trained: checkpoint.Checkpoint, material: Material, number: int) -> di
         "interval": [round(low, 2), round(high, 2)],
         "stream": score(events, gestures, at / rate / 60).to_dict(),
     }  # fmt: skip
+
+
+def judged(trained: checkpoint.Checkpoint, material: Material, number: int) -> dict:
+    """By the person who recorded, elsewhere, and by other people."""
+    return {
+        "same_person": judge(trained, material, number, same=True),
+        "others": judge(trained, material, number, same=False),
+    }
 
 
 def fine_tuned(root: Path, base: Path, out: Path, steps: int) -> tuple[Path, float]:
@@ -141,14 +169,15 @@ def main(argv: list[str] | None = None) -> int:
     add("--target", choices=TARGETS, help="without one, no bundle is made")
     add("--of", choices=("own", "known"), default="own", help="gestures, default own")
     add("--clips", type=whole(SESSIONS), default=20, help="of a gesture")
-    add("--test", type=whole(1), default=40, help="clips of a gesture to judge by")
+    add("--person", type=whole(0), default=0, help="who records; every number is another one")
+    add("--test", type=whole(1), default=40, help="clips of a gesture to judge by, each time")
     add("--fine-tune", type=whole(1), metavar="STEPS", help="train all layers beside it")
     add("--from", dest="base", type=Path, help="default: the package's model")
     add("--json", type=Path)
     args = parser.parse_args(argv)
     check_file("--json", args.json)
     base = args.base or checkpoint.bundled_path()
-    material = Material(args.of, checkpoint.load(base).config)
+    material = Material(args.of, checkpoint.load(base).config, args.person)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "clips"
         record(root, material, args.clips)
@@ -162,18 +191,17 @@ def main(argv: list[str] | None = None) -> int:
         report = json.loads((root / WORK / "report.json").read_text())
         taught = checkpoint.load(root / WORK / "model.safetensors")
         found = {
-            "target": args.target, "of": args.of, "clips": args.clips,
+            "target": args.target, "of": args.of, "clips": args.clips, "person": args.person,
             "seconds": round(seconds, 1), "stages": report["stages"],
             "by_session": {k: report["judged"][k] for k in ("accuracy", "interval", "clips")},
-            "rule": report["decision"], "test": judge(taught, material, args.test),
+            "rule": report["decision"], **judged(taught, material, args.test),
         }  # fmt: skip
         if args.fine_tune:
             path, took = fine_tuned(root, base, Path(folder) / "run", args.fine_tune)
             tuned = checkpoint.load(path)
             tuned.info["decision"] = report["decision"]  # the same rule for both
-            found["fine_tuned"] = {"steps": args.fine_tune, "seconds": took} | judge(
-                tuned, material, args.test
-            )
+            found["fine_tuned"] = {"steps": args.fine_tune, "seconds": took}
+            found["fine_tuned"] |= judged(tuned, material, args.test)
     print(json.dumps(found))
     if args.json:
         write_json("--json", args.json, found)

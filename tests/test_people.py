@@ -2,6 +2,7 @@
 
 import builtins
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from core.data.rendered.people.camera import place_camera
 from core.data.rendered.people.clips import PeopleClips
 from core.data.rendered.people.film import develop
 from core.data.rendered.people.look import dress
-from core.data.rendered.people.scenes import clip_scene
+from core.data.rendered.people.scenes import Scene, clip_scene
 from core.data.rendered.people.studio import BODIES, Studio
 from core.data.rendered.scenes import POSE_TARGETS, POSE_VALUES
 from core.data.rendered.synthetic import main
@@ -257,3 +258,18 @@ def test_every_class_can_be_drawn() -> None:
         frames, targets = studio().render(scene, np.array([part.start, part.end]))
         assert frames.shape == (2, 3, SIZE, SIZE)
         assert np.isfinite(targets).all()
+
+
+def test_one_person_in_one_place_looks_the_same_in_scenes_that_differ() -> None:
+    first, second = (clip_scene("val", 0, index, "Stop Sign", 1.0)[0] for index in (0, 1))
+    still = np.array([0.0])  # before the gesture, hands at rest
+
+    def drawn(scene: Scene, **same: int) -> torch.Tensor:
+        return studio().render(replace(scene, **same), still)[0].float()
+
+    def apart(**same: int) -> float:
+        return float((drawn(first, **same) - drawn(second, **same)).abs().mean())
+
+    assert apart(person=3, place=4) < apart(person=3) / 2
+    assert apart(person=3, place=4) < apart(place=4)
+    assert (drawn(first, person=3, place=4) - drawn(first, person=3, place=5)).abs().mean() > 10

@@ -28,12 +28,18 @@ GAP = (0.2, 0.75)  # seconds of the way between two motions
 
 @dataclass
 class Scene:
-    """One recording: its time line, which hand gestures, and the seed of everything else."""
+    """One recording: its time line, which hand gestures, and the seed of everything else.
+
+    Scenes with one ``person`` show the same person in the same clothes, those with one ``place``
+    the same room, light and camera; both are seeds of their own.
+    """
 
     split: str
     segments: list[Segment]
     left: bool
     seed: int
+    person: int | None = None
+    place: int | None = None
 
 
 def _empty(split: str, seed: int, index: int) -> tuple[Scene, np.random.Generator]:

@@ -52,13 +52,15 @@ class Studio:
     def render(self, scene: Scene, times: np.ndarray) -> tuple[Tensor, np.ndarray]:
         """Pictures of a scene at ``times`` in seconds, uint8 (T, 3, S, S), and pose targets."""
         rng = np.random.default_rng(scene.seed)
+        who = rng if scene.person is None else np.random.default_rng(scene.person)
+        where = rng if scene.place is None else np.random.default_rng(scene.place)
         size, count = self.size, len(times)
-        woman = bool(rng.random() < 0.45)
-        body = self.bodies.draw(rng, woman, scene.split, size=rng.uniform(0.96, 1.06))
-        meshes, uniforms = dress(body, rng, woman)
-        camera = place_camera(body, rng)
+        woman = bool(who.random() < 0.45)
+        body = self.bodies.draw(who, woman, scene.split, size=who.uniform(0.96, 1.06))
+        meshes, uniforms = dress(body, who, woman)
+        camera = place_camera(body, where)
         home = place_hand(body, "L" if scene.left else "R", camera, rng)
-        around = self.surroundings(scene.split, rng)
+        around = self.surroundings(scene.split, where)
         terms, key, key_colour = harmonics(around)
         background = around.radiance(camera.rays(size, MARGIN)).astype(np.float32)
 
@@ -68,8 +70,8 @@ class Studio:
         motion = perform(body, scene, fine, home, rng, holding)
         matrices = [motion.matrices, np.tile(np.eye(3, 4), (len(fine), 1, 1, 1))]
         meshes += [held(body, side, rng) for side in holding]
-        if rng.random() < DESK:
-            meshes += desk(body, -camera.turn.T @ camera.move, rng)
+        if where.random() < DESK:
+            meshes += desk(body, -camera.turn.T @ camera.move, where)
         if rng.random() < COMPANY:
             found = company(self.bodies, scene.split, camera, fine, STILL + 1, rng)
             if found:
@@ -99,7 +101,7 @@ class Studio:
         if all(part.label == NO_GESTURE for part in scene.segments) and rng.random() < NOBODY:
             layer[:] = 0
         shift = shake[1::3] * camera.focal * size
-        frames = develop(layer, background, MARGIN, shift, times, rng)
+        frames = develop(layer, background, MARGIN, shift, times, where)
         return frames, pose_targets(camera, motion, scene.left)[1::3]
 
 
