@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from intervals import wilson
 from tqdm import tqdm
 
 from core import checkpoint
@@ -23,6 +22,7 @@ from core.data.transforms import normalise
 from core.data.video import read_clip
 from core.decision import Rule
 from core.errors import BadInput, run_main
+from core.evaluation.intervals import wilson
 from core.evaluation.streaming import decide, stream_logits
 from core.files import write_json
 from core.options import Parser, check_file

@@ -19,10 +19,9 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from intervals import wilson
-
 from core import checkpoint
 from core.errors import run_main
+from core.evaluation.intervals import wilson
 from core.files import write_figure, write_json
 from core.markdown import markdown
 from core.model import NETWORKS, VideoClassifier

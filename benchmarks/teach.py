@@ -22,7 +22,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from intervals import wilson
 from own_gestures import GESTURES as OWN
 from own_gestures import film
 from torch import Tensor
@@ -37,6 +36,7 @@ from core.data.video import write_clip
 from core.decision import Rule
 from core.errors import run_main
 from core.evaluation.events import Gesture
+from core.evaluation.intervals import wilson
 from core.evaluation.streaming import decide, stream_logits
 from core.files import write_json
 from core.labels import NO_GESTURE, OTHER

@@ -17,12 +17,12 @@ import sys
 from pathlib import Path
 
 import torch
-from intervals import wilson
 from real import Clip, agreement, find, judge, summary
 
 from core import checkpoint
 from core.data import open_clips
 from core.errors import BadInput, run_main
+from core.evaluation.intervals import wilson
 from core.evaluation.report import clip_logits
 from core.files import write_json
 from core.markdown import markdown

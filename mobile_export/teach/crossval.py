@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from core.evaluation import confusion
+from core.evaluation.intervals import Z95, wilson
 from mobile_export.teach.folder import Clip
 
 MOST_FOLDS = 4  # each costs a training; more sessions are put together
 BLOCKS = 3  # of a class with one session
-Z = 1.96
 # Of Student's distribution, 95 % two-sided, by degrees of freedom from 2 on.
 STUDENT = (4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
@@ -118,16 +118,13 @@ def interval(sessions: Sequence[Sequence[bool]]) -> list[float]:
     more, Student's over the sessions' accuracies, which knows that clips of one are alike.
     """
     flat = [good for part in sessions for good in part]
-    n, mean = len(flat), sum(flat) / len(flat)
-    centre = (mean + Z**2 / (2 * n)) / (1 + Z**2 / n)
-    half = Z * math.sqrt(mean * (1 - mean) / n + Z**2 / (4 * n**2)) / (1 + Z**2 / n)
-    low, high = centre - half, centre + half
+    low, high = wilson(sum(flat), len(flat))
     k = len(sessions)
     if k >= 3:
-        rates = [sum(part) / len(part) for part in sessions]
+        rates = [100 * sum(part) / len(part) for part in sessions]
         middle = sum(rates) / k
         spread = math.sqrt(sum((r - middle) ** 2 for r in rates) / (k - 1))
-        factor = STUDENT[k - 3] if k - 3 < len(STUDENT) else Z * 1.1
+        factor = STUDENT[k - 3] if k - 3 < len(STUDENT) else Z95 * 1.1
         half = factor * spread / math.sqrt(k)
         low, high = min(low, middle - half), max(high, middle + half)
-    return [round(100 * max(0.0, low), 1), round(100 * min(1.0, high), 1)]
+    return [round(max(0.0, low), 1), round(min(100.0, high), 1)]

@@ -1,4 +1,4 @@
-"""Confidence intervals of what the benchmarks count."""
+"""Confidence intervals of shares."""
 
 import math
 
