@@ -1,84 +1,33 @@
 """Checkpoints of other programs: what is imported computes what the program's own tensors say."""
 
 import argparse
-import json
 import re
 from pathlib import Path
 
 import authors
 import pytest
 import torch
-from helpers import make_model, random_clip
-from test_checkpoint import LABELS as FIVE
+from imported import (
+    BASE,
+    IMAGENET,
+    TOLERANCE,
+    assert_computes,
+    imagenet,
+    in_mmaction,
+    made,
+    pictures,
+    refusal,
+    run,
+    written,
+)
 from test_checkpoint import Payload
 from torch import Tensor
 
 from core import checkpoint
-from core.checkpoint import __main__ as command
-from core.checkpoint import taps
 from core.errors import BadInput
-from core.evaluation import change
 from core.importers.convert import imported
 from core.labels import LABELS
-from core.shift import LearnedShift, pure_taps
-
-TOLERANCE = 1e-4  # float32 through all layers, relative to the largest logit
-BASE = "base_model."
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-FEATURES = {"resnet50": 2048, "mobilenet_v2": 1280, "bn_inception": 1024}
-SHAPES = {
-    "resnet50": authors.resnet_shapes,
-    "mobilenet_v2": authors.mobilenet_shapes,
-    "bn_inception": authors.inception_shapes,
-}
-
-
-def made(
-    backbone: str, kind: str, classifier: str, classes: int = 27, prefix: str = BASE
-) -> dict[str, Tensor]:
-    """A state dict without the prefix of DataParallel."""
-    shapes = SHAPES[backbone](kind, prefix)
-    shapes[f"{classifier}.weight"] = (classes, FEATURES[backbone])
-    shapes[f"{classifier}.bias"] = (classes,)
-    return authors.random_weights(shapes)
-
-
-def written(path: Path, weights: dict[str, Tensor], parallel: bool) -> Path:
-    """As those programs' training scripts save it."""
-    names = {f"module.{k}" if parallel else k: v for k, v in weights.items()}
-    extra = {"epoch": 19, "arch": "resnet50", "best_prec1": torch.tensor(94.2), "optimizer": {}}
-    torch.save({"state_dict": names} | extra, path)
-    return path
-
-
-def run(*argv: object) -> None:
-    assert command.main([str(part) for part in argv]) == 0
-
-
-def refusal(*argv: object) -> str:
-    with pytest.raises(BadInput) as caught:
-        command.main([str(part) for part in argv])
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
-@torch.no_grad()
-def assert_computes(loaded: checkpoint.Checkpoint, pixels: Tensor, expected: Tensor) -> None:
-    """``pixels`` (T, 3, H, W) are RGB from 0 to 255."""
-    config = loaded.config
-    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (config.mean, config.std))
-    got = loaded.model(((pixels / 255 - mean) / std)[None])[0]
-    assert (got - expected).abs().max() < TOLERANCE * expected.abs().max()
-
-
-def pictures(frames: int = 3) -> Tensor:
-    return torch.rand(frames, 3, 64, 64, generator=torch.Generator().manual_seed(1)) * 255
-
-
-def imagenet(pixels: Tensor) -> Tensor:
-    mean, std = (torch.tensor(v).view(3, 1, 1) for v in IMAGENET)
-    return (pixels / 255 - mean) / std
-
+from core.shift import pure_taps
 
 ACTION = [
     ("resnet50", "new_fc", True, 83),
@@ -357,147 +306,3 @@ def test_code_in_a_file_is_never_run(tmp_path: Path) -> None:
     told = refusal("import", tmp_path / "x.pth", "--out", tmp_path / "y.safetensors")
     assert "code in it is not run" in told
     assert not target.exists()
-
-
-def saved(path: Path, **settings: object) -> Path:
-    checkpoint.save(path, make_model(**settings), FIVE, {"validation_top1": 90.0})
-    return path
-
-
-@pytest.mark.parametrize("shift", ["fixed", "learned"])
-@torch.no_grad()
-def test_to_causal_keeps_the_frames_of_the_taps(shift: str, tmp_path: Path) -> None:
-    path, out = saved(tmp_path / "a.safetensors", causal=False, shift=shift), tmp_path / "b.st"
-    run("to-causal", path, "--out", out)
-    before, after = checkpoint.load(path), checkpoint.load(out)
-    assert after.config.causal
-    assert "validation_top1" not in after.info  # it was another model's
-    key = "backbone.features.3.temporal.ste.conv.weight"
-    old, new = before.model.state_dict()[key], after.model.state_dict()[key]
-    assert torch.equal(new[:, 1:], old[:, :2])  # t-1 and t
-    assert not new[:, 0].any()  # t-2
-    if shift == "learned":
-        taps_of = [
-            next(m for m in c.model.modules() if isinstance(m, LearnedShift)).matrix()
-            for c in (before, after)
-        ]
-        assert torch.equal(taps_of[1][1:], taps_of[0][:2])
-        assert not taps_of[1][0].any()
-    else:
-        after.model.step(random_clip(1, after.config)[:, 0], after.model.initial_state())
-    assert "nothing to turn" in refusal("to-causal", out, "--out", tmp_path / "c.st")
-
-
-@torch.no_grad()
-def test_snapping_taps_tells_what_it_costs(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    path, out = saved(tmp_path / "a.st", shift="learned", frames=4), tmp_path / "b.st"
-    run("snap-taps", path, "--out", out, "--clips", 2)
-    report = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert report["largest_tap_error"] == 0
-    assert (report["clips"], report["agreement"], report["top1_before"]) == (2, 100.0, None)
-    assert report["deviation"] < TOLERANCE
-    snapped = checkpoint.load(out)
-    assert snapped.config.can_stream
-    assert snapped.info["cost"] == report
-    loaded = checkpoint.load(path)
-    for module in loaded.model.modules():
-        if isinstance(module, LearnedShift):
-            module.taps[1].add_(0.25)
-    assert taps.tap_distance(loaded.model) == pytest.approx(0.25)
-    assert change.cost(loaded, snapped.model, 1)["deviation"] > TOLERANCE
-    assert "no taps to snap" in refusal("snap-taps", out, "--out", tmp_path / "c.st")
-
-
-# mmaction2
-
-
-def in_mmaction(weights: dict[str, Tensor], backbone: str) -> dict[str, Tensor]:
-    """TSM's tensors by mmaction2's names, as its ConvModule and TemporalShift nest them."""
-    found = {}
-    for key, value in weights.items():
-        name = key.removeprefix(BASE)
-        if name.startswith("new_fc"):
-            found[name.replace("new_fc", "cls_head.fc_cls")] = value
-            continue
-        *at, leaf = name.split(".")
-        if backbone == "resnet50":
-            wrap = "net." if at[-1] == "net" else ""
-            at = at[:-1] if wrap else at
-            last = at.pop()
-            if at and at[-1] == "downsample":
-                last = "conv" if last == "0" else "bn"
-            elif last.startswith("bn"):
-                last = f"conv{last[2:]}.bn"
-            else:
-                last = f"{last}.conv"
-            found[".".join(["backbone", *at, last, wrap + leaf])] = value
-            continue
-        index = int(at[1])
-        if index in (0, 18):
-            part = "conv" if at[2] == "0" else "bn"
-            found[f"backbone.conv{1 if index == 0 else 2}.{part}.{leaf}"] = value
-            continue
-        layer, block = next(
-            (n, index - 1 - sum(r for *_, r, _ in authors.MOBILENET[: n - 1]))
-            for n in range(1, 8)
-            if index - 1 < sum(r for *_, r, _ in authors.MOBILENET[:n])
-        )
-        place, norm = divmod(int(at[3]), 3)
-        shifted = f"{key.partition('.conv.')[0]}.conv.0.net.weight" in weights and place == 0
-        module = f"conv.{place}" + (".net" if shifted else "")
-        part = "bn" if norm else "conv"
-        found[f"backbone.layer{layer}.{block}.{module}.{part}.{leaf}"] = value
-    return found
-
-
-@pytest.mark.parametrize("kind", ["shift", "none"])
-@pytest.mark.parametrize("backbone", ["resnet50", "mobilenet_v2"])
-def test_mmaction2_is_imported_as_the_same_model_of_tsm(
-    tmp_path: Path, backbone: str, kind: str, capsys: pytest.CaptureFixture
-) -> None:
-    weights = made(backbone, kind, "new_fc")
-    theirs = written(tmp_path / "tsm.pth", weights, parallel=False)
-    ours = written(tmp_path / "mmaction.pth", in_mmaction(weights, backbone), parallel=False)
-    models = []
-    for path in (theirs, ours):
-        run("import", path, "--out", tmp_path / "out.safetensors")
-        models.append(checkpoint.load(tmp_path / "out.safetensors"))
-    first, second = models
-    assert second.config == first.config
-    assert second.config.temporal == kind
-    other = second.model.state_dict()
-    assert all(torch.equal(value, other[key]) for key, value in first.model.state_dict().items())
-    assert f"mmaction2 TSM {backbone}" in capsys.readouterr().out
-
-
-def test_mmaction2s_names_are_those_of_its_modules() -> None:
-    """Spelled out as its code nests them, so that the test's own translation is not the judge."""
-    resnet = in_mmaction(made("resnet50", "shift", "new_fc"), "resnet50")
-    assert {
-        "backbone.conv1.conv.weight", "backbone.conv1.bn.running_var",
-        "backbone.layer1.0.conv1.conv.net.weight", "backbone.layer1.0.conv1.bn.weight",
-        "backbone.layer4.2.conv3.conv.weight", "backbone.layer2.0.downsample.conv.weight",
-        "backbone.layer2.0.downsample.bn.bias", "cls_head.fc_cls.weight",
-    } <= set(resnet)  # fmt: skip
-    mobilenet = in_mmaction(made("mobilenet_v2", "shift", "new_fc"), "mobilenet_v2")
-    assert {
-        "backbone.conv1.conv.weight", "backbone.layer1.0.conv.1.conv.weight",
-        "backbone.layer2.0.conv.0.conv.weight", "backbone.layer2.1.conv.0.net.conv.weight",
-        "backbone.layer2.1.conv.0.net.bn.weight", "backbone.layer7.0.conv.2.bn.running_mean",
-        "backbone.conv2.conv.weight", "backbone.conv2.bn.weight",
-    } <= set(mobilenet)  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("key", "said"),
-    [
-        ("backbone.layer3.22.conv1.conv.net.weight", "is a ResNet-101"),
-        ("backbone.layer2.0.non_local_block.g.conv.weight", "has non-local blocks"),
-    ],
-)
-def test_models_of_mmaction2_that_are_not_here_are_named(
-    tmp_path: Path, key: str, said: str
-) -> None:
-    weights = in_mmaction(made("resnet50", "shift", "new_fc"), "resnet50")
-    path = written(tmp_path / "other.pth", weights | {key: torch.zeros(1)}, parallel=False)
-    assert said in refusal("import", path, "--out", tmp_path / "out.safetensors")
