@@ -2,7 +2,7 @@
 
     python benchmarks/rule.py --checkpoint MODEL.safetensors --out RULED.safetensors
 
-Streams recordings of the validation split and tries thresholds and agreements on them: the largest
+Streams recordings of the validation split and tries thresholds, agreements and windows: the largest
 F1 of events among the rules with at most ``MOST_FALSE`` false events a minute. ``--out`` is the
 checkpoint with the rule that was chosen, which every bundle of it then has; ``--json`` has all that
 were tried.
@@ -31,6 +31,7 @@ from mobile_export.teach.rule import chosen
 
 THRESHOLDS = [round(0.2 + 0.05 * step, 2) for step in range(15)]  # to 0.9
 AGREE = (2, 3, 4, 5, 6, 8)  # frames in a row, of ten a second
+WINDOWS = (3, 5, 8)  # frames whose logits are averaged
 MOST_FALSE = 1.0  # a minute
 
 
@@ -40,6 +41,7 @@ class Tried:
 
     threshold: float
     agree: int
+    window: int
     f1: float
     recognised: int  # gestures with an event of their own
     gestures: int
@@ -69,8 +71,8 @@ def tried(recordings: list[Recording], rule: Rule, rate: float) -> Tried:
     right = score.right_events
     f1 = 2 * right / max(1, score.events + score.gestures)
     return Tried(
-        rule.threshold, rule.agree, round(f1, 4), right, score.gestures, score.events - right,
-        score.frames / rate / 60,
+        rule.threshold, rule.agree, rule.window, round(f1, 4), right, score.gestures,
+        score.events - right, score.frames / rate / 60,
     )  # fmt: skip
 
 
@@ -105,9 +107,10 @@ def main(argv: list[str] | None = None) -> int:
         for frames, *truth in tqdm(streams, desc="streams", unit="stream")
     ]
     base, rate = Rule.of(loaded.labels, loaded.info), loaded.config.frame_rate
+    grid = list(itertools.product(THRESHOLDS, AGREE, WINDOWS))
     rules = [
-        tried(recordings, replace(base, threshold=threshold, agree=agree), rate)
-        for threshold, agree in itertools.product(THRESHOLDS, AGREE)
+        tried(recordings, replace(base, threshold=threshold, agree=agree, window=window), rate)
+        for threshold, agree, window in tqdm(grid, desc="rules", unit="rule")
     ]
     found = best(rules)
     print(json.dumps(asdict(found) | {"false_a_minute": round(found.false_a_minute, 3)}))
@@ -117,7 +120,8 @@ def main(argv: list[str] | None = None) -> int:
         )
     if args.out:
         rule = {
-            "threshold": found.threshold, "agree": found.agree, "chosen": found.chosen(),
+            "threshold": found.threshold, "agree": found.agree, "window": found.window,
+            "chosen": found.chosen(),
         }  # fmt: skip
         checkpoint.save(args.out, loaded.model, loaded.labels, loaded.info | {"decision": rule})
     return 0

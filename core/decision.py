@@ -48,16 +48,18 @@ def idle_labels(labels: Sequence[str], info: dict | None = None) -> list[str]:
 def numbers_of(info: dict | None) -> dict[str, Any]:
     """The rule's numbers: ``NUMBERS``, or those that were chosen for a checkpoint of this ``info``.
 
-    ``info`` has ``decision`` where a threshold and an agreement were chosen on recordings.
+    ``info`` has ``decision`` where numbers were chosen on recordings.
     """
     found = (info or {}).get("decision")
     found = found if isinstance(found, dict) else {}
     numbers = dict(NUMBERS)
-    threshold, agree = found.get("threshold"), found.get("agree")
+    threshold = found.get("threshold")
     if isinstance(threshold, int | float) and 0 <= threshold <= 1:
         numbers["threshold"] = threshold
-    if isinstance(agree, int) and not isinstance(agree, bool) and agree >= 1:
-        numbers["agree"] = agree
+    for name in ("window", "agree"):
+        count = found.get(name)
+        if isinstance(count, int) and not isinstance(count, bool) and count >= 1:
+            numbers[name] = count
     return numbers
 
 

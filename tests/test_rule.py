@@ -35,9 +35,9 @@ def test_a_rule_is_scored_by_events() -> None:
 
 
 def test_the_best_is_among_the_quiet_ones() -> None:
-    loud = rule.Tried(0.2, 2, 0.9, 9, 10, 20, 10.0)
-    quiet = rule.Tried(0.6, 4, 0.7, 6, 10, 5, 10.0)
-    dull = rule.Tried(0.9, 8, 0.1, 1, 10, 0, 10.0)
+    loud = rule.Tried(0.2, 2, 8, 0.9, 9, 10, 20, 10.0)
+    quiet = rule.Tried(0.6, 4, 8, 0.7, 6, 10, 5, 10.0)
+    dull = rule.Tried(0.9, 8, 8, 0.1, 1, 10, 0, 10.0)
     assert rule.best([loud, quiet, dull]) is quiet
     assert rule.best([loud, replace(quiet, false_events=15)]).false_events == 15
 
@@ -52,4 +52,5 @@ def test_the_checkpoint_gets_its_rule(tmp_path) -> None:
     info = checkpoint.load(out).info
     assert info["step"] == 7
     assert info["decision"]["threshold"] in rule.THRESHOLDS
+    assert Rule.of(list(LABELS), info).window == info["decision"]["window"]
     assert info["decision"]["chosen"]["gestures"] == 10
