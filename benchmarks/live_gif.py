@@ -4,8 +4,8 @@
 
 Starts ``python -m mobile_export.live BUNDLE --serve``, opens its page in Debian's chromium, whose
 camera plays test recordings of one rendered person, and writes what the page shows as
-docs/live.gif, in its own time. Needs ``pip install ".[dev]"`` and chromium. The scene was chosen by
-its colours; what the page answers is what it answers.
+docs/live.gif, in its own time. Needs ``pip install ".[dev]"`` and chromium. The scene is one
+that the model understands (``SCENE``); what the page answers is what it answers.
 """
 
 import argparse

@@ -34,7 +34,7 @@ from core.data.rendered.window import SIDE
 from core.data.transforms import normalise
 from core.data.video import write_clip
 from core.decision import Rule
-from core.errors import run_main
+from core.errors import GATE_FAILED, BadInput, run_main
 from core.evaluation.events import Gesture
 from core.evaluation.intervals import wilson
 from core.evaluation.streaming import decide, stream_logits
@@ -153,13 +153,27 @@ def judged(trained: checkpoint.Checkpoint, material: Material, number: int) -> d
     }
 
 
-def fine_tuned(root: Path, base: Path, out: Path, steps: int) -> tuple[Path, float]:
-    """All layers trained on the same clips by ``core.train``: the model and the seconds."""
-    command = [sys.executable, "-m", "core.train", "--data", str(root), "--from", str(base)]
-    command += ["--out", str(out), "--steps", str(steps), "--every", str(steps), "--cpu"]
-    began = time.monotonic()
-    subprocess.run(command, check=True)
-    return out / "best.safetensors", round(time.monotonic() - began, 1)
+def fine_tuned(
+    root: Path, base: Path, out: Path, steps: int, target: str | None
+) -> tuple[Path, dict[str, float]]:
+    """All layers trained on the same clips by the README's commands: the model, their seconds."""
+    model, data = out / "best.safetensors", ["--data", str(root)]
+    commands = {
+        "train": ["core.train", *data, "--from", str(base), "--out", str(out), "--cpu",
+                  "--steps", str(steps)],
+        "evaluate": ["core.evaluate", *data, "--checkpoint", str(model)],
+    }  # fmt: skip
+    if target:
+        commands["export"] = ["mobile_export", "--target", target, *data, "--checkpoint"]
+        commands["export"] += [str(model), "--out", str(out / "artifacts")]
+    took = {}
+    for name, words in commands.items():
+        began = time.monotonic()
+        done = subprocess.run([sys.executable, "-m", *words])
+        if done.returncode not in (0, GATE_FAILED):
+            raise BadInput(f"{words[0]} ended with status {done.returncode}: see above")
+        took[name] = round(time.monotonic() - began, 1)
+    return model, took
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -171,7 +185,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--clips", type=whole(SESSIONS), default=20, help="of a gesture")
     add("--person", type=whole(0), default=0, help="who records; every number is another one")
     add("--test", type=whole(1), default=40, help="clips of a gesture to judge by, each time")
-    add("--fine-tune", type=whole(1), metavar="STEPS", help="train all layers beside it")
+    add("--fine-tune", type=whole(1), metavar="STEPS", help="beside it all layers, by core.train")
     add("--from", dest="base", type=Path, help="default: the package's model")
     add("--json", type=Path)
     args = parser.parse_args(argv)
@@ -197,7 +211,8 @@ def main(argv: list[str] | None = None) -> int:
             "rule": report["decision"], **judged(taught, material, args.test),
         }  # fmt: skip
         if args.fine_tune:
-            path, took = fine_tuned(root, base, Path(folder) / "run", args.fine_tune)
+            out = Path(folder) / "run"
+            path, took = fine_tuned(root, base, out, args.fine_tune, args.target)
             tuned = checkpoint.load(path)
             tuned.info["decision"] = report["decision"]  # the same rule for both
             found["fine_tuned"] = {"steps": args.fine_tune, "seconds": took}
