@@ -11,8 +11,8 @@ from core.data.rendered.people.scenes import Scene, clip_scene, stream_scene
 from core.data.rendered.people.studio import studio
 from core.errors import BadInput
 
-STREAM = 10_000_015  # number of a test scene: four gestures
-SWIPE = 10  # the same: one swipe to the left
+STREAM = 10_000_021  # number of a test scene: four gestures
+SWIPE = 13  # the same: one swipe to the left
 
 
 def draw(scene: Scene, times: np.ndarray, size: int) -> Tensor:
