@@ -79,9 +79,6 @@ def test_each_variant_differs_from_the_first_in_what_its_name_says(argv, asked, 
         assert 0 <= found["rendered"] <= len(SHOWN)
         assert found["real"]["gestures"] == found["real"]["without_gesture"] == 1
 
-    variants.main(argv)
-    assert len(asked) == len(figures), "what is trained is not trained again"
-
 
 def test_a_training_that_fails_is_told_and_tried_again(asked, monkeypatch, tmp_path):
     name, options = "twice the rate", {"--temporal": "action"}
