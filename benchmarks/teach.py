@@ -20,7 +20,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from own_gestures import GESTURES as OWN
 from own_gestures import film
@@ -28,6 +27,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from core import checkpoint
+from core.data.rendered.people.clips import around
 from core.data.rendered.people.scenes import clip_scene
 from core.data.rendered.people.studio import studio
 from core.data.rendered.window import SIDE
@@ -88,8 +88,7 @@ class Material:
         split, person, place = self.seen(place)
         scene, part = clip_scene(split, seed, number, label, SIDE)
         rate = self.config.frame_rate
-        middle, frames = (part.start + part.end) / 2, round(seconds * rate)
-        times = middle + (np.arange(frames) - (frames - 1) / 2) / rate
+        times = around(part.start, part.end, round(seconds * rate), rate)
         return studio(size).render(replace(scene, person=person, place=place), times)[0]
 
     def seen(self, place: int | None) -> tuple[str, int | None, int | None]:
@@ -120,7 +119,7 @@ def judge(trained: checkpoint.Checkpoint, material: Material, number: int, same:
     rate = config.frame_rate
     right, frames, gestures, at = 0, [], [], 0
     order = [(label, turn) for turn in range(number) for label in material.labels]
-    for place, (label, turn) in enumerate(tqdm(order, desc="judge", unit="clip")):
+    for index, (label, turn) in enumerate(tqdm(order, desc="judge", unit="clip")):
         turn += FIRST_NEW
         where = turn // IN_A_PLACE if same else None
         clip = material.clip(label, turn, config.size, where)
@@ -132,8 +131,8 @@ def judge(trained: checkpoint.Checkpoint, material: Material, number: int, same:
             gestures.append(Gesture(label, at / rate, (at + len(clip) - 1) / rate))
         frames.append(clip)
         at += len(clip)
-        if place % 2:
-            frames.append(material.other(1000 + place, config.size, where, BETWEEN / rate))
+        if index % 2:
+            frames.append(material.other(1000 + index, config.size, where, BETWEEN / rate))
             at += BETWEEN
     _, found = decide(stream_logits(trained.model, torch.cat(frames)), rule)
     events = [replace(e, start=e.start / rate, end=e.end / rate) for e in found]

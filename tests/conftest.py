@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from datasets import write_jester
 from filelock import FileLock
 from helpers import make_shallow
 from xdist.scheduler import LoadScopeScheduling
@@ -85,6 +86,12 @@ def once(tmp_path_factory) -> Callable[[str, Callable[[Path], object]], Path]:
         return folder
 
     return shared
+
+
+@pytest.fixture(scope="module")
+def jester(tmp_path_factory) -> Path:
+    """A small data set in Jester's layout."""
+    return write_jester(tmp_path_factory.mktemp("jester"), train=12, val=3, frames=6)
 
 
 @pytest.fixture(scope="session")

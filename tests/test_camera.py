@@ -10,11 +10,7 @@ from clips import refusal
 
 from core.data.video import write_clip
 from mobile_export.live import record, sources
-from mobile_export.live.sources import (
-    Frame,
-    Interrupted,
-    camera_frames,
-)
+from mobile_export.live.sources import Frame, Interrupted, camera_frames
 
 PICTURE = (48, 64)  # rows, columns
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from datasets import write_egogesture, write_jester
+from datasets import write_egogesture
 from helpers import make_model
 from small_runs import SMALL, records
 
@@ -16,12 +16,6 @@ from core.labels import LABELS
 from core.training.loop import main as run
 from core.training.recipes import RECIPES, learning_rate, parameter_groups, slow_early
 from core.training.supervision import Trainee
-
-
-@pytest.fixture(scope="module")
-def jester(tmp_path_factory) -> Path:
-    return write_jester(tmp_path_factory.mktemp("jester"), train=12, val=3, frames=6)
-
 
 # What the recipes say
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from datasets import write_jester
 from helpers import make_model
 from small_runs import SMALL, TINY, records
 
@@ -23,11 +22,6 @@ from core.training.loop import main as run
 ROOT = Path(__file__).parents[1]
 # Gradients summed in another order, in float32, after three steps at a learning rate of 0.01.
 SAME_WEIGHTS = 1e-5
-
-
-@pytest.fixture(scope="module")
-def jester(tmp_path_factory) -> Path:
-    return write_jester(tmp_path_factory.mktemp("jester"), train=12, val=3, frames=6)
 
 
 def command(*argv: str) -> list[str]:

@@ -33,14 +33,14 @@ def training_window(
     else:
         label = LABELS[index % len(LABELS)]
         scene, part = clip_scene("train", seed, index, label, SIDE)
-        times = _around(part.start, part.end, WINDOW, frame_rate) + rng.uniform(-0.5, 0.5)
+        times = around(part.start, part.end, WINDOW, frame_rate) + rng.uniform(-0.5, 0.5)
         clip_label = LABELS.index(label)
         gesture = tuple((np.array([part.start, part.end]) - times[0]) * frame_rate)
     frames, targets = studio(size, backgrounds).render(scene, times)
     return Window(frames, frame_labels(scene, times, frame_rate), targets, clip_label, gesture)
 
 
-def _around(start: float, end: float, frames: int, frame_rate: float) -> np.ndarray:
+def around(start: float, end: float, frames: int, frame_rate: float) -> np.ndarray:
     """Times (T,) of ``frames`` frames with the middle of a gesture in the middle."""
     return (start + end) / 2 + (np.arange(frames) - (frames - 1) / 2) / frame_rate
 
@@ -73,7 +73,7 @@ class PeopleClips(Clips):
         rng = np.random.default_rng(scene_seed(self.split, self.seed, index).spawn(3)[2])
         side = max(SIDE, self.frames / 2 / self.frame_rate)
         scene, part = clip_scene(self.split, self.seed, index, label, side)
-        times = _around(part.start, part.end, self.frames, self.frame_rate)
+        times = around(part.start, part.end, self.frames, self.frame_rate)
         times = times + rng.uniform(-0.15, 0.15)
         frames, _ = studio(self.size, self.backgrounds).render(scene, times)
         return frames, LABELS.index(label)
