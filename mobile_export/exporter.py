@@ -201,7 +201,10 @@ def _made(
         manifest["golden"], failures = golden_of(bundle, runner, lowered.converted, pixels)
         clips = drawn(held, request.data, request.clips)
         at_most = "at most " if request.clips is None else ""
-        step("verify", f"{at_most}{len(clips)} held-out clips, checkpoint and artifact")
+        # What was taught was trained on all clips of its folder (teach/job.py), and judged before.
+        taught = request.data is not None and "taught" in checkpoint.info
+        which = "clips, which it was trained on," if taught else "held-out clips,"
+        step("verify", f"{at_most}{len(clips)} {which} checkpoint and artifact")
         report = check.check(
             bundle, checkpoint, runner, clips, request.max_drop, unopened,
             until_shown=request.clips is None, strict=request.strict,
@@ -213,7 +216,9 @@ def _made(
             return None
         source = request.data
         seen = f"{source.kind} {source.folder.name}" if source else rendered_name(checkpoint)
-        manifest["accuracy"] = _accuracy(report, f"{seen}, {getattr(held, 'split', 'test')} split")
+        seen += f", {getattr(held, 'split', 'test')} split"
+        seen += ", which it was trained on" if taught else ""
+        manifest["accuracy"] = _accuracy(report, seen)
         write_manifest(folder, manifest)
         final = request.out / name
         if report.failures:

@@ -1,26 +1,18 @@
 """One's own gestures: from a folder of clips to a judged model, and what is refused on the way."""
 
-import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from helpers import make_model, random_clip
-from short_models import tame
-from taught import COLOURS, DAYS, film, write_base, write_clips
+from taught import DAYS
 
-from core import checkpoint
-from core.data.video import write_clip
 from core.decision import NUMBERS, Rule
 from core.errors import BadInput
-from core.labels import LABELS
 from core.training.frozen import Maps, Rest, border_of, class_means, fit, frame_logits, maps_of
 from mobile_export.bundle.manifest import DECISION
-from mobile_export.teach import advice, extend, progress
-from mobile_export.teach import features as features_module
-from mobile_export.teach.__main__ import main
+from mobile_export.teach import advice
 from mobile_export.teach.crossval import Judgement, folds_of, interval
 from mobile_export.teach.folder import ONE, Clip, read_folder
 from mobile_export.teach.rule import choose
@@ -94,6 +86,21 @@ def test_one_clip_in_two_classes_is_refused_and_twice_in_one_taken_once(tmp_path
     shutil.copy(tmp_path / "a/0.mp4", tmp_path / "b/copy.mp4")
     with pytest.raises(BadInput, match=r"a/0\.mp4 and b/copy\.mp4 are the same clip"):
         read_folder(tmp_path)
+    (tmp_path / "b/copy.mp4").unlink()
+    for n in (1, 2):  # three names of one clip
+        shutil.copy(tmp_path / "a/0.mp4", tmp_path / f"a/{n}.mp4")
+    with pytest.raises(BadInput, match="class 'a' has one clip"):
+        read_folder(tmp_path)
+
+
+def test_names_of_digits_that_are_no_time_and_links_to_nothing_stop_nobody(tmp_path):
+    touch(tmp_path, *(f"{label}/{n}.mp4" for label in "ab" for n in range(3)))
+    touch(tmp_path, "a/12345678-123456-1.mp4")
+    for name in ("x", "y"):
+        (tmp_path / f"a/{name}.mp4").symlink_to(tmp_path / "nowhere.mp4")
+    found = {c.path.name: c.session for c in read_folder(tmp_path)}
+    assert found["12345678-123456-1.mp4"] == ONE
+    assert {"x.mp4", "y.mp4"} <= set(found)  # which reading them says more of
 
 
 # The judgement.
@@ -122,7 +129,26 @@ def test_one_session_is_held_out_in_blocks_and_said_to_be():
     assert [fold.held for fold in folds] == [[0, 1, 6, 7], [2, 3, 8, 9], [4, 5, 10, 11]]
     report = judged(clips, ["none", "wave"], 6 * [1] + 6 * [0]).to_dict()
     assert (report["by"], report["accuracy"]) == ("block of one session", 100.0)
-    assert any("not that of another day" in line for line in advice.of_clips(clips))
+    for one in (clips, clips_of(("wave", "mon", 6), ("none", "tue", 6))):
+        answers = judged(one, ["none", "wave"], 6 * [1] + 6 * [0])
+        (told,) = advice.of_judgement(answers)
+        assert "the accuracy is not that of another day" in told
+
+
+def test_sessions_of_one_class_come_into_different_parts():
+    """Five of 'a' fill the four parts first, and two of each other class must not meet in one."""
+    clips = clips_of(*(("a", f"s{n}", 9 - n) for n in range(5)))
+    for label in "bcd":
+        clips += clips_of((label, "s0", 2), (label, f"{label} late", 3))
+    folds, counted = folds_of(clips)
+    assert len(folds) == 4
+    assert all(counted)
+
+
+def test_what_is_of_one_session_is_named():
+    clips = clips_of(("a", "mon", 3), ("a", "tue", 3), ("none", "mon", 6))
+    told = advice.of_judgement(judged(clips, ["a", "none"], 6 * [0] + 6 * [1]))
+    assert told == ["of one session only, and so not judged: 'none'; record more another time"]
 
 
 def test_the_interval_is_wilsons_and_wider_where_sessions_differ():
@@ -131,6 +157,9 @@ def test_the_interval_is_wilsons_and_wider_where_sessions_differ():
     apart = interval([10 * [True], 5 * [True], 3 * [True] + 2 * [False]])
     assert apart[0] < WILSON[0]
     assert interval([8 * [True]] * 3)[1] == 100.0
+    rates = [10 * [True], 5 * [True] + 5 * [False]]
+    mean, spread = 75.0, 25.6  # of twelve sessions, their deviation with 11 degrees of freedom
+    assert interval(6 * rates)[0] <= mean - 2.201 * spread / 12**0.5  # Student's, not the normal's
 
 
 def test_advice_names_what_is_confused_missing_and_few():
@@ -210,148 +239,3 @@ def test_class_means_are_discriminant_analysis():
     direct = torch.linalg.solve(full, means.T).T
     ratio = weight / direct
     assert float(ratio.std() / ratio.mean().abs()) < 1e-2  # up to one scale
-
-
-# The whole job.
-
-
-@pytest.fixture(scope="module")
-def taught(once) -> Path:
-    """A folder on which a job has run, and its base beside it."""
-
-    def make(folder: Path) -> None:
-        write_clips(folder / "clips")
-        write_base(folder / "base.safetensors")
-        assert (
-            main([str(folder / "clips"), "--from", str(folder / "base.safetensors"), *HASTE]) == 0
-        )
-
-    return once("taught", make)
-
-
-def copied(taught: Path, tmp_path: Path) -> tuple[Path, list[str]]:
-    shutil.copytree(taught, tmp_path / "t")
-    clips = tmp_path / "t" / "clips"
-    return clips, [str(clips), "--from", str(tmp_path / "t" / "base.safetensors"), *HASTE]
-
-
-def test_a_folder_of_clips_becomes_a_judged_model(taught):
-    work = taught / "clips" / ".teach"
-    report = json.loads((work / "report.json").read_text())
-    assert report["classes"] == dict.fromkeys(sorted(COLOURS), 6)
-    assert (report["judged"]["by"], report["judged"]["clips"]) == ("session", 18)
-    assert np.sum(report["judged"]["confusion"]) == 18
-    low, high = report["judged"]["interval"]
-    assert low <= report["judged"]["accuracy"] <= high
-    model = checkpoint.load(work / "model.safetensors")
-    assert model.labels == sorted(COLOURS)
-    assert model.info["decision"] == report["decision"]
-    assert Rule.of(model.labels, model.info).threshold == report["decision"]["threshold"]
-    told = progress.read(work)
-    assert (told["state"], told["part"]) == ("done", 1.0)
-    base = checkpoint.load(taught / "base.safetensors").model.state_dict()
-    trunk = "backbone.features.3.conv.0.0.weight"
-    assert torch.equal(model.model.state_dict()[trunk], base[trunk])
-
-
-def test_a_job_goes_on_where_it_was(taught, tmp_path, monkeypatch, capsys):
-    clips, argv = copied(taught, tmp_path)
-    (job,) = (clips / ".teach").glob("job-*")
-    model = (job / "model.safetensors").read_bytes()
-    before = {p.name: p.stat().st_mtime_ns for p in job.glob("fold-*")}
-    (job / "model.safetensors").unlink()  # killed during the last training
-    (clips / ".teach" / "model.safetensors").unlink()
-
-    def never(*_args: object) -> None:
-        raise AssertionError("a clip was looked at again")
-
-    monkeypatch.setattr(features_module, "maps_of", never)
-    assert main(argv) == 0
-    assert {p.name: p.stat().st_mtime_ns for p in job.glob("fold-*")} == before
-    assert (clips / ".teach" / "model.safetensors").read_bytes() == model
-    monkeypatch.undo()
-    write_clip(clips / "red" / f"{DAYS[1]}-009.mp4", film("red", 77), 10.0)
-    maps = len(list((clips / ".teach" / "maps").iterdir()))
-    assert main(argv) == 0
-    assert len(list((clips / ".teach" / "maps").iterdir())) == maps + 1
-    assert "red 7" in capsys.readouterr().out
-
-
-def test_clips_that_cannot_be_read_or_show_nothing_are_named(taught, tmp_path, capsys):
-    clips, argv = copied(taught, tmp_path)
-    (clips / "red" / "broken.mp4").write_bytes(b"no video")
-    write_clip(clips / "red" / f"{DAYS[0]}-008.mp4", np.full((12, 48, 48, 3), 7, np.uint8), 10.0)
-    assert main(argv) == 0
-    out = capsys.readouterr().out
-    assert "red/broken.mp4 cannot be read" in out
-    assert f"red/{DAYS[0]}-008.mp4: its pictures are of one colour: is the lens covered" in out
-
-
-def test_a_full_disk_and_a_second_job_lose_nothing(taught, tmp_path, monkeypatch):
-    clips, argv = copied(taught, tmp_path)
-    work = clips / ".teach"
-    with progress.alone(work), pytest.raises(BadInput, match="trained on by another process"):
-        main(argv)
-    model = (work / "model.safetensors").read_bytes()
-    write_clip(clips / "red" / f"{DAYS[1]}-009.mp4", film("red", 77), 10.0)
-
-    def full(*_args: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(features_module, "replace_file", full)
-    with pytest.raises(BadInput, match="is full: make room; the same command goes on"):
-        main(argv)
-    assert (work / "model.safetensors").read_bytes() == model
-    assert progress.read(work)["state"] == "failed"
-    assert not progress.is_running(work)
-
-
-def test_a_job_that_was_killed_is_said_to_be_stopped(tmp_path):
-    progress.Progress(tmp_path / "progress.json", part=0.4).write()
-    told = progress.read(tmp_path)
-    assert (told["state"], told["part"]) == ("stopped", 0.4)
-    with progress.alone(tmp_path):
-        assert progress.read(tmp_path)["state"] == "running"
-
-
-@pytest.mark.parametrize(
-    ("argv", "words"),
-    [
-        (["nowhere"], "does not exist"),
-        (["nowhere", "--minutes", "0"], "not a number above 0"),
-        (["nowhere", "--target", "xnnpack", "--precision", "w8a16"], "w8a16"),
-    ],
-)
-def test_options_that_cannot_be_used(argv, words):
-    with pytest.raises(BadInput, match=words):
-        main(argv)
-
-
-def test_known_gestures_are_kept_and_their_loss_is_measured(tmp_path, monkeypatch, capsys):
-    """With rendered clips of the old ones, at a size of a few pixels."""
-    monkeypatch.setattr(extend, "REPLAYED", 1)
-    monkeypatch.setattr(extend, "MEASURED", 1)
-    clips = write_clips(tmp_path / "clips", clips=2)
-    model = make_model(size=32, frames=8, num_classes=len(LABELS))
-    tame(model)
-    checkpoint.save(tmp_path / "base.safetensors", model, list(LABELS))
-    argv = [str(clips), "--from", str(tmp_path / "base.safetensors"), "--extend", *HASTE]
-    assert main(argv) == 0
-    out = capsys.readouterr().out
-    assert "of 27 rendered clips of the known gestures" in out
-    report = json.loads((clips / ".teach" / "report.json").read_text())
-    known = report["known"]
-    assert known["clips"] == 27
-    assert (
-        round(27 * known["after"] / 100)
-        == round(27 * known["before"] / 100) - known["lost"] + (known["won"])
-    )
-    made = checkpoint.load(clips / ".teach" / "model.safetensors")
-    assert made.labels == [*LABELS, "green", "red"]  # no gesture is the one that it knew
-    assert report["judged"]["clips"] == 12
-    assert set(report["judged"]["labels"]) >= set(COLOURS)
-    old = model.classifier.weight
-    step = (made.model.classifier.weight[: len(LABELS)] - old).abs().max()
-    assert step < 0.1 * old.abs().max()  # one step from where it was
-    with pytest.raises(BadInput, match="of its own"):
-        main([str(clips), "--from", str(write_base(tmp_path / "b.safetensors")), "--extend"])

@@ -1,7 +1,7 @@
 """Teach a recogniser gestures of your own, from a folder with a sub-folder of clips a gesture.
 
     python -m mobile_export.teach my_clips --target xnnpack --out artifacts/mine
-    python -m mobile_export.live artifacts/mine/* --serve
+    python -m mobile_export.live artifacts/mine/mobilenet_v2-action-stream-xnnpack-int8 --serve
 
 Twenty clips of each gesture are a good start, and as many of 'No gesture': what you do between
 gestures. Record them in two sessions or more, on different days or in different rooms: folders

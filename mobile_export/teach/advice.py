@@ -1,6 +1,6 @@
 """What to do about it: the clips and the judgement in words, one line each."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 
 from core.decision import idle_labels
@@ -32,24 +32,12 @@ def of_clips(clips: Sequence[Clip]) -> list[str]:
             f"{most!r} has {large} clips and {least!r} {small}: both are trained alike, and more "
             f"of {least!r} help most"
         )
-    sessions = defaultdict(set)
-    for clip in clips:
-        sessions[clip.label].add(clip.session)
-    single = [label for label in sizes if len(sessions[label]) == 1]
-    if len({clip.session for clip in clips}) == 1:
-        told.append(
-            "all clips are of one session: they resemble each other, and the accuracy is not that "
-            "of another day; record some more later, in other clothes or another room"
-        )
-    elif single:
-        names = ", ".join(repr(label) for label in single)
-        told.append(f"of one session only, and so not judged: {names}; record more another time")
     return told
 
 
 def of_judgement(judgement: Judgement) -> list[str]:
-    """What the held-out answers show: the pair that is confused most, and clips to look at."""
-    told = []
+    """What the held-out answers show: how far they go, what is confused, clips to look at."""
+    told = of_sessions(judgement)
     worst = judgement.to_dict()["most_confused"]
     if worst:
         first = worst[0]
@@ -60,6 +48,20 @@ def of_judgement(judgement: Judgement) -> list[str]:
             "them differ more, or record more of both"
         )
     return told + doubts(judgement)
+
+
+def of_sessions(judgement: Judgement) -> list[str]:
+    """What could not be judged by clips of another session."""
+    if not judgement.by_session:
+        return [
+            "every gesture is of one session: its clips resemble each other, and the accuracy is "
+            "not that of another day; record some more later, in other clothes or another room"
+        ]
+    pairs = zip(judgement.clips, judgement.counted, strict=True)
+    single = sorted({clip.label for clip, counted in pairs if not counted})
+    names = ", ".join(repr(label) for label in single)
+    told = f"of one session only, and so not judged: {names}; record more another time"
+    return [told] if single else []
 
 
 def doubts(judgement: Judgement) -> list[str]:

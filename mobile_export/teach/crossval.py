@@ -15,13 +15,14 @@ import torch
 from torch import Tensor
 
 from core.evaluation import confusion
-from core.evaluation.intervals import Z95, wilson
+from core.evaluation.intervals import wilson
 from mobile_export.teach.folder import Clip
 
 MOST_FOLDS = 4  # each costs a training; more sessions are put together
 BLOCKS = 3  # of a class with one session
-# Of Student's distribution, 95 % two-sided, by degrees of freedom from 2 on.
-STUDENT = (4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
+# Of Student's distribution, 95 % two-sided, by degrees of freedom from 2 on; more of them need less
+# than the last.
+STUDENT = (4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 
 
 @dataclass(frozen=True)
@@ -87,21 +88,26 @@ class Judgement:
 
 
 def folds_of(clips: Sequence[Clip]) -> tuple[list[Fold], list[bool]]:
-    """Folds in which every class keeps training clips, and which clips are held out by session."""
+    """Folds in which every class keeps training clips, and which clips are held out by session.
+
+    Sessions of one class come into different folds where they can.
+    """
     sessions: dict[str, list[int]] = defaultdict(list)
     for number, clip in enumerate(clips):
         sessions[clip.session].append(number)
     order = sorted(sessions, key=lambda name: (-len(sessions[name]), name))
-    sizes = [0] * min(MOST_FOLDS, len(order))
+    parts: list[Counter[str]] = [Counter() for _ in range(min(MOST_FOLDS, len(order)))]
     fold_of: dict[str, int] = {}
     for name in order:
-        fold_of[name] = sizes.index(min(sizes))
-        sizes[fold_of[name]] += len(sessions[name])
+        own = Counter(clips[number].label for number in sessions[name])
+        like = [(sum(part[label] for label in own), part.total()) for part in parts]
+        fold_of[name] = like.index(min(like))
+        parts[fold_of[name]] += own
     places: dict[str, set[int]] = defaultdict(set)
     for clip in clips:
         places[clip.label].add(fold_of[clip.session])
     counted = [len(places[clip.label]) > 1 for clip in clips]
-    count = len(sizes) if len(sizes) > 1 else BLOCKS
+    count = len(parts) if len(parts) > 1 else BLOCKS
     held: list[list[int]] = [[] for _ in range(count)]
     total, seen = Counter(clip.label for clip in clips), Counter[str]()
     for number, clip in enumerate(clips):
@@ -114,8 +120,9 @@ def folds_of(clips: Sequence[Clip]) -> tuple[list[Fold], list[bool]]:
 def interval(sessions: Sequence[Sequence[bool]]) -> list[float]:
     """95 % interval of an accuracy in per cent, from right and wrong by session.
 
-    The wider of Wilson's over clips, as if each were a draw of its own, and, of three sessions or
-    more, Student's over the sessions' accuracies, which knows that clips of one are alike.
+    From the lower to the higher end of two: Wilson's over clips, as if each were a draw of its own,
+    and, of three sessions or more, Student's over the sessions' accuracies, which knows that clips
+    of one are alike.
     """
     flat = [good for part in sessions for good in part]
     low, high = wilson(sum(flat), len(flat))
@@ -124,7 +131,6 @@ def interval(sessions: Sequence[Sequence[bool]]) -> list[float]:
         rates = [100 * sum(part) / len(part) for part in sessions]
         middle = sum(rates) / k
         spread = math.sqrt(sum((r - middle) ** 2 for r in rates) / (k - 1))
-        factor = STUDENT[k - 3] if k - 3 < len(STUDENT) else Z95 * 1.1
-        half = factor * spread / math.sqrt(k)
+        half = STUDENT[min(k - 3, len(STUDENT) - 1)] * spread / math.sqrt(k)
         low, high = min(low, middle - half), max(high, middle + half)
     return [round(max(0.0, low), 1), round(min(100.0, high), 1)]

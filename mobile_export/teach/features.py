@@ -9,7 +9,7 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,10 +38,11 @@ FOLDER = "maps"
 
 @dataclass(frozen=True)
 class Found:
-    """Maps (V, T, C, h, w) of a clip, and what looks wrong with it."""
+    """Maps (V, T, C, h, w) of a clip, what looks wrong with it, and its ``clip_key``."""
 
     maps: Tensor
     doubt: str = ""
+    key: str = ""
 
 
 def read_frames(path: Path, rate: float, size: int, least: int) -> Tensor:
@@ -160,16 +161,17 @@ def clip_maps(
     read, found, broken = [], [], []
     for number, clip in enumerate(clips):
         try:
+            key = clip_key(root, clip)
             maps = cache.get(
-                clip_key(root, clip),
+                key,
                 lambda clip=clip: read_frames(  # type: ignore[misc]  # bound to this clip
                     clip.path, config.frame_rate, config.size, config.frames
                 ),
             )
-        except Unreadable as error:
-            broken.append((clip, str(error)))
+        except (Unreadable, OSError) as error:  # deleted meanwhile, or never there
+            broken.append((clip, getattr(error, "strerror", None) or str(error)))
         else:
             read.append(clip)
-            found.append(maps)
+            found.append(replace(maps, key=key))
         told(number + 1, len(clips))
     return read, found, broken

@@ -7,7 +7,9 @@ recording's name tells (``20260131-181500-003.mp4``, as the recorder writes it).
 """
 
 import hashlib
+import os
 import re
+import shutil
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass
@@ -44,16 +46,16 @@ def read_folder(root: Path) -> list[Clip]:
     if len(classes) < 2:
         what = f"only the class {next(iter(classes))!r}" if classes else "no clips yet"
         raise BadInput(f"{root} has {what}: record at least two, a gesture and 'No gesture'")
-    for label, paths in classes.items():
-        if len(paths) < LEAST_TO_SPLIT:
-            count = "one clip" if len(paths) == 1 else f"{len(paths)} clips"
+    found = _once(root, [Clip(p, label, "") for label, paths in classes.items() for p in paths])
+    for label, number in Counter(clip.label for clip in found).items():
+        if number < LEAST_TO_SPLIT:
+            count = "one clip" if number == 1 else f"{number} clips"
             raise BadInput(
                 f"{root}: class {label!r} has {count}: record at least {LEAST_TO_SPLIT}, better "
                 "twenty, or delete its folder"
             )
-    found = [Clip(p, label, "") for label, paths in classes.items() for p in paths]
     sessions = _sessions(root, found)
-    return _once(root, [Clip(c.path, c.label, sessions[c.path]) for c in found])
+    return [Clip(c.path, c.label, sessions[c.path]) for c in found]
 
 
 def _sessions(root: Path, clips: list[Clip]) -> dict[Path, str]:
@@ -61,11 +63,11 @@ def _sessions(root: Path, clips: list[Clip]) -> dict[Path, str]:
     named, stamped, rest = {}, {}, []
     for clip in clips:
         inside = _inside(root, clip)
-        match = STAMP.fullmatch(clip.path.stem)
+        moment = _moment(clip.path.stem)
         if len(inside) > 1:
             named[clip.path] = inside[0]
-        elif match:
-            stamped[clip.path] = datetime.strptime(match[1], "%Y%m%d-%H%M%S")
+        elif moment:
+            stamped[clip.path] = moment
         else:
             rest.append(clip.path)
     began = last = None
@@ -75,6 +77,15 @@ def _sessions(root: Path, clips: list[Clip]) -> dict[Path, str]:
         last = moment
         named[path] = f"{began:%Y-%m-%d %H:%M}"
     return named | dict.fromkeys(rest, ONE)
+
+
+def _moment(name: str) -> datetime | None:
+    """The time in a recording's name; other names may have as many digits."""
+    match = STAMP.fullmatch(name)
+    try:
+        return datetime.strptime(match[1], "%Y%m%d-%H%M%S") if match else None
+    except ValueError:
+        return None
 
 
 def _inside(root: Path, clip: Clip) -> tuple[str, ...]:
@@ -87,10 +98,11 @@ def _inside(root: Path, clip: Clip) -> tuple[str, ...]:
 def _once(root: Path, clips: list[Clip]) -> list[Clip]:
     """Clips without repeats; refuses one that stands in two classes."""
     seen: dict[str, Clip] = {}
-    sizes = Counter(_size(clip.path) for clip in clips)
+    size = {clip.path: _size(clip.path) for clip in clips}
+    sizes = Counter(size.values())
     kept = []
     for clip in clips:
-        if sizes[_size(clip.path)] == 1:  # of no other's content
+        if sizes[size[clip.path]] == 1 or size[clip.path] is None:  # of no other's content
             kept.append(clip)
             continue
         first = seen.setdefault(file_sha256(clip.path), clip)
@@ -104,17 +116,54 @@ def _once(root: Path, clips: list[Clip]) -> list[Clip]:
     return kept
 
 
-def _size(path: Path) -> int:
-    if path.is_dir():
-        return sum(p.stat().st_size for p in path.iterdir() if p.is_file())
-    return path.stat().st_size
+def _size(path: Path) -> int | None:
+    """Bytes; None for what is gone, or a link to nothing."""
+    try:
+        if path.is_dir():
+            return sum(p.stat().st_size for p in path.iterdir() if p.is_file())
+        return path.stat().st_size
+    except OSError:
+        return None
 
 
 def clip_key(root: Path, clip: Clip) -> str:
-    """A digest of a clip's place, size and time of change: another recording has another."""
+    """A digest of a clip's place, size and time of change: another recording has another.
+
+    Raises ``OSError`` for a clip that is gone.
+    """
     digest = hashlib.sha256(str(clip.path.relative_to(root)).encode(errors="surrogateescape"))
     files = sorted(clip.path.iterdir()) if clip.path.is_dir() else [clip.path]
     for file in files:
         found = file.stat()
         digest.update(f"{file.name} {found.st_size} {found.st_mtime_ns}".encode(errors="replace"))
     return digest.hexdigest()[:16]
+
+
+def set_aside(root: Path, clips: list[Clip], folder: Path) -> Path:
+    """The clips in a folder of the root's name inside ``folder``, which is given back.
+
+    They are further names of the same files, so that what is recorded or deleted in the root does
+    not change them. Raises ``BadInput`` for a clip that is gone already.
+    """
+    place = folder / root.resolve().name
+    shutil.rmtree(place, ignore_errors=True)
+    for clip in clips:
+        to = place / clip.path.relative_to(root)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if clip.path.is_dir():
+                shutil.copytree(clip.path, to, copy_function=_name_again)
+            else:
+                _name_again(clip.path, to)
+        except FileNotFoundError:
+            raise BadInput(f"{clip.path} was deleted meanwhile: train again") from None
+    return place
+
+
+def _name_again(source: str | Path, to: str | Path) -> None:
+    try:
+        os.link(Path(source).resolve(), to)
+    except FileNotFoundError:
+        raise
+    except OSError:  # a file system without them
+        shutil.copyfile(source, to)

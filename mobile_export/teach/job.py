@@ -21,7 +21,7 @@ from core.data.source import Source
 from core.decision import idle_labels
 from core.errors import BadInput, one_line
 from core.files import write_json
-from core.training.frozen import Maps, border_of
+from core.training.frozen import LEAST_STEPS, Maps, border_of
 from mobile_export.console import Reporter
 from mobile_export.exporter import GateFailed, export
 from mobile_export.teach import advice, learn, words
@@ -36,12 +36,13 @@ from mobile_export.teach.features import (
     clip_maps,
     no_room,
 )
-from mobile_export.teach.folder import WORK, Clip, clip_key, read_folder
+from mobile_export.teach.folder import WORK, Clip, read_folder, set_aside
 from mobile_export.teach.progress import Progress, alone
 from mobile_export.teach.rule import RATE, choose
 
 MODEL, REPORT = "model.safetensors", "report.json"
 EXPORT_SHARE = 0.4  # of --minutes that is kept for the export
+TRAIN_SHARE = 0.3  # that training has at least, however long it took to look at the clips
 EXPORT_STEPS = ("classes", "quantize", "lower", "execute", "verify", "accuracy", "write")
 
 
@@ -128,6 +129,7 @@ class _Job:
         self.cpu = time.process_time()
         self.times: dict[str, dict[str, float]] = {}
         self.notes: list[str] = []
+        self.until: float | None = None  # the end of all trainings, from the first one on
 
     def run(self) -> Outcome:
         terms, step = self.terms, self.step
@@ -145,14 +147,15 @@ class _Job:
             labels = base.labels + [name for name in labels if name not in base.labels]
         idle = frozenset(labels.index(name) for name in idle_labels(labels))
         maps = Maps([f.maps for f in found], [labels.index(c.label) for c in clips], idle)
-        folder = self._folder(clips, base, border)
+        folder = self._folder(clips, found, base, border)
+        kept = set_aside(terms.root, clips, folder)
         judgement = self._judge(clips, labels, maps, known, base, border, folder)
         decision = choose(judgement, {}, base.config.frame_rate, terms.false_rate)
         judged = judgement.to_dict()
         self.step("judged", words.accuracy(judged))
         self.step("rule", words.rule(decision))
-        told = [*self.notes, *advice.of_clips(clips), *advice.of_judgement(judgement)]
         model = self._train(labels, maps, known, base, border, folder, decision, judged)
+        told = [*self.notes, *advice.of_clips(clips), *advice.of_judgement(judgement)]
         report: dict[str, Any] = {
             "classes": dict(Counter(c.label for c in clips)),
             "judged": judged, "decision": decision, "advice": told,
@@ -166,7 +169,7 @@ class _Job:
         # Before the export, which may fail, and after it.
         report |= {"bundle": None, "stages": self.times}
         write_json("report", self.work / REPORT, report)
-        bundle = self._export(model)
+        bundle = self._export(model, kept)
         report["bundle"] = self.progress.bundle = str(bundle) if bundle else None
         write_json("report", self.work / REPORT, report)
         return Outcome(report, self.work / MODEL, bundle)
@@ -204,15 +207,15 @@ class _Job:
                 )
         return kept, found
 
-    def _folder(self, clips: list[Clip], base: Checkpoint, border: int) -> Path:
+    def _folder(self, clips: list[Clip], found: list[Found], base: Checkpoint, border: int) -> Path:
         """Where this job keeps what it has done; those of other clips and terms go."""
         terms = self.terms
         digest = hashlib.sha256(
-            f"1 {base.sha256} {border} {VARIANTS} {terms.steps} {terms.seed} "
+            f"2 {base.sha256} {border} {VARIANTS} {terms.steps} {terms.minutes} {terms.seed} "
             f"{terms.extend}".encode()
         )
-        for clip in clips:
-            digest.update(f"{clip_key(terms.root, clip)} {clip.label} {clip.session}".encode())
+        for clip, one in zip(clips, found, strict=True):
+            digest.update(f"{one.key} {clip.label} {clip.session}".encode())
         folder = self.work / f"job-{digest.hexdigest()[:16]}"
         for old in self.work.glob("job-*"):
             if old != folder:
@@ -224,9 +227,11 @@ class _Job:
         """The moment until which one of the trainings that are left may last."""
         if self.terms.minutes is None:
             return None
-        share = 1 - EXPORT_SHARE if self.terms.target else 1.0
-        left = self.began + 60 * share * self.terms.minutes - time.monotonic()
-        return time.monotonic() + max(0.0, left) / trainings
+        if self.until is None:
+            share = 1 - EXPORT_SHARE if self.terms.target else 1.0
+            end, now = self.began + 60 * share * self.terms.minutes, time.monotonic()
+            self.until = max(end, now + 60 * TRAIN_SHARE * self.terms.minutes)
+        return time.monotonic() + max(0.0, self.until - time.monotonic()) / trainings
 
     def _judge(
         self, clips: list[Clip], labels: list[str], maps: Maps, known: Known | None,
@@ -271,16 +276,20 @@ class _Job:
                 "decision": decision,
             }
             checkpoint.save(path, model, labels, info)
-        elif (made := checkpoint.load(path)).info.get("decision") != decision:
-            # Another rate was asked for.
+        made = checkpoint.load(path)
+        if made.info["decision"] != decision:  # another rate was asked for
             checkpoint.save(path, made.model, made.labels, made.info | {"decision": decision})
+        steps = made.info["taught"]["steps"]
+        if steps < min(LEAST_STEPS, self.terms.steps):
+            minutes = self.terms.minutes
+            self.notes.append(f"{minutes:g} minutes ended training after {steps} steps: give more")
         final = self.work / MODEL
         if not final.is_file() or final.read_bytes() != path.read_bytes():
             shutil.copyfile(path, final.with_suffix(".new"))
             final.with_suffix(".new").replace(final)
         return final
 
-    def _export(self, model: Path) -> Path | None:
+    def _export(self, model: Path, clips: Path) -> Path | None:
         terms = self.terms
         if terms.target is None:
             return None
@@ -293,7 +302,7 @@ class _Job:
         with self._timed("export"):
             result = export(
                 terms.target, checkpoint=model, precision=terms.precision, quantize=terms.quantize,
-                data=Source(terms.root), out=terms.out, reporter=told,
+                data=Source(clips), out=terms.out, reporter=told,
             )  # fmt: skip
         return result.path
 
