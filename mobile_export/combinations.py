@@ -31,6 +31,10 @@ VULKAN_CLIP = (
     "its frames into the batch; unrolled, it took about a minute a frame to lower, for a program "
     "that computes what as many calls of the stream do"
 )
+NO_STREAM = (
+    "A bidirectional TSM or ACTION model has no stream form on any target: it needs the next "
+    "frame. Nor has one with a learned shift: it would have to keep whole maps."
+)
 REFUSED = {
     ("xnnpack", "stream", "fp16"): (XNNPACK_FP16, "use --precision int8 or fp32"),
     ("xnnpack", "clip", "fp16"): (XNNPACK_FP16, "use --precision int8 or fp32"),
@@ -75,7 +79,7 @@ def supported() -> list[tuple[str, str, str]]:
 
 
 def table() -> str:
-    """The combinations as a Markdown table with numbered reasons."""
+    """The combinations as a Markdown table, numbered reasons and what holds for every target."""
     reasons: list[str] = []
     rows = []
     for target in TARGETS:
@@ -85,12 +89,7 @@ def table() -> str:
             rows.append([target, form, *cells, runner])
     lines = [markdown(("target", "form", *PRECISIONS, "executed here by"), rows), ""]
     lines += [f"{number}. Refused: {reason}." for number, reason in enumerate(reasons, 1)]
-    lines.append(
-        f"{len(reasons) + 1}. A bidirectional TSM or ACTION model has no stream form on any "
-        "target: it needs the next frame. Nor has one with a learned shift: it would have to keep "
-        "whole maps."
-    )
-    return "\n".join(lines)
+    return "\n".join([*lines, "", NO_STREAM])
 
 
 def _cell(combination: tuple[str, str, str], reasons: list[str]) -> str:

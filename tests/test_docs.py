@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "android_demo/README.md"])
+DEMOS = [ROOT / "android_demo/README.md", ROOT / "ios_demo/README.md"]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *DEMOS])
 
 
 def anchors(page: Path) -> set[str]:
