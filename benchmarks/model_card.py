@@ -9,7 +9,6 @@ Every run folder needs ``log.jsonl``, ``best.safetensors`` and ``test.json``. Th
 is the bundled one. ``--status`` and ``--history`` are given once for each item of their list.
 """
 
-import argparse
 import json
 import shlex
 from pathlib import Path
@@ -17,7 +16,10 @@ from pathlib import Path
 import matplotlib
 
 from core import checkpoint
+from core.errors import run_main
+from core.files import write_figure, write_whole
 from core.markdown import markdown
+from core.options import Parser
 from core.training.loop import parse
 
 matplotlib.use("Agg")
@@ -74,8 +76,8 @@ def curves(models: dict[str, dict], path: Path) -> None:
     right.set(xlabel="step", ylabel="training loss")
     left.legend()
     right.legend(fontsize=7)
-    figure.savefig(path, dpi=80)
     pyplot.close(figure)
+    write_figure("the picture", path, figure, dpi=80)
 
 
 def command(settings: dict, name: str) -> str:
@@ -188,23 +190,24 @@ def _percent(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> int:
     """Entry point."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(prog="python benchmarks/model_card.py", description=__doc__.splitlines()[0])
     parser.add_argument("--model", action="append", required=True, metavar="NAME=RUN")
     parser.add_argument("--machine", required=True, help="what it was trained on, in words")
     for name, text in (("status", "the state of the checkpoint"), ("history", "how it came about")):
         parser.add_argument(f"--{name}", action="append", default=[], help=f"an item on {text}")
     parser.add_argument("--earlier", type=Path, help="file of commands whose run folders are gone")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     models = {name: read(Path(run)) for name, run in (m.split("=", 1) for m in args.model)}
     curves(models, DOCS / "curves.png")
     earlier = args.earlier.read_text().splitlines() if args.earlier else []
     config = next(iter(models.values()))["loaded"].config
     history = [*args.history, f"Machine: {args.machine}."]
     top = about(config.size, config.frame_rate, args.status, history)
-    (DOCS / "model_card.md").write_text(card(models, top, earlier))
+    write_whole("the card", DOCS / "model_card.md", card(models, top, earlier).encode())
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

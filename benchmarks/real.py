@@ -5,26 +5,28 @@
 ``DIR`` has a sub-folder a class, of videos as a phone or webcam made them; not every class has to
 be there. Clips of a gesture are judged by the mean of the logits (top-1, top-5, probability of the
 right class) and through the live path (frames at the model's rate, state, decision rule); clips of
-classes that mean nothing by their false events. With several checkpoints, what two of them say of
-the same clips is compared, since a difference of a few clips says little by itself.
+classes that mean nothing, of any length, by their false events. With several checkpoints, what two
+of them say of the same clips is compared, since a difference of a few clips says little by itself.
 """
 
 import argparse
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from core import checkpoint
-from core.data.transforms import normalise
-from core.data.video import read_clip
+from core.data.rate import MAX_SECONDS, Unreadable
+from core.data.streams import video_parts
 from core.decision import Rule
 from core.errors import BadInput, run_main
 from core.evaluation.intervals import wilson
 from core.evaluation.streaming import decide, stream_logits
 from core.files import write_json
+from core.model import VideoClassifier
 from core.options import Parser, check_file
 
 VIDEOS = (".mp4", ".mkv", ".webm", ".mov", ".avi")
@@ -43,26 +45,46 @@ class Clip:
     events: list[str]
 
 
-@torch.inference_mode()
 def judge(loaded: checkpoint.Checkpoint, files: list[tuple[str, Path]]) -> list[Clip]:
-    """What a model says of every file; labels that the model lacks are refused."""
-    config, rule = loaded.config, Rule.of(loaded.labels, loaded.info)
+    """What a model says of every file. Raises ``BadInput`` for one that cannot be read."""
+    rule = Rule.of(loaded.labels, loaded.info)
     found = []
     for label, path in tqdm(files, desc=loaded.path.stem, unit="clip"):
-        frames = read_clip(path, config.frame_rate, config.size)
-        logits = loaded.model.frame_logits(normalise(frames, config.mean, config.std)[None])[0]
+        gesture = label not in rule.none_labels
+        logits = clip_logits(loaded.model, path, MAX_SECONDS if gesture else math.inf)
         chances = logits.mean(0).softmax(0)
         right = loaded.labels.index(label)
         order = chances.argsort(descending=True).tolist()
-        events = decide(stream_logits(loaded.model, frames), rule)[1]
         found.append(
             Clip(
-                f"{path.parent.name}/{path.name}", label, label not in rule.none_labels,
+                f"{path.parent.name}/{path.name}", label, gesture,
                 order.index(right), round(float(chances[right]), 4), loaded.labels[order[0]],
-                [event.label for event in events],
+                [event.label for event in decide(logits, rule)[1]],
             )
         )  # fmt: skip
     return found
+
+
+def clip_logits(model: VideoClassifier, path: Path, most: float) -> Tensor:
+    """Logits (T, K) of a file's frames, of which few are in memory at a time.
+
+    Raises ``BadInput`` for a file that is broken or lasts more than ``most`` seconds.
+    """
+    try:
+        logits = stream_logits(model, video_parts(path, model.config, most))
+        if not len(logits):
+            raise Unreadable("no video frame in it")
+    except Unreadable as error:
+        raise BadInput(f"{path} cannot be read ({error}): repair it or take it out") from None
+    return logits
+
+
+def opened(path: Path) -> checkpoint.Checkpoint:
+    """A checkpoint that can stream, which the live path needs. Raises ``BadInput``."""
+    loaded = checkpoint.load(path)
+    if not loaded.config.can_stream:
+        raise BadInput(f"{path}: {loaded.config.why_no_stream}")
+    return loaded
 
 
 def summary(clips: list[Clip]) -> dict:
@@ -126,8 +148,9 @@ def main(argv: list[str] | None = None) -> int:
     check_file("--json", args.json)
     told: dict[str, dict] = {}
     answers: dict[str, list[Clip]] = {}
-    for path in args.checkpoint or [checkpoint.bundled_path()]:
-        loaded = checkpoint.load(path)
+    paths = args.checkpoint or [checkpoint.bundled_path()]
+    models = [(path, opened(path)) for path in paths]  # all of them before the first is judged
+    for path, loaded in models:
         answers[str(path)] = judge(loaded, find(args.folder, loaded.labels))
         told[str(path)] = summary(answers[str(path)])
         print(json.dumps({"checkpoint": str(path), **told[str(path)]}))

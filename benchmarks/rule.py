@@ -26,6 +26,7 @@ from core.decision import Rule
 from core.errors import BadInput, run_main
 from core.evaluation.streaming import StreamScore, stream_logits
 from core.files import write_json
+from core.labels import LABELS
 from core.options import Parser, check_file, whole
 from mobile_export.teach.rule import chosen
 
@@ -101,6 +102,12 @@ def main(argv: list[str] | None = None) -> int:
     loaded = checkpoint.load(args.checkpoint)
     if not loaded.config.can_stream:
         raise BadInput(f"{args.checkpoint}: {loaded.config.why_no_stream}")
+    if loaded.labels != list(LABELS):  # the recordings name their gestures by number
+        raise BadInput(
+            f"{args.checkpoint} has {len(loaded.labels)} classes ({loaded.labels[0]} ...), and the "
+            f"recordings are of the {len(LABELS)} of Jester in their order: give a model of those; "
+            "for gestures of one's own mobile_export.teach chooses a rule"
+        )
     streams = loader(PeopleStreams(args.streams, loaded.config, split="val"), 1, batch_size=None)
     recordings = [
         (stream_logits(loaded.model, frames), *truth)
@@ -123,7 +130,8 @@ def main(argv: list[str] | None = None) -> int:
             "threshold": found.threshold, "agree": found.agree, "window": found.window,
             "chosen": found.chosen(),
         }  # fmt: skip
-        checkpoint.save(args.out, loaded.model, loaded.labels, loaded.info | {"decision": rule})
+        info = loaded.info | {"decision": rule}
+        checkpoint.write("--out", args.out, loaded.model, loaded.labels, info)
     return 0
 
 

@@ -37,12 +37,14 @@ def variants(args: argparse.Namespace) -> dict[str, Options]:
         "--from": str(args.start), "--temporal": "action", "--lr": "0.002", "--early-rate": "0.5",
         "--size": "112", "--window-size": "128", "--clips": str(args.windows),
         "--backgrounds": str(args.backgrounds), "--steps": str(args.steps), "--frames": "16",
-        "--every": str(args.steps), "--val-clips": "54",
+        "--every": str(args.steps), "--val-clips": "54", "--seed": str(args.seed),
     }  # fmt: skip
     differ: dict[str, Options] = {
         "as the package's model": {},
         "capsules": {"--capsules": "", "--backgrounds": None},
         "made-up rooms alone": {"--backgrounds": None},
+        "TSM": {"--temporal": "shift"},
+        "TSN": {"--temporal": "none"},
         "an eighth of the windows": {"--clips": str(args.windows // 8)},
         "early layers nearly frozen": {"--early-rate": "0.05"},
         "all layers alike": {"--early-rate": None},
@@ -50,8 +52,6 @@ def variants(args: argparse.Namespace) -> dict[str, Options]:
         "twice the rate": {"--lr": "0.004"},
         "pictures of 80 pixels": {"--size": "80"},
         "112 pixels in every step": {"--full-size": ""},
-        "TSM": {"--temporal": "shift"},
-        "TSN": {"--temporal": "none"},
     }
     if args.other_start:
         differ["another start"] = {"--from": str(args.other_start)}
@@ -142,6 +142,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--backgrounds", type=Path, required=True, help="panoramas and photographs")
     add("--windows", type=whole(8), default=8000)
     add("--steps", type=whole(1), default=300)
+    add("--seed", type=whole(0), default=0, help="of the windows and of their batches")
     add("--processes", type=whole(1), default=2)
     add("--out", type=Path, required=True)
     add("--json", type=Path)

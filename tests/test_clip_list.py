@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from clips import levels
-from datasets import write_images, write_jester
+from datasets import write_egogesture, write_images, write_jester, write_something
 from helpers import make_model
 from small_runs import TINY
 
@@ -15,6 +15,7 @@ from core import checkpoint
 from core.data import clip_list, open_clips
 from core.data.__main__ import main as data_main
 from core.data.layouts import listing
+from core.data.records import source_of
 from core.data.source import Source
 from core.data.video import write_clip
 from core.errors import BadInput
@@ -86,6 +87,46 @@ def test_any_layout_becomes_the_list_of_the_same_clips(
         ]
 
 
+def test_a_list_has_the_frames_and_the_rate_of_every_layout(tmp_path: Path) -> None:
+    """EgoGesture's numbers of frames among them: 2/30 s rounded up would begin a frame later."""
+    ego = write_egogesture(tmp_path / "ego")
+    for label in (ego / "labels").rglob("*.csv"):
+        label.write_text(label.read_text() + "5,3,20\n6,30,30\n")
+    roots = (
+        ego, write_jester(tmp_path / "jester"), write_something(tmp_path / "some", extracted=True),
+        write_something(tmp_path / "videos", extracted=False),
+    )  # fmt: skip
+    for root in roots:
+        path = tmp_path / f"{root.name}.csv"
+        assert data_main(["--data", str(root), "--write-list", str(path)]) == 0
+        for split in ("train", "val"):
+            theirs = listing(Source(root), split, None, RATE)
+            ours = listing(Source(path), split, theirs.labels, RATE)
+            assert len(ours.records) == len(theirs.records) > 2
+            for mine, own in zip(ours.records, theirs.records, strict=True):
+                assert (mine.label, mine.rate) == (own.label, own.rate)
+                found, wanted = source_of(mine), source_of(own)
+                assert len(found.times) == len(wanted.times)
+                assert np.allclose(np.diff(found.times), np.diff(wanted.times))
+                ends = sorted({0, len(wanted.times) - 1})
+                for (_, a), (_, b) in zip(found.pictures(ends), wanted.pictures(ends), strict=True):
+                    assert np.array_equal(np.asarray(a), np.asarray(b))
+
+
+def test_images_without_a_rate_are_at_the_models(root: Path) -> None:
+    lines = ["frames/a,wave,test,12", "frames/a,no,test,", "clips/0.mp4,no,test,30"]
+    path = write(root / "list.csv", "path,label,split,fps", *lines)
+    found = listing(Source(path), "test", None, RATE)
+    assert [record.rate for record in found.records] == [12.0, RATE, 0.0]
+    (root / "plain" / "a").mkdir(parents=True)
+    (root / "plain" / "b").mkdir()
+    for label in "ab":
+        write_images(root / "plain" / label / "1", 2, 5)
+    again = root / "plain.csv"
+    assert data_main(["--data", str(root / "plain"), "--write-list", str(again)]) == 0
+    assert [row.rate for row in clip_list.rows(again)] == [None, None]
+
+
 @pytest.mark.parametrize(
     ("lines", "expected"),
     [
@@ -114,6 +155,7 @@ def test_rows_as_people_write_them(tmp_path: Path, lines: list[str], expected: l
         (["path,label,start", "a.mp4,wave,soon"], "line 2: start 'soon' is no number of seconds"),
         (["path,label,start", "a.mp4,wave,-1"], "line 2: start '-1' is no number"),
         (["path,label,start,end", "a.mp4,wave,2,1"], "line 2: it ends at 1 s and starts at 2 s"),
+        (["path,label,rate", "a,wave,0"], "line 2: rate '0' is no number of frames a second"),
         (["path,label,split", "a.mp4,wave,later"], "split 'later' is none of train, val, test"),
     ],
 )
@@ -162,6 +204,17 @@ def test_classes_by_number_are_those_of_the_model(root: Path) -> None:
     path = write(root / "list.txt", *(f"clips/{i}.mp4 {i % 2}" for i in range(12)))
     found = listing(Source(path), "train", ["wave", "swipe left"], RATE)
     assert found.labels == ["wave", "swipe left"]
+
+
+def test_classes_that_are_called_by_numbers_keep_their_names(root: Path) -> None:
+    """A model of 1 to 83, as EgoGesture's: class 1 is its first one, whose index is 0."""
+    labels = [str(number) for number in range(1, 84)]
+    path = write(root / "list.csv", "path,label,split", "clips/0.mp4,1,test", "frames/a,82,test")
+    found = listing(Source(path), "test", labels, RATE)
+    assert [labels[record.label] for record in found.records] == ["1", "82"]
+    path = write(root / "list.csv", "path,label,split", "clips/0.mp4,0,test", "frames/a,82,test")
+    found = listing(Source(path), "test", labels, RATE)
+    assert [record.label for record in found.records] == [0, 82], "0 is none of its names"
 
 
 def test_paths_begin_at_the_root_that_is_given(root: Path, tmp_path: Path) -> None:

@@ -110,6 +110,14 @@ def test_settled_batch_norm_trains_from_the_same_function() -> None:
     [
         (lambda a: a.pop("block_3_expand/Conv2D_weights"), "1 missing: backbone.features.4.conv.0"),
         (
+            lambda a: a.pop("block_3_expand/Conv2D_bn_offset"),
+            "1 missing: backbone.features.4.conv.0.1.bias",
+        ),
+        (
+            lambda a: [a.pop(name) for name in list(a) if name.endswith("bn_offset")],
+            "52 missing: backbone.features.0.1.bias",
+        ),
+        (
             lambda a: a.update({"block_99/Conv2D_weights": np.zeros(1)}),
             "block_99/Conv2D_weights is",
         ),

@@ -1,6 +1,7 @@
 """Rendered people: drawn as they are posed, the same every time, refused in one line."""
 
 import builtins
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from torch.utils.data import Subset
 from core.data.clips import loader
 from core.data.rendered import window_files
 from core.data.rendered.people import gl, light
-from core.data.rendered.people.body import ACTIVE, Bodies, skin
+from core.data.rendered.people.body import ACTIVE, LEAST_SHARED, Bodies, share_of, skin
 from core.data.rendered.people.camera import place_camera
 from core.data.rendered.people.clips import PeopleClips
 from core.data.rendered.people.film import develop
@@ -206,9 +207,8 @@ def test_backgrounds_are_panoramas_and_photographs(tmp_path: Path) -> None:
         light.read_backgrounds(tmp_path)
     with pytest.raises(BadInput, match="holds no"):
         light.read_backgrounds(tmp_path / "missing")
-    colours = np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8)
-    Image.fromarray(colours).save(tmp_path / "room.png")
-    (photograph,) = light.read_backgrounds(tmp_path)
+    write_pictures(tmp_path, 5)
+    photograph = light.read_backgrounds(tmp_path)[0]
     rng = np.random.default_rng(1)
     directions = rng.normal(size=(50, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
@@ -218,6 +218,45 @@ def test_backgrounds_are_panoramas_and_photographs(tmp_path: Path) -> None:
     (tmp_path / "bad.jpg").write_bytes(b"no picture")
     with pytest.raises(BadInput, match=r"bad\.jpg cannot be read"):
         light.read_backgrounds(tmp_path)
+
+
+def write_pictures(folder: Path, count: int) -> None:
+    """Photographs of random colours."""
+    folder.mkdir(exist_ok=True)
+    colours = np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8)
+    for number in range(count):
+        Image.fromarray(colours).save(folder / f"room-{number}.png")
+
+
+def test_backgrounds_have_to_be_enough_for_every_split(tmp_path: Path) -> None:
+    write_pictures(tmp_path, LEAST_SHARED - 1)
+    with pytest.raises(BadInput, match=rf"holds 4, .* at least {LEAST_SHARED}"):
+        light.read_backgrounds(tmp_path)
+    write_pictures(tmp_path, LEAST_SHARED)
+    found = light.read_backgrounds(tmp_path)
+    assert all(share_of(found, split) for split in ("train", "val", "test"))
+
+
+def test_windows_know_the_backgrounds_that_they_were_made_with(tmp_path: Path) -> None:
+    """Another picture in the folder moves others into other splits."""
+    write_pictures(tmp_path / "rooms", LEAST_SHARED)
+    settings = window_files.people_windows(2, 64, 10.0, 0, tmp_path / "rooms")
+    assert settings == window_files.people_windows(2, 64, 10.0, 0, tmp_path / "rooms")
+    folder = tmp_path / "windows"
+    folder.mkdir()
+    (folder / "settings.json").write_text(json.dumps(settings))
+    Image.new("RGB", (60, 40)).save(tmp_path / "rooms" / "another.jpg")
+    (tmp_path / "rooms" / "notes.txt").write_text("no picture")
+    with pytest.raises(BadInput, match=r"other settings \(pictures;"):
+        window_files.render_windows(
+            folder, window_files.people_windows(2, 64, 10.0, 0, tmp_path / "rooms"), 1
+        )
+    (tmp_path / "rooms" / "another.jpg").unlink()
+    assert settings == window_files.people_windows(2, 64, 10.0, 0, tmp_path / "rooms")
+    assert json.dumps(window_files.people_windows(2, 64, 10.0, 0, None)) == (
+        '{"renderer": "people", "count": 2, "size": 64, "frame_rate": 10.0, "seed": 0, '
+        f'"backgrounds": null, "window": {WINDOW}, "version": {window_files.PEOPLE_VERSION}}}'
+    ), "those without backgrounds are not made anew"
 
 
 def test_without_the_extra_one_line_names_it(monkeypatch: pytest.MonkeyPatch) -> None:

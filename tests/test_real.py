@@ -9,6 +9,7 @@ import torch
 
 from core import checkpoint
 from core.data.packed import PackedClips
+from core.data.rate import MAX_SECONDS
 from core.data.video import write_clip
 from core.errors import BadInput
 from core.labels import LABELS
@@ -57,3 +58,42 @@ def test_a_folder_of_other_classes_is_refused(tmp_path: Path) -> None:
     (tmp_path / "waving").mkdir()
     with pytest.raises(BadInput, match="has a sub-folder 'waving'"):
         real.main([str(tmp_path)])
+
+
+def saved(path: Path, **settings: object) -> Path:
+    """A small model without training."""
+    torch.manual_seed(0)
+    config = ModelConfig(size=32, width=0.25, num_classes=len(LABELS), **settings)
+    checkpoint.save(path, VideoClassifier(config).eval(), list(LABELS))
+    return path
+
+
+def test_a_clip_that_cannot_be_judged_is_named(tmp_path: Path) -> None:
+    model = ["--checkpoint", str(saved(tmp_path / "model.safetensors"))]
+    root = tmp_path / "clips"
+    for label in ("Thumb Up", "No gesture"):
+        (root / label).mkdir(parents=True)
+    bad = root / "Thumb Up" / "bad.mp4"
+    bad.write_bytes(b"no video")
+    with pytest.raises(BadInput, match=r"Thumb Up/bad\.mp4 cannot be read"):
+        real.main([str(root), *model])
+    # Two frames a second, so that the file is small: a long clip of no gesture is judged.
+    frames = torch.zeros(int(2 * MAX_SECONDS) + 8, 3, 32, 32, dtype=torch.uint8)
+    write_clip(bad, frames, 2.0)
+    with pytest.raises(BadInput, match=r"Thumb Up/bad\.mp4 cannot be read \(longer than 120 s"):
+        real.main([str(root), *model])
+    bad.rename(root / "No gesture" / "long.mp4")
+    report = tmp_path / "real.json"
+    assert real.main([str(root), *model, "--json", str(report)]) == 0
+    (told,) = json.loads(report.read_text())["models"].values()
+    assert (told["gestures"], told["without_gesture"]) == (0, 1)
+
+
+def test_a_model_that_cannot_stream_is_refused_before_any_is_judged(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    both = [saved(tmp_path / f"{i}.safetensors", causal=bool(i)) for i in (1, 0)]
+    argv = [word for path in both for word in ("--checkpoint", str(path))]
+    with pytest.raises(BadInput, match=r"0\.safetensors: a bidirectional action model cannot"):
+        real.main([str(folder), *argv])
+    assert not capsys.readouterr().out

@@ -1,13 +1,18 @@
 """benchmarks/rule.py: what a rule makes of recordings, and which one is taken."""
 
+import errno
+import os
 from dataclasses import replace
+from pathlib import Path
 
+import pytest
 import rule
 import torch
 from recordings import need_drawing
 
 from core import checkpoint
 from core.decision import Rule
+from core.errors import BadInput
 from core.labels import LABELS
 from core.model import ModelConfig, VideoClassifier
 
@@ -54,3 +59,36 @@ def test_the_checkpoint_gets_its_rule(tmp_path) -> None:
     assert info["decision"]["threshold"] in rule.THRESHOLDS
     assert Rule.of(list(LABELS), info).window == info["decision"]["window"]
     assert info["decision"]["chosen"]["gestures"] == 10
+
+
+def saved(path: Path, labels: list[str]) -> Path:
+    """A small model without training."""
+    torch.manual_seed(0)
+    config = ModelConfig(size=32, width=0.25, num_classes=len(labels))
+    checkpoint.save(path, VideoClassifier(config).eval(), labels)
+    return path
+
+
+@pytest.mark.parametrize("labels", [["wave", "none"], list(reversed(LABELS))], ids=len)
+def test_a_model_of_other_classes_is_refused_before_anything_is_drawn(
+    labels: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rule, "PeopleStreams", None)
+    path = saved(tmp_path / "model.safetensors", labels)
+    with pytest.raises(BadInput, match=r"model\.safetensors has .* classes .*of Jester in their"):
+        rule.main(["--checkpoint", str(path)])
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path, out = saved(tmp_path / "model.safetensors", list(LABELS)), tmp_path / "out.safetensors"
+    frames = torch.zeros(20, 3, 32, 32, dtype=torch.uint8)
+    item = (frames, *(torch.tensor([v]) for v in (4, 9, 16)))
+    monkeypatch.setattr(rule, "PeopleStreams", lambda *_, **__: [item])
+    monkeypatch.setattr(rule, "loader", lambda streams, *_, **__: streams)
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(BadInput, match=r"--out .* cannot be written \(No space left"):
+        rule.main(["--checkpoint", str(path), "--streams", "1", "--out", str(out)])
+    assert not out.exists()

@@ -1,5 +1,7 @@
 """The renderer: what a user asks of it first, then what its classes have to satisfy."""
 
+import errno
+import os
 import shutil
 
 import numpy as np
@@ -15,6 +17,7 @@ from core.data.rendered.synthetic import (
     WINDOW,
     SyntheticClips,
     SyntheticStreams,
+    draw_sheet,
     main,
     training_window,
 )
@@ -70,6 +73,22 @@ def test_outputs_that_cannot_be_written_are_refused(tmp_path):
     with pytest.raises(BadInput, match="folder that exists"):
         main(["--sheet", str(tmp_path / "missing" / "sheet.png")])
     assert file.read_text() == "kept"
+
+
+def test_a_sheet_is_a_png_of_any_name_or_not_there(tmp_path, monkeypatch):
+    clips = [(torch.zeros(16, 3, 8, 8, dtype=torch.uint8), 0)] * len(LABELS)
+    sheet = tmp_path / "sheet.txt"
+    draw_sheet(sheet, clips)
+    before = sheet.read_bytes()
+    assert before.startswith(b"\x89PNG")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(BadInput, match=r"--sheet .* cannot be written \(No space left"):
+        draw_sheet(sheet, clips)
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [before]
 
 
 def test_pictures_larger_than_the_noise_are_refused(tmp_path):

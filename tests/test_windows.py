@@ -1,6 +1,8 @@
 """Training windows: which cut carries the clip label, and what is known about its frames."""
 
 import json
+import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -105,6 +107,18 @@ def test_cut_is_a_function_of_the_seed(tmp_path):
     firsts = [int(windows[(0, seed)][0][0, 0, 0, 0]) for seed in (3, 3, 4, 5, 6)]
     assert firsts[0] == firsts[1]
     assert len(set(firsts)) > 1
+
+
+def test_a_worker_is_sent_the_folder_and_not_the_windows(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    windows = SyntheticWindows(window_on_disk(Path(), 4, 16), 8)
+    sent = pickle.dumps(windows)
+    assert len(sent) < sum(array.nbytes for array in windows.arrays.values()) / 4
+    monkeypatch.chdir("/")
+    again = pickle.loads(sent)
+    assert again.labels == windows.labels
+    for ours, theirs in zip(again[(0, 3)], windows[(0, 3)], strict=True):
+        assert torch.equal(torch.as_tensor(ours), torch.as_tensor(theirs))
 
 
 @pytest.mark.parametrize("label", [NO_GESTURE, OTHER])

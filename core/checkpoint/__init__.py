@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 
 from core.errors import BadInput
-from core.files import file_sha256, replace_file
+from core.files import file_sha256, replace_file, write_whole
 from core.model import ModelConfig, VideoClassifier
 from core.options import check_path
 
@@ -51,8 +51,19 @@ def bundled_path() -> Path:
 def save(path: Path, model: VideoClassifier, labels: list[str], info: dict | None = None) -> None:
     """Write model, labels and info to ``path`` atomically.
 
-    Raises ``BadInput`` when the labels are not one name of its own for each class.
+    Raises ``BadInput`` when the labels are not one name of its own for each class, and ``OSError``.
     """
+    replace_file(path, _content(path, model, labels, info))
+
+
+def write(
+    option: str, path: Path, model: VideoClassifier, labels: list[str], info: dict | None = None
+) -> None:
+    """``save`` for the option of a command: ``BadInput`` also where the file cannot be written."""
+    write_whole(option, path, _content(path, model, labels, info))
+
+
+def _content(path: Path, model: VideoClassifier, labels: list[str], info: dict | None) -> bytes:
     _check_labels(labels, model.config, path)
     header = {
         "format": FORMAT,
@@ -61,7 +72,7 @@ def save(path: Path, model: VideoClassifier, labels: list[str], info: dict | Non
         "info": json.dumps(info or {}),
     }
     tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    replace_file(path, _sorted_header(serialise(tensors, metadata=header)))
+    return _sorted_header(serialise(tensors, metadata=header))
 
 
 def _sorted_header(data: bytes) -> bytes:

@@ -38,6 +38,8 @@ from core.options import Parser, whole
 from core.shift import SHIFT_DIVISOR
 
 COST_CLIPS = 270  # ten a class
+# What stays true of a changed model: how it was trained, what means no gesture, when it decides.
+KEPT = ("settings", "decision", "imported")
 SETTLED_CLIPS, SETTLED_SIZE = 54, 160  # two clips a class; about MoveNet's 192 pixels
 
 
@@ -59,7 +61,7 @@ def run_import(args: argparse.Namespace) -> None:
     labels = _labels(args.labels, config, kind.name)
     sha256 = file_sha256(file)
     info = {"imported": {"kind": kind.name, "sha256": sha256, "images": kind.images}}
-    checkpoint.save(args.out, model, labels, info)
+    checkpoint.write("--out", args.out, model, labels, info)
     print(f"{file} is {kind.name}: {_told(config)}")
     if config.temporal == "shift":
         print(f"its shift moves 1/{config.fold} of the channels each way, {why}")
@@ -101,9 +103,19 @@ def _pictures(config: ModelConfig) -> Tensor:
 
 
 def _save(out: Path, loaded: Checkpoint, model, more: dict) -> None:
-    # Its accuracy was another model's: what was measured before is not passed on as its own.
-    checkpoint.save(out, model, loaded.labels, more | {"before": loaded.info})
+    checkpoint.write("--out", out, model, loaded.labels, more | _passed_on(loaded.info))
     print(f"{out}: {_told(model.config)}")
+
+
+def _passed_on(info: dict) -> dict:
+    """The info of a changed model: what was measured before it, accuracy and all, was another's."""
+    kept = {name: info[name] for name in KEPT if name in info}
+    before = {name: value for name, value in info.items() if name not in KEPT}
+    decision = info.get("decision")
+    if isinstance(decision, dict) and "chosen" in decision:  # what the rule gave on recordings
+        kept["decision"] = {k: v for k, v in decision.items() if k != "chosen"}
+        before["decision"] = {"chosen": decision["chosen"]}
+    return kept | {"before": before}
 
 
 def _told(config: ModelConfig) -> str:

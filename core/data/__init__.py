@@ -239,6 +239,7 @@ def _windows(
     else:
         variation = variation_of(capsules)
         settings = window_files.capsule_windows(count, size, variation, config.frame_rate, seed)
-    folder = CACHE / f"{capsules or 'people'}-{size}-{count}-{seed}"
+    kind = capsules or (f"people-{backgrounds.name}" if backgrounds else "people")
+    folder = CACHE / f"{kind}-{size}-{count}-{seed}"
     window_files.render_windows(folder, settings, max(1, workers * 2))
     return window_files.SyntheticWindows(folder, config.frames)

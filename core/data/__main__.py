@@ -27,6 +27,8 @@ from core.errors import BadInput, run_main
 from core.model import LEAST_SIZE, ModelConfig
 from core.options import Parser, add_data_options, check_file, positive, whole
 
+NO_RATE = 0.0  # of images whose data set does not say theirs
+
 
 def throughput(clips: Clips, batch: int, workers: int, count: int) -> float:
     """Clips a second of a loader over the first ``count`` clips, without its first batch."""
@@ -43,16 +45,17 @@ def throughput(clips: Clips, batch: int, workers: int, count: int) -> float:
     return seen / max(1e-9, time.perf_counter() - began)
 
 
-def write_list(path: Path, source: Source, frame_rate: float) -> int:
+def write_list(path: Path, source: Source) -> int:
     """Write the clips of every split that has some as a list; gives their number.
 
-    A split that another one stands in for is not written twice.
+    A split that another one stands in for is not written twice. Images have the data set's rate;
+    where it has none, as in a plain folder, the list has none and a model takes them for its own.
     """
     found: dict[str, Listing] = {}
     labels: list[str] | None = None
     for split in SPLITS:
         try:
-            one = listing(source, split, labels, frame_rate)
+            one = listing(source, split, labels, NO_RATE)
         except BadInput:
             if split == "train":  # every data set has it
                 raise
@@ -93,7 +96,7 @@ def main(argv: list[str] | None = None) -> int:
     source = source_of(args)
     if args.write_list:
         check_file("--write-list", args.write_list)
-        print(f"{write_list(args.write_list, source, args.frame_rate)} clips in {args.write_list}")
+        print(f"{write_list(args.write_list, source)} clips in {args.write_list}")
         return 0
     config = ModelConfig(
         causal=False, size=args.size, frames=args.frames, frame_rate=args.frame_rate

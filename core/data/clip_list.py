@@ -10,7 +10,8 @@ clips/wave-02.mp4 48 0                    (or path, number of frames and label, 
 ```
 
 Paths are relative to the list or to ``--root``. ``start`` and ``end`` are seconds of a longer
-recording. Without splits, clips are split by a hash of their group, or of their path.
+recording. A column ``rate`` has the frames a second of folders of images; without it they are taken
+to be at the model's. Without splits, clips are split by a hash of their group, or of their path.
 """
 
 import csv
@@ -23,15 +24,17 @@ from pathlib import Path
 
 from core.data.label_files import CLASSES, IDS, in_order, split_name, text_of
 from core.data.listed import hashed_split
-from core.data.records import Listing, Record
+from core.data.records import Listing, Record, exact
 from core.errors import BadInput
 from core.files import write_whole
 
-COLUMNS = ("path", "label", "start", "end", "group", "split")
+COLUMNS = ("path", "label", "start", "end", "group", "split", "rate")
+NUMBERS = {"start": "seconds", "end": "seconds", "rate": "frames a second"}
 NAMES = dict.fromkeys(IDS, "path") | dict.fromkeys(CLASSES, "label")
 NAMES |= {"start": "start", "begin": "start", "starttime": "start", "end": "end", "stop": "end"}
 NAMES |= {"endtime": "end", "group": "group", "subject": "group", "person": "group"}
 NAMES |= {"signer": "group", "session": "group", "split": "split", "subset": "split"}
+NAMES |= {"rate": "rate", "framerate": "rate", "fps": "rate"}
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class Row:
     end: float | None = None
     group: str | None = None
     split: str | None = None
+    rate: float | None = None
 
 
 def rows(path: Path) -> list[Row]:
@@ -90,24 +94,24 @@ def _is_number(text: str) -> bool:
 def _row(path: Path, line: int, found: dict[str, str]) -> Row:
     if not found.get("path") or not found.get("label"):
         raise BadInput(f"{path} line {line}: no path and label: repair the line")
-    times: list[float | None] = []
-    for name in ("start", "end"):
-        text = found.get(name, "")
-        try:
-            times.append(float(text) if text else None)
-        except ValueError:
-            times.append(math.nan)
-        value = times[-1]
-        if value is not None and not (math.isfinite(value) and value >= 0):
-            raise BadInput(f"{path} line {line}: {name} {text!r} is no number of seconds")
-    start, end = times
+    start, end, rate = (_number(path, line, name, found.get(name, "")) for name in NUMBERS)
     if end is not None and end <= (start or 0.0):
         raise BadInput(f"{path} line {line}: it ends at {end:g} s and starts at {start or 0:g} s")
     split = found.get("split") or None
     known = split_name(split) if split else None
     if split and known is None:
         raise BadInput(f"{path} line {line}: split {split!r} is none of train, val, test")
-    return Row(line, found["path"], found["label"], start, end, found.get("group") or None, known)
+    group = found.get("group") or None
+    return Row(line, found["path"], found["label"], start, end, group, known, rate)
+
+
+def _number(path: Path, line: int, name: str, text: str) -> float | None:
+    if not text:
+        return None
+    value = float(text) if _is_number(text) else -1.0
+    if value < 0 or (name == "rate" and value == 0):
+        raise BadInput(f"{path} line {line}: {name} {text!r} is no number of {NUMBERS[name]}")
+    return value
 
 
 def splits_of(found: list[Row], path: Path) -> list[str]:
@@ -131,12 +135,9 @@ def find(
     Raises ``BadInput`` for a list that cannot be read or has no clip of the split.
     """
     found = rows(path)
-    if labels and all(row.label.isdecimal() for row in found):
-        numbers = {int(row.label) for row in found}
-        if max(numbers) < len(
-            labels
-        ):  # classes by number, as TSN's and mmaction2's lists have them
-            found = [replace(row, label=labels[int(row.label)]) for row in found]
+    named = {row.label for row in found}
+    if labels and not named <= set(labels) and _are_numbers(named, len(labels)):
+        found = [replace(row, label=labels[int(row.label)]) for row in found]
     names = in_order(path, _sorted({row.label for row in found}), labels, "list")
     if len(names) < 2:
         raise BadInput(f"{path} has only the class {names[0]!r}: give at least two")
@@ -149,11 +150,16 @@ def find(
         if not clip.exists():
             missing.append((str(clip), "no such file"))
             continue
-        rate = frame_rate if clip.is_dir() else 0.0
+        rate = (row.rate or frame_rate) if clip.is_dir() else 0.0
         records.append(Record(clip, index[row.label], rate, span=_span(row)))
     if not records and not missing:
         raise BadInput(f"{path} has no {split} clips: add rows whose split is {split}")
     return Listing(names, records, split, missing)
+
+
+def _are_numbers(names: Iterable[str], count: int) -> bool:
+    """Whether classes are given by number, as TSN's and mmaction2's lists have them."""
+    return all(name.isdecimal() and int(name) < count for name in names)
 
 
 def _span(row: Row) -> tuple[float, float] | None:
@@ -184,7 +190,8 @@ def write(path: Path, listings: Iterable[Listing]) -> int:
             place = clip.relative_to(base) if clip.is_relative_to(base) else clip
             start, end = record.seconds
             name = listing.labels[record.label]
-            table.writerow([place.as_posix(), name, start, end, "", listing.split])
+            rate = exact(record.rate) if record.rate else ""  # a video has its own
+            table.writerow([place.as_posix(), name, start, end, "", listing.split, rate])
             count += 1
     write_whole("--write-list", path, text.getvalue().encode())
     return count

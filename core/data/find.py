@@ -4,6 +4,7 @@ import os
 import sys
 import unicodedata
 from collections import defaultdict
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.data.label_files import SPLITS, in_order, split_name
@@ -17,23 +18,36 @@ from core.data.listed import (
     part_of,
     split_of,
 )
-from core.data.source import MAX_BROKEN
+from core.data.source import MAX_BROKEN, most_broken
 from core.data.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, hidden
 from core.errors import BadInput
 
 Clip = tuple[Path, int]  # file or frame folder, index of its class
 
 
-def find_clips(
-    root: Path, split: str, labels: list[str] | None
-) -> tuple[list[str], list[Clip], str]:
-    """Labels, the clips of one split in the order of their paths, and the split that was read.
+@dataclass
+class Found:
+    """The clips of a folder's split: ``split`` is the one that was read.
 
-    Raises ``BadInput`` as ``FolderClips`` does.
+    ``missing`` are clips that a list names and that are not there, with the reason.
+    """
+
+    labels: list[str]
+    clips: list[Clip]  # in the order of their paths, or of the list
+    split: str
+    missing: list[tuple[Path, str]] = field(default_factory=list)
+
+
+def find_clips(
+    root: Path, split: str, labels: list[str] | None, max_broken: float = MAX_BROKEN
+) -> Found:
+    """The clips of one split.
+
+    Raises ``BadInput`` as ``FolderClips`` does, where more than ``max_broken`` are missing too.
     """
     _require_folder(root)
     if is_listed(root):
-        return _listed(root, split, labels)
+        return _listed(root, split, labels, max_broken)
     top = _folders(root)
     parts = _parts_of(root, top)
     part, shares = part_of(root, split, parts) if parts else (split, frozenset({split}))
@@ -48,7 +62,7 @@ def find_clips(
     found = [(p, i) for i, label in enumerate(names) for p in classes[part].get(label, [])]
     split = _told(split, part)
     _require_clips(root, split, names, found, set().union(*classes.values()))
-    return names, found, split
+    return Found(names, found, split)
 
 
 def every_clip(root: Path) -> dict[str, list[Path]]:
@@ -82,21 +96,23 @@ def _classes_in(folder: Path) -> dict[str, list[Path]]:
     return classes
 
 
-def _listed(root: Path, split: str, labels: list[str] | None) -> tuple[list[str], list[Clip], str]:
+def _listed(root: Path, split: str, labels: list[str] | None, max_broken: float) -> Found:
     """The clips that lists name. Raises ``BadInput`` where many of them are not there."""
-    own = classes_of(root)
+    own, files = classes_of(root), find_lists(root)
     names = _labels(root, own, labels)
-    lists = {part: clips_of(path, names, root) for part, path in find_lists(root).items()}
+    lists = {part: clips_of(path, names, root) for part, path in files.items()}
     part, shares = part_of(root, split, [name for name, clips in lists.items() if clips])
     found, missing = located(root, lists[part], part, shares)
-    if missing:
-        text = f"{root}: {len(missing)} of {len(found) + len(missing)} clips of its {part} list"
-        if len(missing) > MAX_BROKEN * (len(found) + len(missing)):
-            raise BadInput(f"{text} are not there, first {missing[0]}: add them")
-        sys.stderr.write(f"warning: {text} are missing, first {missing[0]}: skipped\n")
+    total = len(found) + len(missing)
+    if len(missing) > most_broken(max_broken, total):
+        raise BadInput(
+            f"{root}: {len(missing)} of {total} clips of its {part} list are not there, first "
+            f"{missing[0]}: add them, or allow more with --max-broken PERCENT"
+        )
     split = _told(split, part)
     _require_clips(root, split, names, found, set(own))
-    return names, found, split
+    reason = f"{files[part].name} names it"
+    return Found(names, found, split, [(root / name, reason) for name in missing])
 
 
 def _told(split: str, part: str) -> str:

@@ -28,7 +28,7 @@ from core.data.clips import Clips
 from core.data.find import find_clips
 from core.data.label_files import SPLITS
 from core.data.sampling import window
-from core.data.source import MAX_BROKEN
+from core.data.source import MAX_BROKEN, most_broken
 from core.data.video import (
     Unreadable,
     frame_files,
@@ -54,10 +54,11 @@ class FolderClips(Clips):
     ``seed`` alone; by a plain index, on torch's own random state, which each worker and epoch has
     of its own.
 
-    A clip that turns out to be unreadable is named on stderr, kept in ``broken`` and replaced by
-    the next clip of its class, which suits training. Without ``replace`` its item is black frames
-    of the class ``IGNORE``, so that no other clip counts twice in an accuracy. Workers of a
-    DataLoader each have their own list: call ``check`` before they start.
+    A clip that a list names and that is not there is named on stderr and kept in ``broken``. So is
+    one that turns out to be unreadable; it is replaced by the next clip of its class, which suits
+    training. Without ``replace`` its item is black frames of the class ``IGNORE``, so that no other
+    clip counts twice in an accuracy. Workers of a DataLoader each have their own list: call
+    ``check`` before they start.
 
     Raises ``BadInput``: root missing, a file, empty or without two classes; labels that do not
     match; a class without clips; more than ``max_broken`` of the clips unreadable.
@@ -87,8 +88,12 @@ class FolderClips(Clips):
         self.train = train
         self.replace = replace
         self.max_broken = max_broken
-        self.broken: list[tuple[Path, str]] = []
-        self.labels, self.clips, self.split = find_clips(self.root, split, labels)
+        found = find_clips(self.root, split, labels, max_broken)
+        self.labels, self.clips, self.split = found.labels, found.clips, found.split
+        self.broken: list[tuple[Path, str]] = list(found.missing)
+        for path, reason in found.missing:
+            sys.stderr.write(f"warning: {path} is missing ({reason}): skipped\n")
+        self._missing = len(found.missing)
         self._label = dict(self.clips)
         self._total = Counter(self._label.values())
 
@@ -123,7 +128,7 @@ class FolderClips(Clips):
 
         Decodes the first frame alone: damage further on is found when the clip is read.
         """
-        kept, count = [], len(self.clips)
+        kept, count = [], len(self.clips) + self._missing
         for path, label in tqdm(self.clips, f"checking {self.split} clips", disable=None):
             try:
                 probe(path)
@@ -134,7 +139,7 @@ class FolderClips(Clips):
         if self.broken:
             sys.stderr.write(
                 f"warning: {len(self.broken)} of {count} {self.split} clips of {self.root} are "
-                "broken and left out\n"
+                f"{'missing or ' if self._missing else ''}broken and left out\n"
             )
         return self.broken
 
@@ -158,15 +163,14 @@ class FolderClips(Clips):
         self.broken.append((path, reason))
         # In one piece, newline included: workers and the main process share stderr.
         sys.stderr.write(f"warning: {path} cannot be read ({reason}): skipped\n")
-        total, count = self._total.total(), len(self.broken)
-        # A single one never stops a run that allows any, or five clips could not lose one.
-        if count > max(self.max_broken * total, 1 if self.max_broken else 0):
+        total, count = self._total.total() + self._missing, len(self.broken)
+        if count > most_broken(self.max_broken, total):
             first, why = self.broken[0]
             raise BadInput(
                 f"{self.root}: {count} of {total} {self.split} clips cannot be read, first {first} "
                 f"({why}): repair or remove them, or allow more with --max-broken PERCENT"
             )
-        lost = [(p, why) for p, why in self.broken if self._label[p] == label]
+        lost = [(p, why) for p, why in self.broken if self._label.get(p) == label]
         if len(lost) == self._total[label]:
             first, why = lost[0]
             raise BadInput(

@@ -32,9 +32,10 @@ def listing(source: Source, split: str, labels: list[str] | None, frame_rate: fl
         if not source.folder.is_dir():
             raise BadInput(f"data folder {source.data} does not exist: give the folder of {kind}")
         return READERS[kind](source.folder, split, labels)
-    names, clips, split = find_clips(source.folder, split, labels)
-    records = [Record(p, label, frame_rate if p.is_dir() else 0.0) for p, label in clips]
-    return Listing(names, records, split)
+    found = find_clips(source.folder, split, labels, source.max_broken)
+    records = [Record(p, label, frame_rate if p.is_dir() else 0.0) for p, label in found.clips]
+    lost = [(str(path), reason) for path, reason in found.missing]
+    return Listing(found.labels, records, found.split, lost)
 
 
 def open_records(

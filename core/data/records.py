@@ -15,7 +15,7 @@ from core.data.clips import Clips
 from core.data.crops import Box, View, cut
 from core.data.decode import Decoded, decoded, upright
 from core.data.sampling import choose
-from core.data.source import MAX_BROKEN
+from core.data.source import MAX_BROKEN, most_broken
 from core.data.video import Unreadable, frame_files, open_image
 from core.errors import BadInput
 from core.labels import IGNORE
@@ -54,7 +54,7 @@ class Record:
         else:
             span = self.span or (0.0, math.inf)
         start, end = span
-        return f"{start:g}" if start else "", f"{end:g}" if math.isfinite(end) else ""
+        return exact(start) if start else "", exact(end) if math.isfinite(end) else ""
 
 
 @dataclass
@@ -69,6 +69,11 @@ class Listing:
     records: list[Record]
     split: str
     missing: list[tuple[str, str]] = field(default_factory=list)
+
+
+def exact(value: float) -> str:
+    """A number that reads back as itself: a start rounded up would lose the frame that it is of."""
+    return repr(float(value)).removesuffix(".0")
 
 
 def frame_path(folder: Path, number: int) -> Path:
@@ -179,8 +184,7 @@ class RecordClips(Clips):
 
     def _check_limit(self) -> None:
         count = len(self.missing) + int(self._flags.sum())
-        # A single one does not stop a run that allows any.
-        if count > max(self.max_broken * self.total, 1 if self.max_broken else 0):
+        if count > most_broken(self.max_broken, self.total):
             place, reason = self.broken[0] if self.broken else ("in another worker", "see above")
             raise BadInput(
                 f"{count} of {self.total} {self.split} clips are missing or broken, first {place} "

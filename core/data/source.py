@@ -22,6 +22,14 @@ MARKS = {
 }
 
 
+def most_broken(share: float, total: int) -> float:
+    """How many of ``total`` clips may be missing or broken.
+
+    A single one never stops a run that allows any, or five clips could not lose one.
+    """
+    return max(share * total, 1 if share else 0)
+
+
 @dataclass(frozen=True)
 class Source:
     """Where clips come from and how they are seen; ``None`` leaves a choice to the layout."""

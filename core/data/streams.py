@@ -107,14 +107,22 @@ def file_stream(
 
 
 def _parts(video: Path, config: ModelConfig) -> Iterator[Tensor]:
-    held: list[Tensor] = []
     try:
-        for pixels in at_rate_pixels(video, config.frame_rate, math.inf):
-            held.append(resize_crop(pixels, config.size))
-            if len(held) == PART:
-                yield torch.stack(held)
-                held = []
+        yield from video_parts(video, config, math.inf)
     except Unreadable as error:
         raise BadInput(f"--stream {video} cannot be read ({error}): give another file") from None
+
+
+def video_parts(video: Path, config: ModelConfig, most: float) -> Iterator[Tensor]:
+    """A video file's frames as the model sees them, uint8 (T, 3, S, S), few at a time.
+
+    Raises ``Unreadable``, past ``most`` seconds too.
+    """
+    held: list[Tensor] = []
+    for pixels in at_rate_pixels(video, config.frame_rate, most):
+        held.append(resize_crop(pixels, config.size))
+        if len(held) == PART:
+            yield torch.stack(held)
+            held = []
     if held:
         yield torch.stack(held)

@@ -54,11 +54,10 @@ def imported(tensors: dict[str, Tensor], frames: int) -> tuple[VideoClassifier, 
         else:
             found[f"backbone.{norm}.bias"] = tensor
     unknown = sorted(found.keys() - own.keys())
-    missing = sorted(
-        key for key in own
-        if key not in found and key.startswith("backbone.") and key.endswith("weight")
-        and own[key].ndim == 4
-    )  # fmt: skip
+    kernels = {k for k, v in own.items() if k.startswith("backbone.") and v.ndim == 4}
+    # Each convolution's offset is the bias of its batch norm.
+    offsets = {f"{name}.bias" for name, layer in model.named_modules() if _is_norm(layer)}
+    missing = sorted((kernels | offsets) - found.keys())
     wrong = [key for key in found if key in own and found[key].shape != own[key].shape]
     for keys, what in ((missing, "missing"), (unknown, "unexpected"), (wrong, "of another shape")):
         if keys:
@@ -94,6 +93,10 @@ def _layout(tensor: Tensor, depthwise: bool) -> Tensor:
     if tensor.ndim != 4:
         raise BadInput(f"a kernel of {tensor.ndim} dimensions in MoveNet's trunk: it has four")
     return tensor.permute((2, 3, 0, 1) if depthwise else (3, 2, 0, 1)).contiguous()
+
+
+def _is_norm(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.BatchNorm2d)
 
 
 def _norms(model: nn.Module) -> list[nn.BatchNorm2d]:

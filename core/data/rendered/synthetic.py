@@ -31,6 +31,7 @@ from core.data.rendered.scenes import (
 )
 from core.data.rendered.window import SIDE, STREAMS_FROM, WINDOW, Window
 from core.errors import BadInput
+from core.files import write_figure
 from core.labels import (
     IGNORE,  # fmt: skip
     LABELS,
@@ -167,7 +168,8 @@ class SyntheticStreams(torch.utils.data.Dataset):
 def draw_sheet(path: Path, clips: Clips) -> None:
     """A contact sheet in two columns: eight frames of one clip of every class, named above.
 
-    ``clips`` has one clip of 16 frames a class, in order.
+    ``clips`` has one clip of 16 frames a class, in order. A PNG whatever the file is called; raises
+    ``BadInput`` when it cannot be written.
     """
     from matplotlib.figure import Figure
 
@@ -180,7 +182,7 @@ def draw_sheet(path: Path, clips: Clips) -> None:
         axis = axes[index % rows, index // rows]
         axis.imshow(torch.cat(list(clips[index][0][::2]), dim=-1).permute(1, 2, 0).numpy())
         axis.set_title(label, loc="left", fontsize=8, pad=2)
-    figure.savefig(path, dpi=80)
+    write_figure("--sheet", path, figure, dpi=80)
 
 
 def write_folder(root: Path, clips: Clips, rename: dict[str, str]) -> None:

@@ -6,6 +6,7 @@ same settings. The folder is complete when its ``done`` flags are all set; a run
 goes on where it stopped.
 """
 
+import hashlib
 import json
 import math
 import multiprocessing
@@ -40,8 +41,17 @@ class SyntheticWindows(Clips):
     def __init__(self, folder: Path, frames: int) -> None:
         self.frames = frames
         self.labels = list(LABELS)
+        self.folder = folder.absolute()
         self.arrays = _open(folder, "r")
         self.count = len(self.arrays["meta"])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the arrays: a worker that is spawned would be sent all windows."""
+        return {name: value for name, value in vars(self).items() if name != "arrays"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.arrays = _open(self.folder, "r")
 
     @property
     def classes(self) -> list[int]:
@@ -90,12 +100,22 @@ def capsule_windows(
 def people_windows(
     count: int, size: int, frame_rate: float, seed: int, backgrounds: Path | None
 ) -> dict[str, Any]:
-    """Settings of ``render_windows`` for people; see ``people.studio`` for ``backgrounds``."""
-    return {
+    """Settings of ``render_windows`` for people; see ``people.studio`` for ``backgrounds``.
+
+    The backgrounds' names are among them: with another picture in the folder some would change
+    their split, and validation would be on rooms of the windows.
+    """
+    found: dict[str, Any] = {
         "renderer": "people", "count": count, "size": size, "frame_rate": frame_rate, "seed": seed,
         "backgrounds": str(backgrounds.resolve()) if backgrounds else None, "window": WINDOW,
         "version": PEOPLE_VERSION,
     }  # fmt: skip
+    if backgrounds is None:
+        return found
+    from core.data.rendered.people.light import background_files
+
+    names = "\0".join(file.name for file in background_files(backgrounds))
+    return found | {"pictures": hashlib.sha256(names.encode()).hexdigest()}
 
 
 def render_windows(folder: Path, settings: dict[str, Any], workers: int) -> Path:
@@ -109,7 +129,11 @@ def render_windows(folder: Path, settings: dict[str, Any], workers: int) -> Path
     if described.exists():
         found = json.loads(described.read_text())
         if found | {"version": 0} != settings | {"version": 0}:
-            raise BadInput(f"{folder} holds windows of other settings {found}: remove it")
+            other = sorted(k for k in found | settings if found.get(k) != settings.get(k))
+            raise BadInput(
+                f"{folder} holds windows of other settings ({', '.join(other)}; they are of "
+                f"{found}): remove it"
+            )
         if found != settings:
             print(f"{folder}: of another version of the renderer, made anew")
             shutil.rmtree(folder)

@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 
 SIDES = ("R", "L")
+PLACES = {"train": (0, 1, 2), "val": (3,), "test": (4,)}  # of things that splits share out
+LEAST_SHARED = 5  # things of which every split has one
 STEP = 1e-4  # metres, in which the bodies' differences from their mean are kept
 # Bones that move on their own; what belongs to others moves with the nearest of these above it.
 ACTIVE = (
@@ -49,8 +51,7 @@ class Body:
 
 def share_of(things: list, split: str) -> list:
     """The part of a list that a split may draw from: of any five, three train."""
-    place = {"train": (0, 1, 2), "val": (3,), "test": (4,)}[split]
-    return [thing for index, thing in enumerate(things) if index % 5 in place]
+    return [thing for index, thing in enumerate(things) if index % LEAST_SHARED in PLACES[split]]
 
 
 class Bodies:

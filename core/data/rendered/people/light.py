@@ -11,11 +11,12 @@ from typing import Protocol
 
 import numpy as np
 
+from core.data.rendered.people.body import LEAST_SHARED
 from core.errors import BadInput
 
 ROWS, COLUMNS = 16, 32  # directions that light is summed over
 BRIGHTEST = 25.0  # radiance kept, in means: lamps are drawn as the key light instead
-PHOTOGRAPHS = (".jpg", ".jpeg", ".png")
+PANORAMA, PHOTOGRAPHS = ".exr", (".jpg", ".jpeg", ".png")
 WIDE = 1.1  # of a photograph's half width, over the distance at which it hangs
 
 
@@ -27,27 +28,39 @@ class Surroundings(Protocol):
         ...
 
 
+def background_files(folder: Path) -> list[Path]:
+    """The panoramas and photographs of a folder, by name: their places decide the splits."""
+    there = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [file for file in there if file.suffix.lower() in (PANORAMA, *PHOTOGRAPHS)]
+
+
 def read_backgrounds(folder: Path) -> list["Panorama | Photograph"]:
     """Every panorama (``.exr``) and photograph (``.jpg``, ``.png``) of a folder, by name.
 
-    Raises ``BadInput`` when the folder holds none, or one that cannot be read.
+    Raises ``BadInput`` when the folder holds too few for all splits, or one that cannot be read.
     """
+    files = background_files(folder)
+    if not files:
+        raise BadInput(
+            f"--backgrounds {folder} holds no .exr panoramas and no .jpg or .png photographs: give "
+            "a folder with some, such as hdri/ of npm's @pmndrs/assets, or leave the option out"
+        )
+    if len(files) < LEAST_SHARED:
+        raise BadInput(
+            f"--backgrounds {folder} holds {len(files)}, and training, validation and test share "
+            f"none: give at least {LEAST_SHARED}, or leave the option out"
+        )
     found: list[Panorama | Photograph] = []
-    for file in sorted(folder.iterdir()) if folder.is_dir() else []:
+    for file in files:
         try:
-            if file.suffix.lower() == ".exr":
+            if file.suffix.lower() == PANORAMA:
                 found.append(Panorama(read_exr(file)))
-            elif file.suffix.lower() in PHOTOGRAPHS:
+            else:
                 found.append(Photograph(read_photograph(file)))
         except (OSError, ValueError, StopIteration) as error:
             raise BadInput(
                 f"{file} cannot be read ({error}): take it out of --backgrounds"
             ) from None
-    if not found:
-        raise BadInput(
-            f"--backgrounds {folder} holds no .exr panoramas and no .jpg or .png photographs: give "
-            "a folder with some, such as hdri/ of npm's @pmndrs/assets, or leave the option out"
-        )
     return found
 
 
