@@ -6,7 +6,7 @@
 Every variant has the same steps, seed and batches of rendered windows as the first one, from which
 it differs in what its name says. Each is judged on the package's test clips and on real ones
 (``benchmarks/real.py``), and compared with the first clip by clip. A run that was stopped goes on
-with the same command; what is trained is not trained again. Prints the table of docs/real.md.
+with the same command; what is trained and judged is not again. Prints the table of docs/real.md.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import json
 import shlex
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -84,6 +85,22 @@ def rendered(loaded: checkpoint.Checkpoint) -> list[bool]:
     return (logits.argmax(-1) == labels).tolist()
 
 
+def judged(path: Path, folder: Path) -> tuple[list[bool], list[Clip]]:
+    """What a variant says of the test clips and of real ones; kept beside its weights."""
+    kept = path.with_name("judged.json")
+    if kept.is_file():
+        found = json.loads(kept.read_text())
+        if found["folder"] == str(folder):
+            return found["right"], [Clip(**clip) for clip in found["real"]]
+    loaded = checkpoint.load(path)
+    right, said = rendered(loaded), judge(loaded, find(folder, loaded.labels))
+    write_json(
+        str(kept), kept,
+        {"folder": str(folder), "right": right, "real": [asdict(clip) for clip in said]},
+    )  # fmt: skip
+    return right, said
+
+
 def row(name: str, right: list[bool], real: dict, first: list[bool], pair: dict | None) -> list:
     """A line of the table."""
 
@@ -116,9 +133,7 @@ def table(args: argparse.Namespace) -> tuple[str, dict]:
     first: list[bool] = []
     answers: list[Clip] = []
     for name, options in variants(args).items():
-        loaded = checkpoint.load(trained(name, options, args.out, args.processes))
-        right = rendered(loaded)
-        said = judge(loaded, find(args.folder, loaded.labels))
+        right, said = judged(trained(name, options, args.out, args.processes), args.folder)
         pair = agreement(answers, said) if answers else None
         first, answers = first or right, answers or said
         real = summary(said)

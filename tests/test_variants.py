@@ -60,7 +60,9 @@ def asked(monkeypatch) -> list:
     return found
 
 
-def test_each_variant_differs_from_the_first_in_what_its_name_says(argv, asked, capsys):
+def test_each_variant_differs_from_the_first_in_what_its_name_says(
+    argv, asked, capsys, monkeypatch
+):
     assert variants.main(argv) == 0
     first, *others = (vars(args) | {"out": None} for args in asked)
     for options in others:
@@ -78,6 +80,17 @@ def test_each_variant_differs_from_the_first_in_what_its_name_says(argv, asked, 
         assert found["clips"] == len(SHOWN)
         assert 0 <= found["rendered"] <= len(SHOWN)
         assert found["real"]["gestures"] == found["real"]["without_gesture"] == 1
+    trainings = len(asked)
+
+    def never(*_args: object) -> None:
+        raise AssertionError("a variant was judged again")
+
+    monkeypatch.setattr(variants, "judge", never)
+    assert variants.main(argv) == 0
+    assert len(asked) == trainings
+    assert json.loads(Path(argv[-1]).read_text()) == figures
+    again = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    assert again == table
 
 
 def test_a_training_that_fails_is_told_and_tried_again(asked, monkeypatch, tmp_path):
