@@ -36,6 +36,7 @@ from core.errors import BadInput
 from mobile_export.bundle.manifest import DECISION
 from mobile_export.live.server.frames import MOST_BYTES
 from mobile_export.live.server.guard import own_token
+from mobile_export.live.server.lesson import Lesson
 from mobile_export.live.server.serve import listen, page_files
 from mobile_export.live.server.stream import MOST_TEXT, TAKEN_OVER
 
@@ -113,7 +114,7 @@ def test_the_page_and_nothing_else_is_served():
     use(scenario)
 
 
-@pytest.mark.parametrize("path", ["/", "/page.js", "/stream", "/none"])
+@pytest.mark.parametrize("path", ["/", "/page.js", "/stream", "/none", "/teach/state"])
 @pytest.mark.parametrize(
     "headers",
     [
@@ -129,19 +130,22 @@ def test_the_page_and_nothing_else_is_served():
         {"Origin": ""},
     ],
 )
-def test_other_web_sites_are_refused(path, headers):
+def test_other_web_sites_are_refused(path, headers, tmp_path):
+    """Even those that have got hold of the token, without which some addresses answer nobody."""
+
     async def scenario(client: Client) -> None:
+        url = f"{client.url}{path}?token={TOKEN}"
         given = {name: value.format(port=client.port) for name, value in headers.items()}
-        async with client.session.get(client.url + path, headers=given) as response:
+        async with client.session.get(url) as response:
+            assert response.status != 403
+        async with client.session.get(url, headers=given) as response:
             assert response.status == 403
             assert "Content-Security-Policy" in response.headers
         with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
-            await client.session.ws_connect(
-                client.url + path, headers={"Origin": client.url} | given
-            )
+            await client.session.ws_connect(url, headers={"Origin": client.url} | given)
         assert caught.value.status == 403
 
-    use(scenario)
+    use(scenario, tmp_path, Lesson(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """Clips of one's own gestures from a camera, in the plain-folder layout that training reads."""
 
 import sys
+import threading
 import time
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
@@ -33,6 +35,10 @@ LONGEST_LABEL = 80  # characters; file systems take 255 bytes
 LONGEST_GAP = 0.35
 MOST_SPOILED = 3  # clips in a row after which a camera is given up
 
+# Held from the choice of a clip's name until the clip lies there: of several that a page saves at
+# once, two would take the same name.
+SAVING = threading.Lock()
+
 
 def check_label(label: str) -> str:
     """A label that can be the name of a folder; raises ``BadInput`` for another."""
@@ -52,21 +58,35 @@ def check_label(label: str) -> str:
     return label
 
 
+def class_folder(out: Path, label: str) -> Path:
+    """The folder of a class: the one that is there, though its letters may be composed otherwise.
+
+    macOS writes an accent as a sign of its own, and a second folder would be the same class twice.
+    """
+    name = unicodedata.normalize("NFC", label)
+    there = sorted(path for path in out.iterdir() if path.is_dir()) if out.is_dir() else []
+    same = (path for path in there if unicodedata.normalize("NFC", path.name) == name)
+    return next(same, out / label)
+
+
 def save_clip(out: Path, label: str, frames: np.ndarray, rate: float) -> Path:
     """Write uint8 RGB frames (T, H, W, 3) as ``out/label/<time>-<n>.mp4``; returns the path.
 
     An odd last row or column is cut off. Raises ``BadInput`` for a label that is no folder name
     and a folder that cannot be written to.
     """
-    folder = out / check_label(label)
+    check_label(label)
+    height, width = (side - side % 2 for side in frames.shape[1:3])
+    pixels = np.ascontiguousarray(frames[:, :height, :width])
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-        taken = {path.stem for path in folder.iterdir()}
-        number = next(n for n in range(len(taken) + 1) if f"{stamp}-{n:03d}" not in taken)
-        path = folder / f"{stamp}-{number:03d}.mp4"
-        height, width = (side - side % 2 for side in frames.shape[1:3])
-        write_clip(path, np.ascontiguousarray(frames[:, :height, :width]), rate)
+        with SAVING:
+            folder = class_folder(out, label)
+            folder.mkdir(parents=True, exist_ok=True)
+            stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+            taken = {path.stem for path in folder.iterdir()}
+            number = next(n for n in range(len(taken) + 1) if f"{stamp}-{n:03d}" not in taken)
+            path = folder / f"{stamp}-{number:03d}.mp4"
+            write_clip(path, pixels, rate)
     except OSError as error:
         raise BadInput(
             f"--out {out} cannot be written ({error.strerror}): give a folder of your own"

@@ -8,7 +8,6 @@ import asyncio
 import io
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -17,29 +16,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
 from core.data.find import every_clip
-from core.data.video import VIDEO_SUFFIXES, Unreadable, at_rate_pixels
+from core.data.label_files import split_name
 from core.decision import idle_labels
 from core.errors import BadInput
 from mobile_export.bundle.demo_app import ANDROID, IOS
 from mobile_export.bundle.reader import MANIFEST
 from mobile_export.combinations import TARGETS
-from mobile_export.live.record import CLIP_SECONDS, check_label, save_clip
-from mobile_export.live.server.clips import require_room
+from mobile_export.live.server import videos
 from mobile_export.teach import progress
 from mobile_export.teach.folder import WORK
 
 GOOD = 20  # clips of a gesture that the page counts up to
 MINUTES = 3.0
 BUNDLES, LOG, REPORT = "bundles", "log.txt", "report.json"
-MOST_IMPORT = 64 * 2**20  # bytes of a video that is dropped on the page
-MOST_SECONDS = 300.0  # of it
-LONG = 2 * CLIP_SECONDS  # a video of no gesture that is longer is cut into clips
 PATIENCE = 5.0  # seconds that a job has to stop in
-THUMB = 96  # pixels
 MOST_THUMBS = 4000  # kept in memory
 APPS = {"xnnpack": ("android_demo", ANDROID), "vulkan": ("android_demo", ANDROID),
         "coreml": ("ios_demo", IOS)}  # fmt: skip
@@ -56,11 +47,25 @@ class Lesson:
     process: subprocess.Popen | None = None
     thumbs: dict[tuple[str, int], bytes] = field(default_factory=dict)
     listed: tuple[object, dict[str, list[Path]]] = (None, {})  # by the folders' times of change
+    before: object = None  # whose words the progress file held when the process was started
 
     @property
     def work(self) -> Path:
         """Where jobs keep what they have done."""
         return self.root / WORK
+
+    def check(self) -> None:
+        """Raise ``BadInput`` for a folder that cannot be both recorded into and listed.
+
+        The recorder makes class folders; one beside folders of splits would be neither.
+        """
+        splits = sorted(p.name for p in self.root.glob("*") if p.is_dir() and split_name(p.name))
+        if splits:
+            raise BadInput(
+                f"--teach {self.root} is a folder of splits ({', '.join(splits)}): give one of "
+                "class folders, or a new one"
+            )
+        self.classes()
 
     def state(self) -> dict[str, Any]:
         """All that the page shows, JSON-ready."""
@@ -96,24 +101,23 @@ class Lesson:
         return self.listed[1]
 
     def _progress(self) -> dict[str, Any] | None:
-        if self.process is not None and self.process.poll() is None:
-            told = progress.read(self.work)
-            if told is None or not progress.is_running(self.work):  # it has only begun
-                told = {"state": "running", "part": 0.0, "words": "starting", "seconds": 0.0}
-            return told
+        """What the latest job told, whoever started it; of one that ended unheard, how it ended."""
+        job = self.process
+        code = None if job is None else job.poll()  # before the file is read: it has its last word
         told = progress.read(self.work)
-        code = 0 if self.process is None else self.process.returncode
-        if code in (-signal.SIGTERM, 128 + signal.SIGTERM):  # before it could say so, perhaps
-            return {"part": 0.0, "seconds": 0.0, "words": "stopped"} | (told or {}) | {
-                "state": "stopped",
-            }  # fmt: skip
-        if code not in (0, None):
-            words = _last_error(self.work / LOG)
-            if words:
-                return {"part": 0.0, "seconds": 0.0} | (told or {}) | {
-                    "state": "failed", "words": words,
-                }  # fmt: skip
-        return told
+        if job is None:
+            return told
+        heard = told if _job(told) != self.before else None  # since it was started
+        own = heard is not None and heard.get("pid") == job.pid
+        running = told is not None and told["state"] == "running"
+        if code is None:
+            if own or running:
+                return told
+            return {"state": "running", "part": 0.0, "words": "starting", "seconds": 0.0}
+        if code == 0 or running or (heard is not None and not own):  # the latter are another's
+            return told
+        heard = heard or {}
+        return {"part": 0.0, "seconds": 0.0} | heard | _ended(code, heard, self.work / LOG)
 
     def bundle(self) -> Path | None:
         """The newest bundle that was made here."""
@@ -152,49 +156,12 @@ class Lesson:
         if key not in self.thumbs:
             if len(self.thumbs) >= MOST_THUMBS:
                 self.thumbs.clear()
-            self.thumbs[key] = _thumb(path)
+            self.thumbs[key] = videos.thumb(path)
         return self.thumbs[key]
 
     def take_in(self, label: str, name: str, body: bytes) -> int:
-        """Add a video that was dropped on the page; gives the number of clips that it made.
-
-        One of a class without gestures is cut into clips. Raises ``BadInput`` for what is no
-        video, or too long.
-        """
-        check_label(label)
-        require_room(self.root)
-        suffix = Path(name).suffix.lower()
-        if suffix not in VIDEO_SUFFIXES:
-            raise BadInput(f"{name} is no video: drop one of {', '.join(sorted(VIDEO_SUFFIXES))}")
-        self.work.mkdir(parents=True, exist_ok=True)
-        temporary = self.work / f"import-{os.getpid()}{suffix}"
-        try:
-            temporary.write_bytes(body)
-            frames = list(at_rate_pixels(temporary, 10.0, MOST_SECONDS))
-            if not frames:
-                raise Unreadable("no video frame in it")
-            length = round(10 * CLIP_SECONDS)
-            if idle_labels([label]) and len(frames) > 10 * LONG:
-                starts = range(0, len(frames) - length + 1, length)
-                for first in starts:
-                    require_room(self.root)
-                    save_clip(self.root, label, np.stack(frames[first : first + length]), 10.0)
-                return len(starts)
-            stem = re.sub(r"[^\w.-]+", "_", Path(name).stem)[:60].lstrip(".") or "clip"
-            final = self.root / label / f"{stem}{suffix}"
-            final.parent.mkdir(parents=True, exist_ok=True)
-            number = 1
-            while final.exists():
-                number += 1
-                final = final.with_name(f"{stem}-{number}{suffix}")
-            os.replace(temporary, final)
-            return 1
-        except Unreadable as error:
-            raise BadInput(f"{name} cannot be read ({error})") from None
-        except OSError as error:
-            raise BadInput(f"{self.root} cannot be written ({error.strerror})") from None
-        finally:
-            temporary.unlink(missing_ok=True)
+        """Add a video that was dropped on the page, as ``videos.take_in``."""
+        return videos.take_in(self.root, self.work, label, name, body)
 
     def train(self, target: str) -> None:
         """Start a job, or one that goes on with what another left. Raises ``BadInput``."""
@@ -204,6 +171,7 @@ class Lesson:
         if running or progress.is_running(self.work):
             raise BadInput("it is being trained already: wait for it, or cancel it")
         self.work.mkdir(parents=True, exist_ok=True)
+        self.before = _job(progress.read(self.work))
         with (self.work / LOG).open("w") as log:
             # Of a session of its own: it outlives this server when that is killed.
             self.process = subprocess.Popen(
@@ -247,25 +215,26 @@ class Lesson:
         return f"{bundle.name}.zip", content.getvalue()
 
 
-def _thumb(path: Path) -> bytes:
-    try:
-        if path.is_dir():
-            raise Unreadable("a folder of pictures")
-        frames = list(at_rate_pixels(path, 5.0))
-        picture = Image.fromarray(frames[len(frames) // 2])
-    except (Unreadable, IndexError):
-        picture = Image.new("RGB", (4, 3), (60, 60, 60))
-    picture.thumbnail((THUMB, THUMB))
-    content = io.BytesIO()
-    picture.save(content, "JPEG", quality=80)
-    return content.getvalue()
-
-
 def _json(path: Path) -> dict | None:
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError):
         return None
+
+
+def _job(told: dict[str, Any] | None) -> object:
+    """Which job told it: numbers of processes are used again, their moments are not."""
+    return None if told is None else (told.get("pid"), told.get("began"))
+
+
+def _ended(code: int, told: dict[str, Any], log: Path) -> dict[str, Any]:
+    """State and words for a job that ended with ``code``; ``told`` is what it said itself."""
+    if code in (-signal.SIGTERM, 128 + signal.SIGTERM):  # before it could say so, perhaps
+        return {"state": "stopped", "words": told.get("words", "stopped")}
+    words = _last_error(log)
+    if told and not words:
+        return {}
+    return {"state": "failed", "words": words or f"it ended before it began: see {log}"}
 
 
 def _last_error(log: Path) -> str:

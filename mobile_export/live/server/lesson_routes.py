@@ -8,7 +8,9 @@ from typing import Any
 from aiohttp import web
 
 from core.errors import BadInput, one_line
-from mobile_export.live.server.lesson import MOST_IMPORT, Lesson
+from mobile_export.live.server.lesson import Lesson
+
+MOST_IMPORT = 64 * 2**20  # bytes of a video that is dropped on the page
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -23,8 +25,8 @@ def add_lesson(app: web.Application, lesson: Lesson, use: Callable[[str], Awaita
         async def handler(request: web.Request) -> web.StreamResponse:
             try:
                 return web.json_response(await work(request))
-            except BadInput as error:
-                return web.json_response({"reason": one_line(error)}, status=400)
+            except (BadInput, OSError) as error:
+                return web.json_response({"reason": _reason(error)}, status=400)
 
         return handler
 
@@ -58,18 +60,21 @@ def add_lesson(app: web.Application, lesson: Lesson, use: Callable[[str], Awaita
     async def choose(request: web.Request) -> dict:
         return await use(request.query.get("which", ""))
 
-    async def thumb(request: web.Request) -> web.StreamResponse:
+    async def given(work: Callable[..., Any], *values: str) -> Any:
+        """What ``work`` gives, or 404 or 400 with the reason in one line."""
         try:
-            body = await asyncio.to_thread(lesson.thumb, request.query.get("clip", ""))
+            return await asyncio.to_thread(work, *values)
         except BadInput as error:
             raise web.HTTPNotFound(text=one_line(error)) from None
+        except OSError as error:
+            raise web.HTTPBadRequest(text=_reason(error)) from None
+
+    async def thumb(request: web.Request) -> web.StreamResponse:
+        body = await given(lesson.thumb, request.query.get("clip", ""))
         return web.Response(body=body, content_type="image/jpeg")
 
     async def take(_request: web.Request) -> web.StreamResponse:
-        try:
-            name, body = await asyncio.to_thread(lesson.archive)
-        except BadInput as error:
-            raise web.HTTPNotFound(text=one_line(error)) from None
+        name, body = await given(lesson.archive)
         disposition = {"Content-Disposition": f'attachment; filename="{name}"'}
         return web.Response(body=body, content_type="application/zip", headers=disposition)
 
@@ -85,3 +90,12 @@ def add_lesson(app: web.Application, lesson: Lesson, use: Callable[[str], Awaita
     ):  # fmt: skip
         app.router.add_post(f"/teach/{name}", told(work))
     app.on_shutdown.append(end)
+
+
+def _reason(error: BadInput | OSError) -> str:
+    """One line for a person, who can see to a file that cannot be read or removed."""
+    if isinstance(error, BadInput):
+        return one_line(error)
+    why = str(error.strerror or error or type(error).__name__).splitlines()[0]
+    what = f"{error.filename} cannot be used ({why})" if error.filename else why
+    return f"{what}: see to it, and try again"

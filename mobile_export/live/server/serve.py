@@ -55,9 +55,11 @@ def serve(
 
     ``port`` 0 takes a free one; the address is printed. Clips go to ``out``, None for no recording.
     ``region`` is what the page begins with, ``classes`` makes the bundle's others, a ``lesson`` is
-    about the clips in ``out``. Raises ``BadInput`` for a bundle that cannot be used and a port that
-    is taken.
+    about the clips in ``out``. Raises ``BadInput`` for a bundle or a lesson's folder that cannot be
+    used and a port that is taken.
     """
+    if lesson is not None:
+        lesson.check()
     listening = listen(port)
     try:
         bundle, runner = _opened(bundle_path, classes)
@@ -160,7 +162,10 @@ def make_app(desk: Desk, port: int) -> web.Application:
     async def use(which: str) -> dict:
         """Put the taught bundle or the given one before the camera; the tab connects again."""
         await _change(desk, which)
-        for tab in list(current):
+        # Taken away first: a stream that still saves a clip must not keep its own tab out.
+        tabs = list(current)
+        current.clear()
+        for tab in tabs:
             await tab.close(code=WSCloseCode.GOING_AWAY, message=b"another bundle")
         return {"bundle": desk.bundle.manifest["name"]}
 

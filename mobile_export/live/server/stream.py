@@ -236,35 +236,44 @@ class Stream:
         await self._send({"type": "ready"})
 
     async def _wrong(self, label: str) -> None:
-        """Keep the latest seconds as a clip of what they really were."""
+        """Keep the latest seconds as a clip of what they really were.
+
+        Every reply says what it is of: the page's recorder waits for others of the same types.
+        """
         frames = list(self._recent)
-        if not frames or frames[-1][0] - frames[0][0] < LOOK_BACK:
-            reason = f"the camera has to run for {LOOK_BACK:g} s first"
-            return await self._send({"type": "refused", "reason": reason})
         try:
+            if self._recording:
+                raise BadInput("clips are being recorded: wait for them, or stop that first")
+            if not frames or frames[-1][0] - frames[0][0] < LOOK_BACK:
+                raise BadInput(f"the camera has to run for {LOOK_BACK:g} s first")
             clip = Clip(check_label(label), LOOK_BACK, self._region.seen)
         except BadInput as error:
-            return await self._send({"type": "refused", "reason": one_line(error)})
+            await self._send({"type": "refused", "reason": one_line(error), "of": "wrong"})
+            return
         for seconds, jpeg in frames:
             if frames[-1][0] - seconds <= LOOK_BACK + 0.5 * SLACK:
                 clip.add(seconds, jpeg)
-        await self._save(clip)
+        await self._send(await self._kept(clip) | {"of": "wrong"})
 
     async def _save(self, clip: Clip) -> None:
-        """Write a clip beside the stream, which goes on meanwhile."""
+        """Write a clip that was recorded beside the stream, which goes on meanwhile."""
+        reply = await self._kept(clip)
+        if reply["type"] == "refused":
+            self._recording = None
+        await self._send(reply)
+
+    async def _kept(self, clip: Clip) -> dict:
+        """Write a clip; the reply to the page."""
         out = self._desk.out
         assert out is not None, "without a folder nothing is recorded"
         try:
             require_room(out)
             path = await asyncio.to_thread(clip.save, out, self._rate)
         except Spoiled as error:
-            await self._send({"type": "spoiled", "reason": str(error)})
+            return {"type": "spoiled", "reason": str(error)}
         except BadInput as error:
-            self._recording = None
-            await self._send({"type": "refused", "reason": one_line(error)})
-        else:
-            message = {"type": "saved", "file": path.name, "counts": count_clips(out)}
-            await self._send(message)
+            return {"type": "refused", "reason": one_line(error)}
+        return {"type": "saved", "file": path.name, "counts": count_clips(out)}
 
 
 def _recognise(

@@ -18,18 +18,35 @@ function time(seconds) {
   return seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`;
 }
 
-// `send` gives a message to the stream, `anything` records minutes of a label in one go.
-export function makeLesson(send, anything) {
+// The JSON of an address; {reason} where there is none, with `away` where nobody answers at all.
+async function ask(path, query, options) {
+  try {
+    const reply = await fetch(address(path, query), options);
+    const text = await reply.text();
+    try {
+      return JSON.parse(text);
+    } catch {
+      return { reason: text.trim().split("\n")[0] || `The server answered ${reply.status}` };
+    }
+  } catch {
+    return { reason: "The server does not answer", away: true };
+  }
+}
+
+// `send` gives a message to the stream; of the recorder, `anything` records minutes of a label in
+// one go, and `between` does what would end a recording when there is none.
+export function makeLesson(send, { anything, between }) {
   let on = false;
   let running = false;
   let shown = ""; // the classes that are on the page
   let timer = 0;
+  let wanted = ""; // bundle before the camera that waits for the recorder
 
   element("anything").addEventListener("click", () => anything(IDLE, MINUTES));
   element("train").addEventListener("click", () => post("train", { target: value("target") }));
   element("cancel").addEventListener("click", () => post("cancel"));
   element("wrong").addEventListener("click", () => send({ type: "wrong", label: value("right") }));
-  element("which").addEventListener("change", () => post("use", { which: value("which") }));
+  element("which").addEventListener("change", () => use(value("which")));
 
   const value = (id) => element(id).value;
 
@@ -53,31 +70,37 @@ export function makeLesson(send, anything) {
 
   async function look() {
     clearTimeout(timer);
-    try {
-      await answer(await fetch(address("state")));
-    } catch {
-      timer = setTimeout(look, 4 * SOON); // the server is away: the page says so already
-    }
+    const state = await ask("state");
+    if (state.away) timer = setTimeout(look, 4 * SOON); // the page says so already
+    else answer(state);
   }
 
   async function post(path, query = {}, body = null) {
-    const reply = await fetch(address(path, query), { method: "POST", body });
-    if (path === "import" || path === "use") {
-      if (!reply.ok) return say((await reply.json()).reason, true);
-      return path === "import" ? look() : null;
-    }
-    return answer(reply);
+    const reply = await ask(path, query, { method: "POST", body });
+    if (reply.reason !== undefined) say(reply.reason, true);
+    else if (path === "import") look();
+    else if (path !== "use") answer(reply);
   }
 
-  async function answer(reply) {
-    const state = await reply.json();
-    if (!reply.ok) return say(state.reason, true);
-    show(state);
-    const was = running;
-    running = state.progress?.state === "running";
-    if (was && !running && state.progress.state === "done") post("use", { which: "taught" });
+  // Another bundle makes the page connect again.
+  function use(which) {
+    wanted = which;
+    between(async () => {
+      if (wanted === which) await post("use", { which });
+    });
+  }
+
+  function answer(state) {
     clearTimeout(timer);
+    const was = running;
+    if (state.reason !== undefined) {
+      say(state.reason, true);
+    } else {
+      show(state);
+      running = state.progress?.state === "running";
+    }
     if (running) timer = setTimeout(look, SOON);
+    if (was && !running && state.progress?.state === "done") use("taught");
   }
 
   function say(text, problem = false) {

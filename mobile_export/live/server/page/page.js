@@ -64,11 +64,15 @@ const link = makeLink({
 });
 const seen = makeSeen(video, look);
 const recorder = makeRecorder(link.send, () => firstObstacle()?.title);
-const lesson = makeLesson(link.send, recorder.anything);
+const lesson = makeLesson(link.send, recorder);
 
 function greet(hello) {
-  const name = JSON.stringify([hello.bundle, hello.runner, hello.labels, hello.taught]);
-  if (served && served !== name) return location.reload(); // another bundle was started meanwhile
+  const { bundle, runner, labels, threshold, taught } = hello; // what the view stands on
+  const name = JSON.stringify([bundle, runner, labels, threshold, taught]);
+  if (served && served !== name) {
+    recorder.keep(); // another bundle was started meanwhile
+    return location.reload();
+  }
   served = name;
   view ??= makeView(hello);
   view.forget();

@@ -1,6 +1,7 @@
 // Recording of labelled clips: for each a countdown, then seconds of frames that the server keeps.
 
 const element = (id) => document.getElementById(id);
+const FIELDS = ["label", "clips", "seconds"];
 const TRIES = 3; // of one clip that comes out spoiled
 
 class Stopped extends Error {}
@@ -11,10 +12,14 @@ function clips(count) {
 
 // `send` gives a message to the server, `obstacle` a text when no frames flow. `message` takes the
 // server's answers, `greet` what `hello` says of recording, `stop` ends a run with a reason.
+// `between` does what no run would outlive, and `keep` leaves what is written here to the page that
+// is loaded in this one's place.
 export function makeRecorder(send, obstacle) {
   let running = false;
   let greeted = null;
   let settle = null; // {types, resolve, reject} of what is being waited for
+  let held = false; // nothing may be recorded now
+  const waiting = []; // for the end of the run
 
   const form = element("record");
   form.addEventListener("submit", (event) => {
@@ -68,6 +73,7 @@ export function makeRecorder(send, obstacle) {
   // With `inOneGo` there is one countdown, and the clips follow each other.
   async function record(label, count, seconds, inOneGo = false) {
     if (obstacle()) return say(`There is no picture: ${obstacle()}`, true);
+    if (held) return say("One moment: another bundle comes before the camera", true);
     show(true);
     let saved = 0;
     try {
@@ -136,7 +142,7 @@ export function makeRecorder(send, obstacle) {
 
   function message(reply) {
     if (reply.type === "saved") list(reply.counts);
-    if (!running || !settle) return;
+    if (!running || !settle || reply.of) return; // or it is of something else
     if (reply.type === "refused") settle.reject(new Stopped(reply.reason));
     else if (settle.types.includes(reply.type)) settle.resolve(reply);
   }
@@ -145,17 +151,25 @@ export function makeRecorder(send, obstacle) {
     if (running && settle) settle.reject(new Stopped(reason));
   }
 
+  // `work` begins when no run goes on, and none begins until it is done.
+  async function between(work) {
+    while (running) await new Promise((done) => waiting.push(done));
+    held = true;
+    await work().finally(() => (held = false));
+  }
+
   function show(on) {
     running = on;
     settle = null;
     element("start").hidden = on;
     element("stop").hidden = !on;
-    for (const id of ["label", "clips", "seconds"]) element(id).disabled = on;
+    for (const id of FIELDS) element(id).disabled = on;
     element("recording").hidden = !on;
     element("countdown").hidden = true;
     if (on) element("recording").textContent = "";
     (on ? element("stop") : element("start")).focus({ preventScroll: true });
     if (on) element("frame").scrollIntoView({ block: "nearest" }); // the countdown stands there
+    if (!on) for (const done of waiting.splice(0)) done();
   }
 
   function say(text, problem = false) {
@@ -169,5 +183,18 @@ export function makeRecorder(send, obstacle) {
     if (!running) record(label, Math.ceil((60 * minutes) / seconds), seconds, true);
   }
 
-  return { greet, message, stop, anything };
+  function keep() {
+    const { textContent: text, classList } = element("record-state");
+    const fields = FIELDS.map((id) => element(id).value);
+    history.replaceState({ fields, text, problem: classList.contains("problem") }, "");
+  }
+
+  const kept = history.state;
+  history.replaceState(null, "");
+  if (kept) {
+    FIELDS.forEach((id, i) => (element(id).value = kept.fields[i]));
+    nameButton();
+    say(kept.text, kept.problem);
+  }
+  return { greet, message, stop, between, keep, anything };
 }
