@@ -24,8 +24,8 @@ from core.model import ModelConfig
 from core.options import Parser
 
 FOLDER = Path(__file__).with_name("packed_clips")
-# 535 clips show a drop of one point at most where no answer differs; 64 of the others give the ranges
-# of int8, four a class are replayed beside new gestures.
+# 535 clips show a drop of one point at most where no answer differs; 64 of the others give the
+# ranges of int8, four a class are replayed beside new gestures.
 COUNTS = {"test": 540, "train": 108}
 FRAMES, SIZE, RATE = 16, 112, 10.0
 CRF = 20  # 37 to 41 dB; 10 kB a clip
