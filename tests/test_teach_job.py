@@ -133,7 +133,7 @@ def test_the_bundle_is_made_from_the_jobs_clips_alone(taught, tmp_path, monkeypa
         seen.update(every_clip(data.folder))
         assert data.folder.name == clips.name  # which the manifest names
         for split in ("train", "test"):
-            assert find_clips(data.folder, split, sorted(COLOURS))[1]
+            assert find_clips(data.folder, split, sorted(COLOURS)).clips
         return SimpleNamespace(path=tmp_path)
 
     monkeypatch.setattr(job_module, "export", export)
