@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from real import opened
 from torch import Tensor
 from tqdm import tqdm
 
@@ -99,9 +100,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     check_file("--out", args.out)
     check_file("--json", args.json)
-    loaded = checkpoint.load(args.checkpoint)
-    if not loaded.config.can_stream:
-        raise BadInput(f"{args.checkpoint}: {loaded.config.why_no_stream}")
+    loaded = opened(args.checkpoint)
     if loaded.labels != list(LABELS):  # the recordings name their gestures by number
         raise BadInput(
             f"{args.checkpoint} has {len(loaded.labels)} classes ({loaded.labels[0]} ...), and the "

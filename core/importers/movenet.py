@@ -56,7 +56,8 @@ def imported(tensors: dict[str, Tensor], frames: int) -> tuple[VideoClassifier, 
     unknown = sorted(found.keys() - own.keys())
     kernels = {k for k, v in own.items() if k.startswith("backbone.") and v.ndim == 4}
     # Each convolution's offset is the bias of its batch norm.
-    offsets = {f"{name}.bias" for name, layer in model.named_modules() if _is_norm(layer)}
+    norms = set(_norms(model))
+    offsets = {f"{name}.bias" for name, layer in model.named_modules() if layer in norms}
     missing = sorted((kernels | offsets) - found.keys())
     wrong = [key for key in found if key in own and found[key].shape != own[key].shape]
     for keys, what in ((missing, "missing"), (unknown, "unexpected"), (wrong, "of another shape")):
@@ -93,10 +94,6 @@ def _layout(tensor: Tensor, depthwise: bool) -> Tensor:
     if tensor.ndim != 4:
         raise BadInput(f"a kernel of {tensor.ndim} dimensions in MoveNet's trunk: it has four")
     return tensor.permute((2, 3, 0, 1) if depthwise else (3, 2, 0, 1)).contiguous()
-
-
-def _is_norm(layer: nn.Module) -> bool:
-    return isinstance(layer, nn.BatchNorm2d)
 
 
 def _norms(model: nn.Module) -> list[nn.BatchNorm2d]:

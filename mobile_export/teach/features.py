@@ -168,8 +168,8 @@ def clip_maps(
                     clip.path, config.frame_rate, config.size, config.frames
                 ),
             )
-        except (Unreadable, OSError) as error:  # deleted meanwhile, or never there
-            broken.append((clip, getattr(error, "strerror", None) or str(error)))
+        except Unreadable as error:
+            broken.append((clip, str(error)))
         else:
             read.append(clip)
             found.append(replace(maps, key=key))

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from core.data.find import every_clip
 from core.data.listed import LEAST_TO_SPLIT
+from core.data.rate import Unreadable
 from core.errors import BadInput
 from core.files import file_sha256
 
@@ -129,13 +130,16 @@ def _size(path: Path) -> int | None:
 def clip_key(root: Path, clip: Clip) -> str:
     """A digest of a clip's place, size and time of change: another recording has another.
 
-    Raises ``OSError`` for a clip that is gone.
+    Raises ``Unreadable`` for a clip that is gone.
     """
     digest = hashlib.sha256(str(clip.path.relative_to(root)).encode(errors="surrogateescape"))
-    files = sorted(clip.path.iterdir()) if clip.path.is_dir() else [clip.path]
-    for file in files:
-        found = file.stat()
-        digest.update(f"{file.name} {found.st_size} {found.st_mtime_ns}".encode(errors="replace"))
+    try:
+        files = sorted(clip.path.iterdir()) if clip.path.is_dir() else [clip.path]
+        found = [(file.name, file.stat()) for file in files]
+    except OSError as error:  # deleted meanwhile, or a link to nothing
+        raise Unreadable(error.strerror) from None
+    for name, stat in found:
+        digest.update(f"{name} {stat.st_size} {stat.st_mtime_ns}".encode(errors="replace"))
     return digest.hexdigest()[:16]
 
 

@@ -148,7 +148,7 @@ class _Job:
         idle = frozenset(labels.index(name) for name in idle_labels(labels))
         maps = Maps([f.maps for f in found], [labels.index(c.label) for c in clips], idle)
         folder = self._folder(clips, found, base, border)
-        kept = set_aside(terms.root, clips, folder)
+        kept = set_aside(terms.root, clips, folder) if terms.target else None
         judgement = self._judge(clips, labels, maps, known, base, border, folder)
         decision = choose(judgement, {}, base.config.frame_rate, terms.false_rate)
         judged = judgement.to_dict()
@@ -276,10 +276,11 @@ class _Job:
                 "decision": decision,
             }
             checkpoint.save(path, model, labels, info)
-        made = checkpoint.load(path)
-        if made.info["decision"] != decision:  # another rate was asked for
-            checkpoint.save(path, made.model, made.labels, made.info | {"decision": decision})
-        steps = made.info["taught"]["steps"]
+        else:
+            made = checkpoint.load(path)
+            steps = made.info["taught"]["steps"]
+            if made.info["decision"] != decision:  # another rate was asked for
+                checkpoint.save(path, made.model, made.labels, made.info | {"decision": decision})
         if steps < min(LEAST_STEPS, self.terms.steps):
             minutes = self.terms.minutes
             self.notes.append(f"{minutes:g} minutes ended training after {steps} steps: give more")
@@ -289,9 +290,9 @@ class _Job:
             final.with_suffix(".new").replace(final)
         return final
 
-    def _export(self, model: Path, clips: Path) -> Path | None:
+    def _export(self, model: Path, clips: Path | None) -> Path | None:
         terms = self.terms
-        if terms.target is None:
+        if terms.target is None or clips is None:
             return None
 
         def told(name: str, text: str) -> None:
