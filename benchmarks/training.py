@@ -32,7 +32,7 @@ from core.options import Parser, check_file, whole
 from core.training.recipes import RECIPES, make_optimizer
 from core.training.strided import replace_strided_depthwise
 from core.training.supervision import Trainee
-from core.training.trainer import PRECISIONS, Run, train_step
+from core.training.trainer import PRECISIONS, Run, fast_precision, train_step
 
 BACKBONES = ("mobilenet_v2", "resnet50")
 RECIPE = replace(RECIPES["jester"], lr=1e-4)  # noise teaches nothing: a small rate stays finite
@@ -153,7 +153,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--json", type=Path, required=True, help="rows, one a backbone and shift")
     add("--backbone", choices=BACKBONES, nargs="+", default=list(BACKBONES))
     add("--shift", choices=SHIFTS, nargs="+", default=list(SHIFTS), help="default both")
-    add("--precision", choices=list(PRECISIONS), default="bf16", help="default %(default)s")
+    add("--precision", choices=list(PRECISIONS), help="default: the fastest of the device")
     add("--batch", type=whole(1, HELD), help="clips a step; default 4, on a GPU 16")
     add("--frames", type=whole(2), default=8)
     add("--size", type=whole(LEAST_SIZE), default=224, help="pixels")
@@ -165,6 +165,7 @@ def main(argv: list[str] | None = None) -> int:
     cuda = torch.cuda.is_available() and not args.cpu
     device = torch.device("cuda" if cuda else "cpu")
     name = torch.cuda.get_device_name() if cuda else f"CPU, {torch.get_num_threads()} threads"
+    args.precision = args.precision or fast_precision(device)
     batch, rows = args.batch or (16 if cuda else 4), []
     for backbone in args.backbone:
         for shift in args.shift:

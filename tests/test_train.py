@@ -21,6 +21,7 @@ from core.errors import BadInput
 from core.evaluation.report import main as evaluate
 from core.labels import IGNORE, LABELS
 from core.model import VideoClassifier
+from core.training import trainer
 from core.training.loop import (
     _families,
     learning_rate,
@@ -167,6 +168,45 @@ def test_starting_copies_what_fits(tmp_path):
     assert renamed == ["classifier.bias", "classifier.weight"]
     wide = VideoClassifier(replace(other.config, width=0.5))
     assert _families(start_from(wide, path, labels)) == "backbone, temporal"
+
+
+def test_frozen_parts_stay_as_they_were_and_the_rest_learns(tmp_path, own_clips):
+    start, border = tmp_path / "start.safetensors", 7
+    model = make_model(width=0.25, size=32, frames=4, num_classes=27)
+    checkpoint.save(start, model, list(LABELS))
+    argv = [*TINY, "--data", str(own_clips), "--from", str(start), "--freeze", str(border)]
+    after = checkpoint.load(train(parse([*argv, "--out", str(tmp_path / "mine")]))).model
+    before, learned = model.state_dict(), set()
+    for name, value in after.backbone.state_dict(prefix="backbone.").items():
+        if int(name.split(".")[2]) < border:
+            torch.testing.assert_close(value, before[name], rtol=ROUNDING, atol=ROUNDING)
+        elif not torch.allclose(value.float(), before[name].float(), rtol=ROUNDING, atol=ROUNDING):
+            learned.add(name)
+    assert "backbone.features.7.conv.0.0.weight" in learned
+    assert any(name.startswith("backbone.features.8.temporal.") for name in learned)
+    assert "backbone.features.17.conv.3.running_mean" in learned
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [(["--freeze", "19"], "the trunk has 19 parts: give 1 to 18"), (["--freeze", "2"], "--from")],
+)
+def test_freezing_that_cannot_be_is_refused_before_anything_is_made(tmp_path, options, said):
+    start = tmp_path / "start.safetensors"
+    checkpoint.save(start, make_model(), ["a", "b", "c", "d", "e"])
+    given = ["--from", str(start)] if said != "--from" else []
+    with pytest.raises(BadInput, match=said):
+        run([*TINY, *given, *options, "--out", str(tmp_path / "run")])
+    assert [p.name for p in tmp_path.iterdir()] == ["start.safetensors"]
+
+
+@pytest.mark.parametrize(("kind", "there", "chosen"), [
+    ("cpu", True, "bf16"), ("cpu", False, "fp32"), ("cpu", None, "fp32"), ("cuda", False, "bf16"),
+])  # fmt: skip
+def test_bf16_is_the_default_where_it_is_not_emulated(monkeypatch, kind, there, chosen):
+    check = None if there is None else lambda: there
+    monkeypatch.setattr(trainer.torch.ops.mkldnn, trainer.CPU_BF16, check, raising=False)
+    assert trainer.fast_precision(torch.device(kind)) == chosen
 
 
 def test_causal_undoes_what_a_checkpoint_says(tmp_path):

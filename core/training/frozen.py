@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from core.errors import BadInput
 from core.labels import IGNORE
 from core.model import VideoClassifier
 from core.training.batches import KNOWN_PART
@@ -56,6 +57,25 @@ class Rest(nn.Module):
         rest(maps.transpose(0, 1).flatten(0, 1).float(), 2).sum().backward()
         pairs = zip(self.model.parameters(), probe.parameters(), strict=True)
         return [mine for mine, other in pairs if other.grad is not None]
+
+
+def freeze(model: VideoClassifier, border: int) -> list[nn.Module]:
+    """Keep the parts before ``border`` as they are; gives their batch norms.
+
+    Their parameters want no gradients, so that a backward pass ends at the border. The batch norms
+    keep their statistics as long as the caller holds them in evaluation mode. Raises ``BadInput``
+    when the trunk has no such part or nothing would be left to learn.
+    """
+    parts = len(model.backbone.parts())
+    if not 0 < border < parts:
+        raise BadInput(f"--freeze {border}: the trunk has {parts} parts: give 1 to {parts - 1}")
+    learned = {id(parameter) for parameter in Rest(model, border).learned()}
+    for parameter in model.parameters():
+        parameter.requires_grad_(id(parameter) in learned)
+    return [
+        module for module in model.modules()
+        if isinstance(module, nn.BatchNorm2d) and id(module.weight) not in learned
+    ]  # fmt: skip
 
 
 def border_of(model: VideoClassifier) -> int:

@@ -41,13 +41,14 @@ from core.training.batches import Keys, alike, held_out
 from core.training.curves import Curves, summary_writer
 from core.training.distributed import World
 from core.training.failures import explained, save_last
+from core.training.frozen import freeze
 from core.training.memory import keep_freed
 from core.training.plan import mirrored, model_config, open_data, recipe_name, settle
 from core.training.plan import parse as parse_options
 from core.training.recipes import RECIPES, learning_rate, make_optimizer, size_at
 from core.training.strided import replace_strided_depthwise
 from core.training.supervision import Trainee
-from core.training.trainer import Run, train_step, validate
+from core.training.trainer import Run, fast_precision, train_step, validate
 
 STATE, BEST, LOG = "state.pt", "best.safetensors", "log.jsonl"
 SAVE_SECONDS = 120.0
@@ -94,7 +95,7 @@ def start_run(
     """
     recipe = RECIPES[recipe_name(args)]
     model = VideoClassifier(config)
-    trunk = []
+    trunk, frozen = [], []
     if args.start:
         fresh = start_from(model, args.start, labels)
         trunk = [
@@ -102,7 +103,9 @@ def start_run(
         ]
         if world.leads:
             print(f"started from {args.start}; {len(fresh)} tensors are new: {_families(fresh)}")
-    trainee = Trainee(model, poses).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs leave this form out
+        if args.freeze:
+            frozen = freeze(model, args.freeze)
+    trainee = Trainee(model, poses, frozen).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs leave this form out
     if device.type == "cpu":
         replace_strided_depthwise(trainee)
         keep_freed()
@@ -113,8 +116,8 @@ def start_run(
         trainee, average,
         make_optimizer(trainee, recipe, args.lr, args.weight_decay, trunk, args.early_rate or 1.0),
         labels, json.loads(json.dumps(settings, default=str)), recipe, trainee,
-        "fp32" if args.fp32 else args.precision or "bf16", mirrored(args, labels), world,
-        listing=listing,
+        "fp32" if args.fp32 else args.precision or fast_precision(device), mirrored(args, labels),
+        world, listing=listing,
     )  # fmt: skip
     if (args.out / STATE).exists():
         run.restore(args.out / STATE)
@@ -168,6 +171,10 @@ def train(args: argparse.Namespace) -> Path:
         summary_writer()
     config = model_config(args)
     recipe = RECIPES[recipe_name(args)]
+    if args.freeze and not args.start:
+        raise BadInput(f"--freeze {args.freeze} keeps what --from gave: give a checkpoint")
+    if args.freeze:
+        freeze(VideoClassifier(config), args.freeze)  # refused before windows are rendered
     world, device = distributed.start(args.cpu)
     windows, clips = open_data(args, config, recipe, world)
     settle(args, recipe, len(windows))

@@ -213,6 +213,11 @@ def parse(argv: list[str] | None, description: str) -> argparse.Namespace:
         help="learning rate of the first layer that --from gave, as a part of --lr; it grows "
         "towards the last; default 1",
     )  # fmt: skip
+    add(
+        "--freeze", type=whole(1), metavar="PARTS",
+        help="keep the first parts of the trunk (stem, blocks) as --from gave them, batch norm "
+        "too: 7 of MobileNet V2's halve a step",
+    )  # fmt: skip
     add("--weight-decay", type=number, help="default of the recipe")
     add("--flip", type=Path, metavar="JSON", help="mirror clips; the file swaps classes by name")
     add("--balance", action="store_true", help="draw every class of --data as often as every other")
@@ -233,7 +238,10 @@ def parse(argv: list[str] | None, description: str) -> argparse.Namespace:
     workers = max(1, (os.cpu_count() or 2) // 2)
     add("--workers", type=whole(0), default=workers, help="loader processes")
     add("--stop", type=whole(1), help="stop after this step, to be resumed later")
-    add("--precision", choices=list(PRECISIONS), help="of autocast, default bf16")
+    add(
+        "--precision", choices=list(PRECISIONS),
+        help="of autocast; default: bf16, on a CPU without it fp32",
+    )  # fmt: skip
     add("--fp32", action="store_true", help="the same as --precision fp32")
     add(
         "--tensorboard", type=Path, metavar="DIR",

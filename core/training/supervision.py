@@ -8,6 +8,8 @@ the hand at all in the time that a CPU has: without them 400 steps left the pose
 constant puts it.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -23,12 +25,16 @@ KEYPOINT_WEIGHT = 0.3  # of each map's keypoint loss, which starts at the log of
 class Trainee(nn.Module):
     """The model and its auxiliary layers, seen as one module by the optimiser.
 
-    ``targets`` is the number of pose targets of the data, 0 for none.
+    ``targets`` is the number of pose targets of the data, 0 for none. ``frozen`` are modules that
+    stay in evaluation mode: batch norms that keep their statistics.
     """
 
-    def __init__(self, model: VideoClassifier, targets: int) -> None:
+    def __init__(
+        self, model: VideoClassifier, targets: int, frozen: Sequence[nn.Module] = ()
+    ) -> None:
         super().__init__()
         self.model = model
+        self.frozen = list(frozen)  # of the model's own, so no submodules here
         self.pose = self.points = None
         self.maps: list[Tensor] = []
         if targets:
@@ -38,6 +44,13 @@ class Trainee(nn.Module):
             self.points = nn.ModuleList(nn.Conv2d(width, keypoints, 1) for _, width in layers)
             for layer, _ in layers:
                 layer.register_forward_hook(lambda _m, _i, output: self.maps.append(output))
+
+    def train(self, mode: bool = True) -> "Trainee":
+        """Training or evaluation mode of all but what is frozen."""
+        super().train(mode)
+        for module in self.frozen:
+            module.eval()
+        return self
 
     def forward(
         self, x: Tensor, frames: int, kept: Tensor | None = None
