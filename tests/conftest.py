@@ -26,9 +26,10 @@ PROGRAMS = (
 VULKAN = ("test_vulkan", "test_vulkan_interpreter")
 GROUPS = dict.fromkeys(PROGRAMS, "programs") | dict.fromkeys(VULKAN, "vulkan")
 # By the processor seconds of a run on two busy cores: what takes longest is first, and what waits
-# for a bundle not while the other worker makes it. All others follow by their names.
+# for a bundle not while the other worker makes it. Swift may still be on its way when the first
+# tests run. All others follow by their names.
 FIRST = (
-    "test_accuracy_drop", "programs", "test_ios", "test_coreml", "test_android",
+    "test_accuracy_drop", "programs", "test_coreml", "test_android", "test_ios",
     "test_family_export", "test_diagnose", "test_serve", "test_export_folder", "test_gate",
     "test_export",
 )  # fmt: skip

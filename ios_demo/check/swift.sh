@@ -9,7 +9,7 @@
 #   FIXTURES    what FIXTURES names outside, if it does.
 # `check/swift.sh` without a command only sees to it that Swift is there.
 #
-# SWIFT_GET=no makes no root.
+# SWIFT_GET=no makes no root, and waits for one that is being made.
 # Exit status: the command's, or 4 where no Swift is to be had, with one line that says why.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd -P)
@@ -33,12 +33,14 @@ if command -v swift >/dev/null && command -v swiftc >/dev/null; then
   REPOSITORY=$repository SCRATCH=$scratch exec "$@"
 fi
 
+mkdir -p "$cache" "$(dirname "$root")"
+exec 9>"$cache/swift.lock"
+flock 9 # of whoever makes the root
 if [ ! -x "$root/usr/bin/swiftc" ]; then
   [ "${SWIFT_GET:-yes}" = yes ] || none "check/swift.sh has not made its root yet"
   [ "$(id -u)" = 0 ] || none "not on the PATH, and making a root of Debian 13 takes root's rights"
   command -v debootstrap >/dev/null || none "debootstrap is missing: apt-get install debootstrap"
   [ ! -e "$root" ] || none "$root is there and holds no Swift: delete it or choose another SWIFT_ROOT"
-  mkdir -p "$(dirname "$root")"
   part=$(mktemp -d "$root.XXXXXX")
   trap 'rm -rf "$part"' EXIT
   chmod 755 "$part"
@@ -52,6 +54,7 @@ if [ ! -x "$root/usr/bin/swiftc" ]; then
   mv "$part" "$root"
   trap - EXIT
 fi
+exec 9>&-
 [ $# -gt 0 ] || exit 0
 [ "$(id -u)" = 0 ] || none "$root has to be entered by root"
 unshare --mount true 2>/dev/null || none "this container may not mount: the root cannot see the checkout"
