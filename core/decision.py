@@ -134,6 +134,12 @@ class Answer:
     started: str | None
     ended: Event | None
 
+    def shown(self, labels: Sequence[str]) -> float:
+        """The probability to show beside ``current``: its own, or the best one's while none is."""
+        if self.current is None:
+            return self.confidence
+        return self.probabilities[labels.index(self.current)]
+
 
 class Decider:
     """Applies a ``Rule`` frame by frame; ``reset`` forgets everything."""

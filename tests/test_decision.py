@@ -37,6 +37,17 @@ def test_one_event_a_gesture() -> None:
     assert events == [Event("Swiping Left", 0.2, 0.5, pytest.approx(SURE))]
 
 
+def test_the_probability_beside_a_gesture_is_its_own() -> None:
+    seen, _ = answers("nnLLLRn", rule())
+    sure, beaten = seen[4], seen[5]
+    assert beaten.current == sure.current == "Swiping Left"
+    assert sure.shown(LABELS) == sure.confidence == pytest.approx(SURE)
+    assert (beaten.winner, beaten.confidence) == ("Swiping Right", pytest.approx(SURE))
+    assert beaten.shown(LABELS) == beaten.probabilities[LABELS.index("Swiping Left")] < 0.01
+    assert seen[2].current is None
+    assert seen[2].shown(LABELS) == seen[2].confidence
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

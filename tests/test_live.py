@@ -196,6 +196,27 @@ def test_an_error_of_the_source_comes_through() -> None:
         list(Newest(camera(), paced=False))
 
 
+def test_an_error_that_nobody_thought_of_is_no_end() -> None:
+    def camera():
+        yield Frame(0.0, lambda: None)
+        raise RuntimeError("a driver's own")
+
+    with pytest.raises(RuntimeError, match="a driver's own"):
+        list(Newest(camera(), paced=False))
+
+
+def test_a_camera_may_open_slowly_and_not_pause_as_long() -> None:
+    def camera():
+        time.sleep(0.3)
+        yield Frame(0.0, lambda: None)
+        time.sleep(60)
+
+    seen = []
+    with pytest.raises(Interrupted, match=r"no frame for 0\.1 s"):
+        seen.extend(Newest(camera(), paced=False, patience=0.1))
+    assert len(seen) == 1
+
+
 def test_events_are_scored_by_label_and_time() -> None:
     gestures = [Gesture("a", 1.0, 2.0), Gesture("b", 4.0, 5.0)]
     events = [
@@ -223,6 +244,10 @@ def test_rendered_recordings_run_on() -> None:
     assert all(a.end <= b.start for a, b in itertools.pairwise(truth))
     assert len(truth) > PeopleStreams.GESTURES  # of a second one
     assert truth[-1].end < 60.0
+    cut = (truth[1].start + truth[1].end) / 2
+    some: list[Gesture] = []
+    list(rendered_frames(ModelConfig(size=32), cut, some))
+    assert some == [truth[0], Gesture(truth[1].label, truth[1].start, cut)]
 
 
 # What cannot be used.

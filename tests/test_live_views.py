@@ -135,6 +135,24 @@ def test_a_playlist_does_not_lead_to_other_files(
         next(network_frames(address(camera, "/list.m3u8"), AGAIN))
 
 
+def test_a_video_that_has_an_end_is_no_camera(
+    camera: ThreadingHTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_clip(tmp_path / "film.mkv", np.stack([halves()] * 30), 10.0)
+    film = (tmp_path / "film.mkv").read_bytes()
+
+    def give(self: Camera) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(film)))
+        self.end_headers()
+        self.wfile.write(film)
+
+    monkeypatch.setattr(Camera, "do_GET", give)
+    with pytest.raises(BadInput, match=r"is a video of 3\.0 s, no camera: download it") as error:
+        next(network_frames(address(camera, user="me:secret@"), AGAIN))
+    assert "secret" not in str(error.value)
+
+
 def test_a_password_is_not_shown() -> None:
     assert shown("rtsp://me:pass@host/a") == "rtsp://me:***@host/a"
     assert shown("rtsp://host/a") == "rtsp://host/a"
@@ -149,9 +167,11 @@ def test_an_address_is_a_live_source(
     monkeypatch.setattr(network, "PAUSES", ())
     monkeypatch.setattr(network.network_frames, "__defaults__", ((),))
     events = tmp_path / "events.json"
-    argv = [str(tiny), "--source", address(camera), "--events", str(events)]
-    assert main(argv) == 2  # a camera that stays away
+    source = address(camera, user="me:secret@")
+    assert main([str(tiny), "--source", source, "--events", str(events)]) == 2  # it stays away
     found = json.loads(events.read_text())
+    assert found["source"] == shown(source)
+    assert "secret" not in events.read_text()
     assert found["ticks"] >= 1
     assert "stays away" in found["reason"]
     assert open_source(address(camera), None, None, False).frames is not None  # type: ignore[arg-type]
@@ -213,8 +233,9 @@ def test_a_mirrored_video_gives_what_the_unmirrored_one_gives(
 
 
 def test_the_picture_says_what_the_model_sees_and_which_side_is_left() -> None:
-    plain = draw_answer(np.zeros((120, 160, 3), np.uint8), None)
-    drawn = draw_answer(np.zeros((120, 160, 3), np.uint8), None, Region(box=(0.0, 0.0, 0.5, 1.0)))
+    black = np.zeros((120, 160, 3), np.uint8)
+    plain = draw_answer(black, None, ())
+    drawn = draw_answer(black, None, (), Region(box=(0.0, 0.0, 0.5, 1.0)))
     changed = np.argwhere((plain != drawn).any(-1))
     assert (changed[:, 1] >= 80).any(), "left is at the right edge of a picture that is no mirror"
     assert {20, 99} <= set(changed[changed[:, 1] == 40][:, 0]), "the square's upper and lower edge"

@@ -63,6 +63,8 @@ def test_a_recording_outlives_the_end_of_a_training(teaching, chromium):
         page.fill("#seconds", "0.8")
         page.click("#start")
         page.locator("#countdown").wait_for()
+        page.check("#mirrored")
+        page.select_option("#part", "left")
         told |= {"state": "done", "words": "done"}
         page.click("#wrong")
         wait_for_text(page, "#record-state.problem", "being recorded")
@@ -80,9 +82,12 @@ def test_a_recording_outlives_the_end_of_a_training(teaching, chromium):
         wait_for_text(page, "#link", "live")
         assert page.input_value("#label") == "red"
         assert "One moment" in page.inner_text("#record-state")
+        assert page.is_checked("#mirrored"), "the new bundle would see left as right"
+        assert page.input_value("#part") == "left"
         page.reload()
         wait_for_text(page, "#link", "live")
         assert page.input_value("#label") == ""
+        assert not page.is_checked("#mirrored")
         assert [line for line in wrong if "ERR_ABORTED" not in line] == []
 
 

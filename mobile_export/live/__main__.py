@@ -138,6 +138,7 @@ def run_source(args: argparse.Namespace) -> int:
         from mobile_export.bundle.reader import load
         from mobile_export.bundle.regrouped import with_classes
         from mobile_export.bundle.runner import open_runner
+        from mobile_export.live.network import shown
         from mobile_export.live.recognizer import Recognizer
         from mobile_export.live.session import open_source, run
 
@@ -149,7 +150,7 @@ def run_source(args: argparse.Namespace) -> int:
     source = open_source(args.source, bundle.config, seconds, args.realtime)
     began = time.perf_counter()
     result = run(recognizer, source, args.out, args.timeline, seconds, _region(args))
-    report = result.report(bundle, args.source, time.perf_counter() - began)
+    report = result.report(bundle, shown(args.source), time.perf_counter() - began)
     print(result.summary(report))
     if args.events:
         write_json("--events", args.events, report)

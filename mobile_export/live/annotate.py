@@ -1,6 +1,7 @@
 """The recognised gesture drawn on the video: label, confidence, and a bar of it."""
 
 import os
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,11 +18,12 @@ INK, PAPER, DIM = (255, 255, 255), (0, 0, 0), (130, 130, 130)
 
 
 def draw_answer(
-    pixels: np.ndarray, answer: Answer | None, region: Region | None = None
+    pixels: np.ndarray, answer: Answer | None, labels: Sequence[str], region: Region | None = None
 ) -> np.ndarray:
     """A copy of RGB pixels (H, W, 3) with what was answered last in a strip along the bottom.
 
-    With a region the square that the model sees is drawn, and which side the person's left is.
+    ``labels`` are those of the answer's probabilities, in their order. With a region the square
+    that the model sees is drawn, and which side the person's left is.
     """
     image = Image.fromarray(pixels)
     width, height = image.size
@@ -34,7 +36,7 @@ def draw_answer(
         draw.rectangle((left, top, right - 1, bottom - 1), outline=LINE, width=max(1, strip // 12))
         draw.text((width - 0.3 * strip, 0.5 * strip), "left >", LINE, font, anchor="rm")
     label = answer.current if answer else None
-    share = answer.confidence if answer and answer.winner else 0.0
+    share = answer.shown(labels) if answer and (answer.current or answer.winner) else 0.0
     text = f"{label}  {100 * share:.0f} %" if label else "no gesture"
     draw.text((0.3 * strip, height - 0.5 * strip), text, INK if label else DIM, font, anchor="lm")
     draw.rectangle((0, height - max(2, strip // 10), share * width, height), fill=INK)

@@ -1,4 +1,4 @@
-"""Cameras of the network as a live source: RTSP, and MJPEG or video over HTTP.
+"""Cameras of the network as a live source: RTSP, and MJPEG or an endless video over HTTP.
 
 They drop out and come back: what breaks off is opened again, after pauses that grow, and the clock
 runs on, so that the gap counts as missed ticks.
@@ -46,7 +46,8 @@ def shown(address: str) -> str:
 def network_frames(address: str, pauses: tuple[float, ...] = PAUSES) -> Iterator[Frame]:
     """Frames of a network camera, times in seconds from the first one by this machine's clock.
 
-    Raises ``BadInput`` for an address of another kind, or one that never gave a frame;
+    Raises ``BadInput`` for an address of another kind, one that never gave a frame, or a video that
+    has an end: its frames come as fast as the network is, which is not when they were seen.
     ``Interrupted`` when it stays away for all of ``pauses``.
     """
     scheme = urlsplit(address).scheme
@@ -67,6 +68,8 @@ def network_frames(address: str, pauses: tuple[float, ...] = PAUSES) -> Iterator
                     tqdm.write(f"{shown(address)} is back", file=sys.stderr)
                 failed = 0
                 yield Frame(now - first, functools.partial(upright, decoded))
+        except BadInput:
+            raise
         except (av.FFmpegError, OSError, ValueError) as error:
             reason = one_line(error).replace(address, shown(address))
         if first is None and failed >= 1:
@@ -89,6 +92,11 @@ def _connected(address: str, protocols: str) -> Iterator[Decoded]:
     with av.open(address, options=options, timeout=(PATIENCE, PATIENCE)) as container:
         if not container.streams.video:
             raise ValueError("no video in it")
+        if container.duration:
+            raise BadInput(
+                f"--source {shown(address)} is a video of {container.duration / av.time_base:.1f} "
+                "s, no camera: download it and give the file"
+            )
         stream = container.streams.video[0]
         stream.thread_count = 1
         for frame in container.decode(stream):

@@ -171,6 +171,7 @@ def run(
     Raises ``BadInput`` when not even a first frame can be had.
     """
     result = Result(recognizer, History(timeline is not None), source)
+    labels = recognizer.decider.rule.labels
     with ExitStack() as stack:
         writer = stack.enter_context(VideoWriter(out, RATE)) if out else None
         bar = stack.enter_context(
@@ -181,7 +182,7 @@ def run(
                 answer = _one(result, frame, bar, region)
                 if writer:
                     picture = region.upright(frame.picture())
-                    writer.write(frame.seconds, draw_answer(picture, answer, region))
+                    writer.write(frame.seconds, draw_answer(picture, answer, labels, region))
         except Interrupted as stop:
             result.reason = str(stop)
         except KeyboardInterrupt:

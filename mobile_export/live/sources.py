@@ -126,8 +126,9 @@ def rendered_frames(config: ModelConfig, seconds: float, truth: list[Gesture]) -
         frames, starts, ends, labels = streams[index]
         rate = config.frame_rate
         for first, last, label in zip(starts.tolist(), ends.tolist(), labels.tolist(), strict=True):
-            if start + last / rate < seconds:
-                truth.append(Gesture(LABELS[label], start + first / rate, start + last / rate))
+            if start + first / rate < seconds:  # cut off by the end, as what is seen of it is
+                end = min(start + last / rate, seconds)
+                truth.append(Gesture(LABELS[label], start + first / rate, end))
         for i, pixels in enumerate(frames):
             if start + i / rate >= seconds:
                 return
@@ -140,7 +141,8 @@ class Newest:
 
     Iterating gives each frame as it comes, or the latest when the reader was busy. ``paced`` lets a
     file's frames come at their own times; a camera's come by themselves, and none for ``patience``
-    seconds means that it is gone. ``dropped`` counts.
+    seconds after another means that it is gone: how long the first may take is the source's to say.
+    ``dropped`` counts.
     """
 
     def __init__(
@@ -157,13 +159,13 @@ class Newest:
     def __iter__(self) -> Iterator[Frame]:
         thread = threading.Thread(target=self._read, daemon=True, name="source")
         thread.start()
+        patience = None
         try:
             while True:
                 with self._change:
-                    if not self._change.wait_for(
-                        lambda: self._frame or self._ended, self._patience
-                    ):
-                        raise Interrupted(f"no frame for {STALLED:g} s")
+                    if not self._change.wait_for(lambda: self._frame or self._ended, patience):
+                        raise Interrupted(f"no frame for {patience:g} s")
+                    patience = self._patience
                     frame, self._frame = self._frame, None
                 if frame is None:
                     break
@@ -185,7 +187,7 @@ class Newest:
                     self.dropped += self._frame is not None
                     self._frame = frame
                     self._change.notify()
-        except (BadInput, Interrupted) as error:
+        except BaseException as error:  # whatever it is, the reader's to raise
             self._error = error
         finally:
             with self._change:

@@ -1,7 +1,8 @@
 """A page on this machine alone that shows the webcam and what the bundle recognises in it.
 
 The page sends the camera's frames to this process and nowhere else; they are forgotten once they
-are answered. The one exception are clips that the user records on purpose, into ``--out``.
+are answered. The exceptions are clips that the user records on purpose, into ``--out``, and where
+it teaches the latest three seconds, which become a clip when somebody says what they really were.
 """
 
 import asyncio

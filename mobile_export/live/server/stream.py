@@ -144,14 +144,18 @@ class Stream:
         self._filled.set()
         if self._clip and self._clip.add(seconds, jpeg):
             clip, self._clip = self._clip, None
-            task = asyncio.create_task(self._guarded(lambda: self._save(clip)))
-            self._saving.add(task)
-            task.add_done_callback(self._saving.discard)
+            self._beside(lambda: self._save(clip))
         if self._desk.lesson is not None:
             self._recent.append((seconds, jpeg))
             while seconds - self._recent[0][0] > LOOK_BACK + SLACK:
                 self._recent.popleft()
         await self._send({"type": "next"})
+
+    def _beside(self, work: Callable) -> None:
+        """Save something while frames go on to be taken."""
+        task = asyncio.create_task(self._guarded(work))
+        self._saving.add(task)
+        task.add_done_callback(self._saving.discard)
 
     async def _recognise(self) -> None:
         loop = asyncio.get_running_loop()
@@ -253,7 +257,11 @@ class Stream:
         for seconds, jpeg in frames:
             if frames[-1][0] - seconds <= LOOK_BACK + 0.5 * SLACK:
                 clip.add(seconds, jpeg)
-        await self._send(await self._kept(clip) | {"of": "wrong"})
+
+        async def save() -> None:
+            await self._send(await self._kept(clip) | {"of": "wrong"})
+
+        self._beside(save)
 
     async def _save(self, clip: Clip) -> None:
         """Write a clip that was recorded beside the stream, which goes on meanwhile."""

@@ -14,6 +14,7 @@ const canvas = document.createElement("canvas");
 
 // Why no frames are sent now, the most telling first; each is null or {title, text, button, action}.
 const obstacles = { link: null, hidden: null, camera: ASKING };
+const keptCamera = history.state?.camera; // from before a reload; the recorder clears it
 let view = null;
 let served = ""; // what the view was made for
 let ready = false; // the server has greeted and takes a frame
@@ -71,6 +72,8 @@ function greet(hello) {
   const name = JSON.stringify([bundle, runner, labels, threshold, taught]);
   if (served && served !== name) {
     recorder.keep(); // another bundle was started meanwhile
+    const camera = stream?.getVideoTracks()[0].getSettings().deviceId;
+    history.replaceState({ ...history.state, view: seen.chosen(), camera }, "");
     return location.reload();
   }
   served = name;
@@ -230,4 +233,4 @@ set("camera", ASKING);
 watchFrames(video, frame);
 visibility();
 link.connect();
-startCamera();
+startCamera(keptCamera ?? "");

@@ -9,9 +9,13 @@ const PARTS = { middle: null, left: [0.5, 0, 0.5, 1], right: [0, 0, 0.5, 1] };
 export function makeSeen(video, changed) {
   let mirror = false;
   let box = null;
-  let known = false; // the server's own choice has been taken over
+  let known = false; // the server's own choice has been taken over, or there is one of before
   let start = null; // where the pointer went down
   const frame = element("frame");
+  if (history.state?.view) {
+    ({ mirror, box } = history.state.view);
+    known = true;
+  }
 
   function greet(view) {
     if (!known) ({ mirror, box } = view);
@@ -86,7 +90,7 @@ export function makeSeen(video, changed) {
     choose();
   });
   video.addEventListener("resize", () => show());
-  return { greet };
+  return { greet, chosen: () => ({ mirror, box }) };
 }
 
 function nameOf(box) {

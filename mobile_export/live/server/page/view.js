@@ -47,9 +47,13 @@ export function makeView(hello) {
     const line = element("gesture");
     if (line.textContent !== text) line.textContent = text;
     line.classList.toggle("none", !message.current);
-    fill(element("meter"), message.confidence);
-    element("meter").setAttribute("aria-valuenow", Math.round(100 * message.confidence));
-    element("percent").textContent = percent(message.confidence);
+    // That of the gesture that is shown; the best one's while there is none.
+    const share = message.current
+      ? message.probabilities[hello.labels.indexOf(message.current)]
+      : message.confidence;
+    fill(element("meter"), share);
+    element("meter").setAttribute("aria-valuenow", Math.round(100 * share));
+    element("percent").textContent = percent(share);
   }
 
   function likeliest(chances) {
