@@ -72,3 +72,13 @@ def test_a_clock_that_jumps_back_is_another_recording() -> None:
 def test_vectors() -> None:
     for case in json.loads((FOLDER / "ticks.json").read_text())["cases"]:
         assert tick_rows(case) == case["answers"], case["name"]
+
+
+def test_after_a_pause_the_clock_starts_with_the_next_frame() -> None:
+    ticks = Ticks(10.0, 5)
+    for seconds in (0.0, 0.1, 0.2):
+        ticks.frame(seconds)
+    ticks.restart()
+    assert ticks.frame(300.0) == Tick(take=True)
+    assert ticks.frame(300.05) == Tick(take=False)
+    assert ticks.frame(300.1) == Tick(take=True)

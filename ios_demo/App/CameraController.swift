@@ -138,16 +138,21 @@ actor CameraController {
 
     private func observe(_ session: AVCaptureSession) {
         let told = self.told
-        func on(_ name: Notification.Name, _ event: @escaping @Sendable (Notification) -> Event) {
+        func on(
+            _ name: Notification.Name, of object: AnyObject?,
+            _ event: @escaping @Sendable (Notification) -> Event
+        ) {
             observers.append(
-                NotificationCenter.default.addObserver(forName: name, object: session, queue: nil) { note in
+                NotificationCenter.default.addObserver(forName: name, object: object, queue: nil) { note in
                     told.yield(event(note))
                 })
         }
-        on(AVCaptureSession.wasInterruptedNotification) { .trouble(CameraController.trouble($0)) }
-        on(AVCaptureSession.interruptionEndedNotification) { _ in .over }
-        on(AVCaptureSession.runtimeErrorNotification) { _ in .trouble(.failed) }
-        on(AVCaptureDevice.wasDisconnectedNotification) { _ in .trouble(.lost) }
+        on(AVCaptureSession.wasInterruptedNotification, of: session) {
+            .trouble(CameraController.trouble($0))
+        }
+        on(AVCaptureSession.interruptionEndedNotification, of: session) { _ in .over }
+        on(AVCaptureSession.runtimeErrorNotification, of: session) { _ in .trouble(.failed) }
+        on(AVCaptureDevice.wasDisconnectedNotification, of: preview.device) { _ in .trouble(.lost) }
     }
 
     private static func trouble(_ note: Notification) -> CameraTrouble {
@@ -167,6 +172,7 @@ final class FrameSource: Sendable {
     private struct State {
         var rotation = 0
         var dropped = 0
+        var camera = RateMeter()
         var open = false
     }
 
@@ -176,15 +182,13 @@ final class FrameSource: Sendable {
 
     init() { (stream, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1)) }
 
-    /// Frames that were lost since the camera was opened: AVFoundation's and those that waited in vain.
+    /// Frames that were lost: AVFoundation's, those that waited in vain and those that could not be read.
     var dropped: Int { state.withLock { $0.dropped } }
 
-    func begin() {
-        state.withLock {
-            $0.dropped = 0
-            $0.open = true
-        }
-    }
+    /// Frames a second that the camera delivers.
+    var rate: Double { state.withLock { $0.camera.rate } }
+
+    func begin() { state.withLock { $0.open = true } }
 
     func end() { state.withLock { $0.open = false } }
 
@@ -198,7 +202,10 @@ final class FrameSource: Sendable {
     }
 
     func offer(_ pixels: CVPixelBuffer, seconds: Double) {
-        let rotation = state.withLock { $0.rotation }
+        let rotation = state.withLock {
+            $0.camera.add(seconds)
+            return $0.rotation
+        }
         let result = continuation.yield(CameraFrame(pixels: pixels, seconds: seconds, rotation: rotation))
         if case .dropped = result { drop() }
     }

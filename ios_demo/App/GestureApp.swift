@@ -4,6 +4,7 @@ import SwiftUI
 /// screen shows.
 @main struct GestureApp: App {
     @State private var model: LiveModel
+    @Environment(\.scenePhase) private var phase
     private let preview: PreviewSource
 
     init() {
@@ -14,6 +15,6 @@ import SwiftUI
     }
 
     var body: some Scene {
-        WindowGroup { LiveView(model: model, preview: preview) }
+        WindowGroup { LiveView(model: model, preview: preview, phase: phase) }
     }
 }

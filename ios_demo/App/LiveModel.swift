@@ -156,6 +156,14 @@ import os
             measureQueued()
         case .interrupted:
             loading = false
+            // Left and entered again while the model's queue was busy: it goes on from here.
+            if facts.foreground, facts.model == nil { load(nil, again: false) }
+        case .failed(let line):
+            log.error("the model failed: \(line, privacy: .public)")
+            loading = true
+            facts.model = nil
+            facts.figures = nil
+            facts.step = .opening
         case .impossible(let line):
             log.error("no model: \(line, privacy: .public)")
             loading = false

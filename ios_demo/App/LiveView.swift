@@ -5,7 +5,7 @@ import SwiftUI
 struct LiveView: View {
     let model: LiveModel
     let preview: PreviewSource
-    @Environment(\.scenePhase) private var phase
+    let phase: ScenePhase  // of the whole app: an iPad may show it in two windows
 
     var body: some View {
         ZStack(alignment: .bottom) {

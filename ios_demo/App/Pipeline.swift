@@ -10,6 +10,7 @@ actor Pipeline {
         case chosen(ModelFacts)
         case ready  // frames can come
         case interrupted  // trials were broken off: the app left the screen
+        case failed(String)  // the model broke down and another is looked for
         case impossible(String)  // there is no model; why and what to do
         case recognized(Figures?, ended: Event?)  // no figures: the camera paused
         case measuring(Double)
@@ -32,14 +33,16 @@ actor Pipeline {
     private var stream: LiveStream<CoreMLProgram>?
     private var firstLoads: [String: Double] = [:]  // milliseconds of the process's first load of each
     private var seen = Seen()
-    private var unproven = false  // no frame has come out of this load yet
 
     init(frames: FrameSource) {
         self.frames = frames
         (updates, told) = AsyncStream.makeStream()
         let support = URL.applicationSupportDirectory
         let inside = Bundle.main.bundleURL.appending(path: "Bundles")
-        store = BundleStore([inside, URL.documentsDirectory.appending(path: "Bundles")])
+        let own = URL.documentsDirectory.appending(path: "Bundles")
+        // So that the Files app shows where one's own go; without room there is none to put them.
+        try? FileManager.default.createDirectory(at: own, withIntermediateDirectories: true)
+        store = BundleStore([inside, own])
         compiled = CompiledModels(folder: support.appending(path: "compiled"), build: Device.build)
         notes = FileNotebook(support.appending(path: "notes.json"))
         memory = TrialMemory(notes, surroundings: Device.surroundings)
@@ -109,7 +112,7 @@ actor Pipeline {
         do {
             let program = try await timedLoad(bundle, units).program
             let check = try selfCheck(bundle, program)
-            if let reason = check.reason { return Trial(failed: reason) }
+            if let reason = check.reason { return try failedOnScreen(reason) }
             let benchmark = Benchmark<CoreMLProgram>(
                 bundle, try GoldenFrames(bundle), probe: await Device(), plan: .trial)
             let going = self.going
@@ -118,8 +121,14 @@ actor Pipeline {
         } catch let error as Stopped {
             throw error
         } catch {
-            return Trial(failed: oneLine(error))
+            return try failedOnScreen(oneLine(error))
         }
+    }
+
+    /// What fails after the app left the screen says nothing: the system takes the GPU away there.
+    private func failedOnScreen(_ reason: String) throws -> Trial {
+        guard going.withLock({ $0 }) else { throw Stopped() }
+        return Trial(failed: reason)
     }
 
     private func open() async throws {
@@ -127,8 +136,16 @@ actor Pipeline {
         told.yield(.step(.loading(chosen.candidate)))
         let bundle = chosen.bundle
         try memory.load(bundle.manifest.artifact.sha256, chosen.candidate.units)
-        unproven = true
         let program = try await timedLoad(bundle, chosen.candidate.units).program
+        // It was checked in its trial; here it has to compute at all, camera or none, to count as loaded.
+        do {
+            _ = try selfCheck(bundle, program)
+        } catch {
+            let failed = try failedOnScreen(oneLine(error))
+            try? memory.end(bundle.manifest.artifact.sha256, chosen.candidate.units, failed)
+            throw error
+        }
+        try? memory.loaded()  // at worst it is tried again
         let opened = LiveStream(try Recognizer(bundle.manifest, program))
         opened.seen = seen
         stream = opened
@@ -152,14 +169,14 @@ actor Pipeline {
         guard let stream else { return }
         do {
             let seen = try withYuvFrame(frame.pixels) {
-                try stream.take($0, at: frame.seconds, rotation: frame.rotation, dropped: frames.dropped)
+                try stream.take(
+                    $0, at: frame.seconds, rotation: frame.rotation, dropped: frames.dropped,
+                    cameraRate: frames.rate)
             }
             guard let seen else { return }
-            if unproven {
-                unproven = false
-                try? memory.loaded()  // at worst it is tried again
-            }
             told.yield(.recognized(seen.figures, ended: seen.ended))
+        } catch is PictureError {
+            frames.drop()  // the camera's fault, not the model's
         } catch {
             fail(oneLine(error))
         }
@@ -169,6 +186,7 @@ actor Pipeline {
     private func fail(_ line: String) {
         stream = nil
         guard let failed = chosen else { return }
+        told.yield(.failed(line))
         let units = failed.candidate.units
         try? memory.end(failed.bundle.manifest.artifact.sha256, units, Trial(failed: line))
         Task { await load(nil, again: false) }

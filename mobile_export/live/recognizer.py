@@ -59,7 +59,7 @@ class Recognizer:
         tick = self.ticks.frame(seconds)
         if not tick.take:
             return None
-        ended = self.forget() if tick.reset else ()
+        ended = self.stream.reset() if tick.reset else ()
         self.taken, self.missed = self.taken + 1, self.missed + tick.missed
         self.resets += tick.reset
         pixels = picture()  # decoding is the source's time
@@ -79,5 +79,9 @@ class Recognizer:
         )  # fmt: skip
 
     def forget(self) -> tuple[Event, ...]:
-        """Back to before the first frame; the event that was open, if there was one."""
+        """Back to before the first frame; the event that was open, if there was one.
+
+        For a stream that ends or pauses: the time until the next frame is no missed ticks.
+        """
+        self.ticks.restart()
         return self.stream.reset()

@@ -36,6 +36,10 @@ class Ticks:
         self._last = 0  # number of the latest tick that was served
         self._latest = -math.inf  # time of the latest frame
 
+    def restart(self) -> None:
+        """As before the first frame: the time until the next one is no missed ticks."""
+        self._first, self._latest = None, -math.inf
+
     def frame(self, seconds: float) -> Tick:
         """Decide on the frame of this time stamp.
 

@@ -26,9 +26,9 @@ public final class LiveStream<P: Program> {
     private let recognizer: Recognizer<P>
     private var recorder = LatencyRecorder(capacity: recent)
     private var recognized = RateMeter()
-    private var camera = RateMeter()
     private var medians: Medians?
     private var looked = Seen()  // what the latest frame was seen as
+    private var turned = 0  // degrees, of that frame
 
     /// What of the frames the model sees. What was before a change is another recording.
     public var seen = Seen()
@@ -37,28 +37,30 @@ public final class LiveStream<P: Program> {
 
     /// The figures after this frame and the event that closed; nil when no tick was due.
     ///
-    /// `dropped` frames were lost since the stream began. Throws as `Recognizer.offer` does.
+    /// The camera delivers `cameraRate` frames a second, `dropped` of which were lost so far. Throws as
+    /// `Recognizer.offer` does.
     public func take(
-        _ frame: YuvFrame, at seconds: Double, rotation: Int, dropped: Int
+        _ frame: YuvFrame, at seconds: Double, rotation: Int, dropped: Int, cameraRate: Double
     ) throws -> (figures: Figures, ended: Event?)? {
-        camera.add(seconds)
-        let cut = seen == looked ? nil : recognizer.forget()
+        let cut = seen == looked && rotation == turned ? nil : recognizer.forget()
         looked = seen
+        turned = rotation
         let part = try frame.part(seen, rotation: rotation)
         let offered = try recognizer.offer(
             part, at: seconds, rotation: rotation, mirrored: seen.mirrored)
-        guard let moment = offered else {
-            guard let cut else { return nil }
-            return (Figures(cameraRate: camera.rate), cut)
+        if let moment = offered {
+            recorder.add(moment.times)
+            recognized.add(seconds)
+            if recognizer.taken % every == 1 { medians = recorder.summaries().map(Medians.init) }
+        } else if cut == nil {
+            return nil
         }
-        recorder.add(moment.times)
-        recognized.add(seconds)
-        if recognizer.taken % every == 1 { medians = recorder.summaries().map(Medians.init) }
+        let answer = offered?.answer
         let figures = Figures(
-            gesture: moment.answer.current, confidence: moment.answer.confidence, cameraRate: camera.rate,
+            gesture: answer?.current, confidence: answer?.confidence ?? 0, cameraRate: cameraRate,
             recognizedRate: recognized.rate, dropped: dropped, missed: recognizer.missed,
             resets: recognizer.resets, medians: medians)
-        return (figures, moment.ended ?? cut)
+        return (figures, offered?.ended ?? cut)
     }
 
     /// The camera pauses: state and decision are forgotten; the event that was open.

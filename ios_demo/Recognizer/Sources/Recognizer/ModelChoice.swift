@@ -21,7 +21,8 @@ public struct ModelChoice {
     private var again: Bool
     private let memory: TrialMemory
 
-    /// With `again` the wanted candidate is tried once more although it failed before: a person asked.
+    /// With `again` the wanted candidate, or without one every candidate, is tried once more although it
+    /// failed before: a person asked.
     ///
     /// Opens every bundle, which reads it all; those that need a newer `system`, iOS by its number, are
     /// none. Throws `BundleError` when there is none that can be read.
@@ -56,7 +57,7 @@ public struct ModelChoice {
         }
         for candidate in candidates {
             guard let trial = memory.trial(sha256(candidate), candidate.units) else { continue }
-            if again, candidate == wanted, trial.reason != nil { continue }
+            if again, trial.reason != nil, self.wanted == nil || candidate == self.wanted { continue }
             trials[candidate] = trial
         }
     }

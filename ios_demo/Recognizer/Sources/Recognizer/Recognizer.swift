@@ -68,7 +68,7 @@ public final class Recognizer<P: Program> {
         _ frame: YuvFrame, at seconds: Double, rotation: Int, mirrored: Bool = false
     ) throws -> Moment? {
         guard ticks.frame(at: seconds) else { return nil }
-        let closed = ticks.reset ? forget() : nil
+        let closed = ticks.reset ? clear() : nil
         if ticks.reset { resets += 1 }
         taken += 1
         missed += ticks.missed
@@ -91,6 +91,11 @@ public final class Recognizer<P: Program> {
     /// Back to before the first frame; the event that was open. For a stream that ends or pauses.
     @discardableResult
     public func forget() -> Event? {
+        ticks.restart()
+        return clear()
+    }
+
+    private func clear() -> Event? {
         session.reset()
         return decider.reset()
     }

@@ -47,6 +47,12 @@ public struct Ticks: Sendable {
         return true
     }
 
+    /// As before the first frame: the time until the next one is no missed ticks.
+    public mutating func restart() {
+        first = nil
+        latest = -.infinity
+    }
+
     private mutating func start(at seconds: Double) {
         first = seconds
         last = 0

@@ -89,6 +89,14 @@ struct ModelChoiceTests {
         #expect(try ModelChoice(store.list(), memory, wanted: wanted, again: true).next() == wanted)
     }
 
+    @Test func whereEverythingFailedAPersonCanHaveItAllTriedAgain() throws {
+        var choice = try ModelChoice(store.list(), memory, wanted: nil, again: false)
+        _ = try settle(&choice) { _ in Trial(failed: "no space left") }
+        #expect(throws: BundleError.self) { try choice.result() }
+        #expect(try ModelChoice(store.list(), memory, wanted: nil, again: false).next() == nil)
+        #expect(try ModelChoice(store.list(), memory, wanted: nil, again: true).left == 6)
+    }
+
     @Test func aModelThatKilledTheProcessIsNotTriedAgain() throws {
         let choice = try ModelChoice(store.list(), memory, wanted: nil, again: false)
         let first = try #require(choice.next())

@@ -143,6 +143,7 @@ class LiveViewModel(
         // An earlier opening's trouble says nothing about the camera that is open now.
         if (cameraOpen && opening == this.opening) {
             cameraOpen = false // it closed itself
+            stream?.pause()
             this.trouble = trouble
             settle()
         }
@@ -276,6 +277,7 @@ class LiveViewModel(
         } else if (cameraOpen) {
             cameraOpen = false
             camera.close()
+            stream?.pause()
         }
         val next = current()
         if (next != state) {

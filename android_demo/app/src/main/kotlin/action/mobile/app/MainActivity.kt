@@ -27,6 +27,8 @@ class MainActivity : Activity(), Wishes {
     private val app get() = application as DemoApplication
     private val viewModel get() = app.viewModel
     private lateinit var screen: Screen
+    private var explained = false // what the system advised before it was asked last
+    private var refusals = 0 // without that advice before and after
     private val show: (UiState) -> Unit = { screen.show(it, displayRotation()) }
 
     /** A half turn makes no new screen, and is told to nobody but a display's listeners. */
@@ -129,15 +131,21 @@ class MainActivity : Activity(), Wishes {
 
     /**
      * The system says no more than yes or no. Its advice to explain tells that it would ask again: a
-     * no without it, [afterAsking], is for good.
+     * no without it, [afterAsking], is for good if there was that advice before. Without, it may be a
+     * question that somebody tapped away, and the second such no counts.
      */
     private fun permission(afterAsking: Boolean): Permission = when {
         checkSelfPermission(Manifest.permission.CAMERA) == PackageManager.PERMISSION_GRANTED -> Permission.GRANTED
-        afterAsking && !shouldShowRequestPermissionRationale(Manifest.permission.CAMERA) -> Permission.DENIED_FOR_GOOD
+        afterAsking && !wouldExplain() && (explained || ++refusals > 1) -> Permission.DENIED_FOR_GOOD
         else -> Permission.MISSING
     }
 
-    private fun ask() = requestPermissions(arrayOf(Manifest.permission.CAMERA), 0)
+    private fun wouldExplain() = shouldShowRequestPermissionRationale(Manifest.permission.CAMERA)
+
+    private fun ask() {
+        explained = wouldExplain()
+        requestPermissions(arrayOf(Manifest.permission.CAMERA), 0)
+    }
 
     private fun openSettings() {
         val app = Uri.fromParts("package", packageName, null)

@@ -128,9 +128,9 @@ object FakeProbe : Probe {
 }
 
 /** A grey picture; [released] counts how often it was given back. */
-class FakeFrame(nanos: Long) {
+class FakeFrame(nanos: Long, rotation: Int = 90) {
     var released = 0
-    val frame = CameraFrame(nanos, picture(), 90) { released++ }
+    val frame = CameraFrame(nanos, picture(), rotation) { released++ }
 
     private fun picture(): YuvFrame {
         val chroma = Plane(ByteBuffer.allocateDirect(16 * 12), 16, 1)

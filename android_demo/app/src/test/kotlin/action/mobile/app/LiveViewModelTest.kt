@@ -41,6 +41,19 @@ class LiveViewModelTest : ViewModelRig() {
     }
 
     @Test
+    fun `a gesture ends with the camera that saw it`() {
+        val model = live(viewModel())
+        programs.opened.last().logits = floatArrayOf(0f, 6f, 0f)
+        frames(model, 0..2)
+        model.left(screen, turning = false)
+        settle()
+        model.entered(screen, Permission.GRANTED)
+        val state = model.state as UiState.Running
+        assertNull(state.figures)
+        assertEquals(listOf("Wave"), state.history.map { it.label })
+    }
+
+    @Test
     fun `what the model is to see is kept for the next start`() {
         val chosen = Seen(mirrored = true, part = Part.LEFT)
         viewModel().see(chosen)

@@ -75,7 +75,7 @@ class Recognizer(
     fun offer(timestampNanos: Long, frame: YuvFrame, rotation: Int, mirrored: Boolean = false): Moment? {
         val seconds = timestampNanos / NANOS_A_SECOND
         if (!ticks.frame(seconds)) return null
-        moment.ended = if (ticks.reset) forget() else null
+        moment.ended = if (ticks.reset) clear() else null
         if (ticks.reset) resets++
         taken++
         missed += ticks.missed
@@ -100,6 +100,11 @@ class Recognizer(
 
     /** Back to before the first frame; the event that was open. For a stream that ends or pauses. */
     fun forget(): Event? {
+        ticks.restart()
+        return clear()
+    }
+
+    private fun clear(): Event? {
         session.reset()
         return decider.reset()
     }

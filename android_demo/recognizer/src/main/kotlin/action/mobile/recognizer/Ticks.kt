@@ -48,6 +48,12 @@ class Ticks(private val rate: Double, private val resetAfterMissed: Int) {
         return true
     }
 
+    /** As before the first frame: the time until the next one is no missed ticks. */
+    fun restart() {
+        started = false
+        latest = Double.NEGATIVE_INFINITY
+    }
+
     private fun startAt(seconds: Double) {
         started = true
         first = seconds

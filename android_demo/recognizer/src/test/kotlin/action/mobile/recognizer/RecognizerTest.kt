@@ -4,6 +4,7 @@ import java.nio.ByteOrder
 import java.nio.FloatBuffer
 import org.junit.jupiter.api.Assertions.assertArrayEquals
 import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertFalse
 import org.junit.jupiter.api.Assertions.assertNotSame
 import org.junit.jupiter.api.Assertions.assertNull
 import org.junit.jupiter.api.Assertions.assertSame
@@ -97,6 +98,9 @@ class RecognizerTest {
         assertTrue(back.reset)
         assertEquals(listOf(14L, 18L, 2L), listOf(recognizer.taken, recognizer.missed, recognizer.resets))
         assertNull(recognizer.forget())
+        // A pause is no missed ticks, and no reset of its own.
+        assertFalse(checkNotNull(recognizer.offer(900 * TICK, bright, 0)).reset)
+        assertEquals(listOf(15L, 18L, 2L), listOf(recognizer.taken, recognizer.missed, recognizer.resets))
     }
 
     private val CountingProgram.lastCount: Float get() = counts.last()

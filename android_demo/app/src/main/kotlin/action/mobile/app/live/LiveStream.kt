@@ -45,6 +45,7 @@ class LiveStream(
     private var frame: CameraFrame? = null // handed over by the worker's queue
     private val work = Runnable { take() }
     private var looked = Seen() // what the latest frame was seen as; the model's thread alone
+    private var turned = 0 // degrees, of that frame
 
     /** What of the frames the model sees; any thread. What was before a change is another recording. */
     @Volatile
@@ -71,6 +72,15 @@ class LiveStream(
         dropped.incrementAndGet()
     }
 
+    /** The camera pauses: what it saw is over, and the event that was open ends. Any thread. */
+    fun pause() {
+        try {
+            worker.execute { if (!over) recognizer.forget()?.let { listener.recognized(figures(null), it) } }
+        } catch (_: RejectedExecutionException) {
+            // The app is going away.
+        }
+    }
+
     /** Gives every further frame back, since the program is about to be closed; on the model's thread. */
     fun retire() {
         over = true
@@ -90,8 +100,10 @@ class LiveStream(
 
     private fun recognize(taken: CameraFrame) {
         val seen = seen
-        val cut = if (seen != looked) recognizer.forget() else null
+        val same = seen == looked && taken.rotation == turned
+        val cut = if (same) null else recognizer.forget()
         looked = seen
+        turned = taken.rotation
         val picture = taken.picture.part(seen, taken.rotation)
         val moment = recognizer.offer(taken.timestampNanos, picture, taken.rotation, seen.mirrored)
         if (moment == null) return cut?.let { listener.recognized(figures(null), it) } ?: Unit

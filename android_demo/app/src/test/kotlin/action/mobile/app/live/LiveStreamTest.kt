@@ -101,6 +101,38 @@ class LiveStreamTest {
     }
 
     @Test
+    fun `what was seen before the device was turned is another recording`() {
+        val stream = stream()
+        program.logits = floatArrayOf(0f, 6f, 0f)
+        repeat(3) { offer(stream, it) }
+        offer(stream, 3, rotation = 270)
+        assertEquals("Wave", ended.single().label)
+        assertNull(told.last().gesture)
+    }
+
+    @Test
+    fun `a pause ends the event that is open, and is no missed ticks`() {
+        val stream = stream()
+        stream.pause()
+        worker.runAll()
+        assertTrue(told.isEmpty())
+        program.logits = floatArrayOf(0f, 6f, 0f)
+        repeat(3) { offer(stream, it) }
+        stream.pause()
+        worker.runAll()
+        assertEquals("Wave", ended.single().label)
+        assertNull(told.last().gesture)
+        repeat(3) { offer(stream, 3000 + it) }
+        assertEquals("Wave", told.last().gesture)
+        assertEquals(0L, told.last().missed + told.last().resets)
+        stream.retire()
+        stream.pause()
+        worker.runAll()
+        assertEquals(1, ended.size)
+        stream { throw RejectedExecutionException() }.pause()
+    }
+
+    @Test
     fun `a program that fails is told once, and no frame is kept`() {
         val stream = stream()
         program.failure = "device lost"
@@ -137,8 +169,8 @@ class LiveStreamTest {
         assertTrue(told.last().dropped <= frames.size - told.size)
     }
 
-    private fun offer(stream: LiveStream, tick: Int): FakeFrame {
-        val frame = FakeFrame(tick * 100 * MS)
+    private fun offer(stream: LiveStream, tick: Int, rotation: Int = 90): FakeFrame {
+        val frame = FakeFrame(tick * 100 * MS, rotation)
         stream.offer(frame.frame)
         worker.runAll()
         return frame
