@@ -4,9 +4,11 @@ import contextlib
 import hashlib
 import io
 import json
+import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.errors import BadInput
 
@@ -47,6 +49,14 @@ def write_whole(option: str, path: Path, content: bytes) -> None:
         raise BadInput(
             f"{option} {path} cannot be written ({error.strerror}): give another place"
         ) from None
+
+
+def finite(values: Mapping[str, Any]) -> dict[str, Any]:
+    """For JSON, which has no infinity: a number that is not finite becomes null."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in values.items()
+    }
 
 
 def write_json(option: str, path: Path, content: dict | list) -> None:

@@ -82,10 +82,14 @@ def check_whole(name: str, value: object, least: int) -> None:
         raise BadInput(f"{name} {value!r} is refused: give a whole number of at least {least}")
 
 
-def check_number(name: str, value: object, most: float = math.inf, zero: bool = True) -> None:
-    """Refuse, in a call, what is neither ``None`` nor a finite number from 0 to ``most``."""
-    fits = isinstance(value, int | float) and math.isfinite(value) and 0 <= value <= most
-    if value is not None and not (fits and (zero or value)):
+def check_number(
+    name: str, value: object, most: float = math.inf, zero: bool = True, none: bool = True
+) -> None:
+    """Refuse, in a call, what is no finite number from 0 to ``most``; ``none`` lets None pass."""
+    if value is None and none:
+        return
+    fits = isinstance(value, int | float) and 0 <= value <= most and value < math.inf
+    if not (fits and (zero or value)):
         wanted = "from 0" if zero else "above 0"
         wanted += "" if math.isinf(most) else f" to {most:g}"
         raise BadInput(f"{name} {value!r} is refused: give a number {wanted}")
@@ -93,9 +97,11 @@ def check_number(name: str, value: object, most: float = math.inf, zero: bool = 
 
 def check_path(name: str, value: object) -> Path:
     """A path as it was given to a call, refused when it is none."""
-    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
-        raise BadInput(f"{name} {value!r} is no path: give one")
-    return Path(value)
+    if isinstance(value, str | os.PathLike):
+        text = os.fspath(value)
+        if isinstance(text, str) and text and "\0" not in text:
+            return Path(text)
+    raise BadInput(f"{name} {value!r} is no path: give one")
 
 
 def views(text: str) -> tuple[int, int]:

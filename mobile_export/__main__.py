@@ -197,8 +197,20 @@ def main(argv: list[str] | None = None) -> int:
             continue
         print(result.report.table())
         results.append(result.to_dict())
-        if folder and not result.report.failures:
+        if folder is None:
+            continue
+        older = folder / bundle_name(config, args.form, target, precision, args.classes is not None)
+        if result.report.failures:
+            if older.exists():
+                step("into", f"{older} is still the older bundle")
+            continue
+        try:
             step("into", str(put(result.path, folder)))
+        except BadInput as error:
+            if len(wanted) == 1:
+                raise
+            sys.stderr.write(f"error: {one_line(error)}\n")  # the report is still wanted
+            status = max(status, BAD_INPUT)
     if args.json:
         write_json("--json", args.json, results)
     return status

@@ -5,10 +5,11 @@ that the README holds; ``--json`` prints the same as data. Nothing heavy is impo
 a refusal comes at once.
 """
 
-import argparse
 import json
 
+from core.errors import run_main
 from core.markdown import markdown
+from core.options import Parser
 
 TARGETS = ("coreml", "xnnpack", "vulkan")
 FORMS = ("stream", "clip")
@@ -113,7 +114,7 @@ def as_data() -> list[dict]:
 
 def main(argv: list[str] | None = None) -> int:
     """Print the table."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m mobile_export.combinations", description=__doc__.splitlines()[0]
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of Markdown")
@@ -123,4 +124,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_main(main)

@@ -51,8 +51,12 @@ class Request(Terms):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("precision", self.precision, combinations.PRECISIONS)
-        check_number("max_drop", self.max_drop, most=100)
+        check_number("max_drop", self.max_drop, most=100, none=False)
         check_whole("clips", self.clips, 1)
+        if self.precision != "int8" and (self.qat_steps or self.qat_rate):
+            raise BadInput(
+                f"qat_steps and qat_rate are for int8, not for {self.precision}: leave them out"
+            )
 
 
 @dataclass(frozen=True)
@@ -157,13 +161,13 @@ def _export(trained: Checkpoint, target: str, request: Request, step: Reporter) 
     or seems to lose more than is allowed.
     """
     if request.quantize == "auto":
-        way = "ptq" if can_train(trained, target) and request.precision == "int8" else "qat"
-        request = replace(request, quantize=way)
-        if way == "ptq":
-            made = _made(trained, target, request, step, first=True)
+        # Who says how to train wants it trained.
+        learns = request.qat_steps is not None or request.qat_rate is not None
+        if request.precision == "int8" and can_train(trained, target) and not learns:
+            made = _made(trained, target, replace(request, quantize="ptq"), step, first=True)
             if made is not None:
                 return made
-            request = replace(request, quantize="qat")
+        request = replace(request, quantize="qat")
     made = _made(trained, target, request, step)
     assert made is not None, "kept whatever came of it"
     return made
@@ -285,4 +289,5 @@ def _accuracy(report: check.Report, data: str) -> dict:
     figures = report.to_dict()
     kept = {key: figures[key] for key in report.comparison.to_dict()}
     gate = {key: figures[key] for key in ("max_drop", "verdict")}
-    return {"data": data} | kept | gate
+    rejected = {"failures": report.failures} if report.failures else {}
+    return {"data": data} | kept | gate | rejected

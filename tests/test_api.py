@@ -45,9 +45,9 @@ def tiny(tmp_path: Path, monkeypatch, shallow) -> Path:
     return path
 
 
-def exported(tiny: Path, **more) -> Result:
+def exported(tiny: Path, precision: str = "fp32", **more) -> Result:
     out = tiny.parent / "out"
-    return export("xnnpack", checkpoint=tiny, precision="fp32", out=str(out), **more)
+    return export("xnnpack", checkpoint=tiny, precision=precision, out=str(out), **more)
 
 
 def picture(seed: int = 0, height: int = 90, width: int = 120) -> np.ndarray:
@@ -138,9 +138,14 @@ def test_a_failed_gate_is_an_error_that_has_the_figures(tiny: Path, monkeypatch)
         ({"qat_rate": 0.0}, "qat_rate 0.0 is refused: give a number above 0"),
         ({"max_drop": float("nan")}, "max_drop nan is refused: give a number from 0 to 100"),
         ({"max_drop": "1"}, "max_drop '1' is refused"),
+        ({"max_drop": None}, "max_drop None is refused"),
+        ({"max_drop": 10**400}, "is refused: give a number from 0 to 100"),
+        ({"precision": "fp32", "qat_steps": 3}, "are for int8, not for fp32: leave them out"),
         ({"clips": 2.5}, "clips 2.5 is refused"),
         ({"clips": True}, "clips True is refused"),
         ({"out": ""}, "out '' is no path"),
+        ({"out": "a\0b"}, "is no path"),
+        ({"out": b"bytes"}, "out b'bytes' is no path"),
         ({"checkpoint": 7}, "checkpoint 7 is no path"),
         ({"checkpoint": "missing.safetensors"}, "does not exist"),
         ({"data": "missing"}, "missing"),
@@ -154,6 +159,34 @@ def test_options_are_refused_in_the_call(options: dict, said: str, tmp_path: Pat
     assert said in str(error.value)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_source_refuses_what_there_is_not(tmp_path: Path):
+    assert Source(str(tmp_path)).folder == tmp_path  # type: ignore[arg-type]  # a text is taken
+    for options, said in (
+        ({"data": 3}, "data 3 is no path"),
+        ({"dataset": "jestr"}, "dataset 'jestr' is unknown: give jester or"),
+        ({"sampling": "random"}, "sampling 'random' is unknown"),
+        ({"max_broken": None}, "max_broken None is refused"),
+        ({"max_broken": 10}, "give a number from 0 to 1"),
+    ):
+        with pytest.raises(BadInput, match=said):
+            Source(**({"data": tmp_path} | options))
+
+
+def test_who_says_how_to_train_gets_a_trained_model(tiny: Path, monkeypatch):
+    install(monkeypatch)
+    asked: list[tuple[str, int | None]] = []
+
+    def calibrated(checkpoint, target, request, step):
+        asked.append((request.quantize, request.qat_steps))
+        bare = replace(request, quantize="ptq", qat_steps=None)
+        return training_of(checkpoint, target, bare, step)
+
+    monkeypatch.setattr(exporter, "training_of", calibrated)
+    exported(tiny, "int8", qat_steps=7)
+    exported(tiny, "int8")
+    assert asked == [("qat", 7), ("ptq", None)]
 
 
 def test_nothing_else_takes_a_form_that_there_is_not(tiny: Path):

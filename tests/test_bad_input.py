@@ -1,5 +1,6 @@
 """What cannot be used is refused with one line and exit status 2, and nothing is left behind."""
 
+import errno
 import json
 import pickle
 import subprocess
@@ -13,7 +14,7 @@ from helpers import make_model
 from safetensors.torch import save_file
 
 from core import checkpoint
-from core.errors import BadInput
+from core.errors import BAD_INPUT, BadInput, run_main
 from mobile_export import __main__ as export_cli
 from mobile_export.console import check_json_path
 from mobile_export.verify import __main__ as verify
@@ -81,6 +82,23 @@ def test_status_and_line_of_a_real_process(tmp_path: Path) -> None:
     assert done.stderr.startswith("error: vulkan clip int8 is refused")
     assert done.stderr.count("\n") == 1
     assert tree(tmp_path) == []
+
+
+def test_a_full_disk_is_one_line_wherever_it_shows(capsys) -> None:
+    def full() -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", "runs/qat/x")
+
+    with pytest.raises(SystemExit) as ended:
+        run_main(full)
+    assert ended.value.code == BAD_INPUT
+    line = "error: runs/qat/x: No space left on device: make room, or give a place that can be "
+    assert capsys.readouterr().err == line + "written\n"
+
+    def other() -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.raises(OSError, match="Input/output"):
+        run_main(other)
 
 
 def test_damaged_checkpoint_in_a_real_process(tmp_path: Path) -> None:

@@ -120,6 +120,12 @@ def test_schema_under_docs_is_the_packaged_one() -> None:
         (("model", "width"), 1e9, "width"),
         (("model", "num_classes"), 2**40, "num_classes"),
         (("unknown",), 1, "unknown"),
+        (("decision", "window"), 8.0, "decision.window: 8.0 is not of type 'integer'"),
+        (("labels",), ["a", "b", "c"], "labels: 3 of them for 5 logits"),
+        (("labels",), ["a", "b", "c", "d", "a"], "labels: 'a' is there more than once"),
+        (("decision", "none_labels"), ["Nothing"], "none_labels: 'Nothing' is none of the labels"),
+        (("input", "shape"), [1, 3, 16, 16], r"input.shape: \[16, 16\] where the model has 64"),
+        (("state",), [], "outputs: "),
     ],
 )
 def test_manifest_off_the_schema_is_refused(
@@ -146,6 +152,24 @@ def test_changed_or_missing_file_is_named(made: reader.Bundle, file: str) -> Non
         reader.load(made.path)
 
 
+def test_a_number_that_is_too_large_for_one_is_refused(made: reader.Bundle) -> None:
+    text = json.dumps(made.manifest | {"name": 0}).replace('"name": 0', '"name": 1e999')
+    (made.path / "manifest.json").write_text(text)
+    with pytest.raises(BadInput, match="1e999, which is more than any number"):
+        reader.load(made.path)
+
+
+def test_a_rejected_bundle_says_so_before_it_is_used(made: reader.Bundle, capsys) -> None:
+    made.warn()
+    assert capsys.readouterr().err == ""
+    made.manifest["accuracy"]["failures"] = ["it is 3e-1 from the golden clip"]
+    (made.path / "manifest.json").write_text(json.dumps(made.manifest))
+    reader.load(made.path).warn()
+    said = capsys.readouterr().err
+    assert said.startswith("warning: ")
+    assert "failed the check of its export: it is 3e-1 from the golden clip" in said
+
+
 def test_staging_leaves_nothing_after_an_error(tmp_path: Path) -> None:
     def fail(folder: Path, final: Path) -> None:
         raise RuntimeError
@@ -155,7 +179,7 @@ def test_staging_leaves_nothing_after_an_error(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
 def test_staging_leaves_nothing_when_it_is_stopped(tmp_path: Path, name: str) -> None:
     code = f"""
 import os, signal

@@ -1,6 +1,7 @@
 """A bundle finds its way into a demo app, or nothing changes there."""
 
 import errno
+import json
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,7 +10,7 @@ import pytest
 from clips import refusal
 from fake_target import install, make_checkpoint, use_noise_clips
 
-from core.errors import GATE_FAILED
+from core.errors import BAD_INPUT, GATE_FAILED
 from mobile_export import __main__ as export_cli
 from mobile_export.bundle.demo_app import ANDROID, IOS, put
 from mobile_export.bundle.reader import load
@@ -104,3 +105,18 @@ def test_an_iphone_gets_three_to_choose_from(tmp_path: Path, monkeypatch) -> Non
     for argument in ("xnnpack", "all"):
         argv = ["--target", argument, "--into", str(demo)]
         assert "iOS does not run" in refusal(lambda argv=argv: export_cli.main(argv))
+
+
+def test_the_report_is_written_where_the_app_cannot_be(
+    tmp_path: Path, app: Path, monkeypatch, capsys
+) -> None:
+    """Of several bundles one that cannot be copied is told, and the others and --json go on."""
+    use_noise_clips(monkeypatch, make_checkpoint(tmp_path))
+    install(monkeypatch)
+    (app / ANDROID.bundles).parent.mkdir(parents=True)
+    (app / ANDROID.bundles).write_text("no folder")
+    report = tmp_path / "report.json"
+    monkeypatch.setattr(export_cli, "_targets", lambda *_: ["xnnpack"] * 2)
+    assert export(tmp_path, app, "--json", str(report)) == BAD_INPUT
+    assert len(json.loads(report.read_text())) == 2
+    assert capsys.readouterr().err.count("error: --into: ") == 2

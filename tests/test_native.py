@@ -1,6 +1,7 @@
 """The runner in C++, for this machine and for emulated Arm cores, beside the Python runtime."""
 
 import shutil
+import signal
 import subprocess
 import zipfile
 from pathlib import Path
@@ -12,7 +13,7 @@ from short_models import arm_command, clips_for, make_short, play, relative, sho
 from core.errors import BadInput
 from mobile_export.graph.forms import deployed, input_ports, output_ports
 from mobile_export.runtime.executorch import open_pte
-from mobile_export.runtime.native import build
+from mobile_export.runtime.native import build, process
 from mobile_export.runtime.native.process import Native
 from mobile_export.verify import arm64
 
@@ -107,6 +108,23 @@ def test_a_wheel_that_another_process_unpacked_meanwhile_is_used(monkeypatch, tm
     assert build._arm64_package() == other.parents[1]
     assert [p.name for p in other.parent.iterdir()] == ["theirs"]
     assert [p.name for p in build.cache().iterdir()] == ["aarch64"]
+
+
+def test_a_runner_that_does_not_end_is_killed(monkeypatch, tmp_path):
+    monkeypatch.setattr(process, "PATIENCE", 0.2)
+    program = tmp_path / "hung.sh"
+    program.write_text("#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 0.1; done\n")
+    program.chmod(0o755)
+    with Native([str(program)], tmp_path, [], [], "hung", ()) as runner:
+        pass
+    assert runner._process.returncode == -signal.SIGKILL
+
+
+def test_a_core_that_gives_no_numbers_fails_whatever_the_precision():
+    report = arm64.CoreReport("a core", 2, 0, 2, float("nan"))
+    assert report.failures("int8") == ["a core gives logits that are not finite"]
+    assert report.to_dict()["deviation"] is None
+    assert arm64.CoreReport("a core", 2, 0, 2, 1e-2).failures("int8") == []
 
 
 @needs_compiler

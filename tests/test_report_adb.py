@@ -39,11 +39,21 @@ def test_two_runs_of_one_phone_are_two_reports(phone, tmp_path: Path, capsys) ->
     for minute in (1, 2):
         report = make_report() | {"created": f"2026-11-25T10:0{minute}:00Z"}
         (folder / f"{minute}.json").write_text(json.dumps(report))
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "rows.json").write_text("[]")  # not of this phone, nor a report
     assert main(["--adb"]) == 0
     assert (tmp_path / "report.html").is_file()
     printed = capsys.readouterr().out
     assert "2026-11-25T10:01:00Z" in printed
-    assert sorted(p.name for p in (tmp_path / "reports").iterdir()) == ["1.json", "2.json"]
+    kept = [p.name for p in (tmp_path / "reports").iterdir()]
+    assert sorted(kept) == ["1.json", "2.json", "rows.json"]
+
+
+def test_a_report_whose_name_has_an_equals_sign(phone, capsys) -> None:
+    folder = phone()
+    (folder / "1.json").write_text(json.dumps(make_report() | {"name": "Pixel=8"}))
+    assert main(["--adb"]) == 0
+    assert "Pixel=8" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -262,7 +262,7 @@ def change_manifest(folder: Path, path: tuple, value: object) -> None:
     ("path", "value", "named"),
     [
         (("labels",), LABELS[::-1], r"labels\[0\]"),
-        (("labels",), LABELS[:-1], "labels"),
+        (("labels",), [*LABELS[:-1], "Thumb Down"], r"labels\[4\]"),
         (("model", "frame_rate"), 30.0, "model.frame_rate"),
         (("input", "normalisation", "mean"), [0.5, 0.5, 0.4], r"input.normalisation.mean\[2\]"),
         (("state", 0, "output"), "logits", r"state\[0\].output"),

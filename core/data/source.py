@@ -12,7 +12,14 @@ from core.data.label_files import PLACES, entries
 from core.data.listed import SUFFIXES, classes_of, find_lists, is_listed
 from core.errors import BadInput
 from core.labels import LABELS
-from core.options import DATASETS, MAX_BROKEN, check_path
+from core.options import (
+    DATASETS,
+    MAX_BROKEN,
+    SAMPLINGS,
+    check_choice,
+    check_number,
+    check_path,
+)
 
 PUBLISHED = tuple(name for name in DATASETS if name not in ("folder", "list"))
 # The label files that a data set is known by; EgoGesture has folders of subjects.
@@ -32,13 +39,26 @@ def most_broken(share: float, total: int) -> float:
 
 @dataclass(frozen=True)
 class Source:
-    """Where clips come from and how they are seen; ``None`` leaves a choice to the layout."""
+    """Where clips come from and how they are seen; ``None`` leaves a choice to the layout.
+
+    Raises ``BadInput`` for a value that there is not.
+    """
 
     data: Path | None = None  # None: rendered gestures
     dataset: str | None = None
     sampling: str | None = None
     max_broken: float = MAX_BROKEN
     root: Path | None = None  # where the paths of a list begin
+
+    def __post_init__(self) -> None:
+        for name in ("data", "root"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, check_path(name, value))
+        for name, known in (("dataset", DATASETS), ("sampling", SAMPLINGS)):
+            if getattr(self, name) is not None:
+                check_choice(name, getattr(self, name), known)
+        check_number("max_broken", self.max_broken, most=1, none=False)
 
     @property
     def kind(self) -> str:

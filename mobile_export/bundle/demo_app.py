@@ -69,7 +69,7 @@ def put(bundle: Path, folder: Path) -> Path:
         shutil.copytree(bundle, temporary / "new")
         publish(temporary / "new", final)
     except OSError as error:
-        raise BadInput(f"--into: {folder} cannot be written ({error.strerror})") from None
+        raise BadInput(f"--into: {folder} cannot be written ({error.strerror or error})") from None
     finally:
         if temporary:
             shutil.rmtree(temporary, ignore_errors=True)

@@ -25,7 +25,8 @@ def find_checkpoint(bundle: Bundle, given: Path | None) -> Checkpoint:
             f"checkpoint {path} cannot be read ({error.strerror}): give {wanted['file']}"
         ) from None
     if found is None and given is not None:
-        raise BadInput(f"checkpoint {given} does not exist: give {wanted['file']}")
+        what = "is a folder" if given.is_dir() else "does not exist"
+        raise BadInput(f"checkpoint {given} {what}: give {wanted['file']}")
     if found != wanted["sha256"]:
         which = f"{given} is not" if given else "the bundled checkpoint is not"
         raise BadInput(

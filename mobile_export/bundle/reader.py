@@ -7,6 +7,7 @@
 import json
 import math
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,13 @@ class Bundle:
     def artifact(self) -> Path:
         """The program or package."""
         return self.path / self.manifest["artifact"]["file"]
+
+    def warn(self) -> None:
+        """Tell whoever is about to use it that it failed the check of its export, if it did."""
+        failures = self.manifest["accuracy"].get("failures")
+        if failures:
+            said = "; ".join(failures)
+            sys.stderr.write(f"warning: {self.path} failed the check of its export: {said}\n")
 
     @property
     def state_shapes(self) -> list[list[int]]:
@@ -111,7 +119,8 @@ def _load(path: Path) -> Bundle:
     if not file.is_file():
         raise BadInput(f"{path} holds no {MANIFEST}: give the folder of an export")
     try:
-        manifest = json.loads(file.read_text(encoding="utf-8"), parse_constant=_no_number)
+        text = file.read_text(encoding="utf-8")
+        manifest = json.loads(text, parse_constant=_no_number, parse_float=_number)
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{file} is not JSON ({error}): export again") from None
     validate(manifest, file)
@@ -131,6 +140,32 @@ def _load(path: Path) -> Bundle:
 
 def _no_number(name: str) -> None:
     raise ValueError(f"it holds {name}, which is no number of JSON")
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"it holds {text[:20]}, which is more than any number of a manifest")
+    return value
+
+
+def _contradiction(manifest: Manifest, config: ModelConfig) -> str | None:
+    """The first place where two parts of a manifest cannot both be right."""
+    labels, logits = manifest["labels"], manifest["outputs"][0]["shape"][-1]
+    if len(labels) != logits:
+        return f"$.labels: {len(labels)} of them for {logits} logits"
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice:
+        return f"$.labels: {twice[0]!r} is there more than once"
+    strange = [name for name in manifest["decision"]["none_labels"] if name not in labels]
+    if strange:
+        return f"$.decision.none_labels: {strange[0]!r} is none of the labels"
+    sides = manifest["input"]["shape"][-2:]
+    if sides != [config.size, config.size]:
+        return f"$.input.shape: {sides} where the model has {config.size} pixels a side"
+    if len(manifest["outputs"]) != 1 + len(manifest["state"]):
+        return f"$.outputs: {len(manifest['outputs'])} for {len(manifest['state'])} states"
+    return None
 
 
 MOST_VALUES = 2**27  # of all inputs, outputs and states, half a gibibyte of floats
@@ -157,6 +192,9 @@ def _check_sense(manifest: Manifest, file: Path) -> None:
                 f"{file} is not a valid manifest (dim_order {entry['dim_order']} does not order "
                 f"the axes of {entry['shape']})"
             )
+    broken = _contradiction(manifest, config)
+    if broken is not None:
+        raise BadInput(f"{file} is not a valid manifest ({broken})")
     golden, form = manifest["golden"], manifest["form"]
     frames = golden["frames"]
     rows = 1 if form == "clip" else frames

@@ -176,6 +176,7 @@ class Accuracy(TypedDict):
     gate_interval: NotRequired[list[float]]  # not in bundles from before the verdict
     max_drop: float
     verdict: NotRequired[Literal["passed", "failed", "not shown"]]
+    failures: NotRequired[list[str]]  # of a rejected bundle
 
 
 class Manifest(TypedDict):

@@ -17,18 +17,17 @@ Exit status: 0; 2 for input that cannot be used, a bundle that is not int8 among
 """
 
 import argparse
-import math
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import BadInput, run_main
-from core.files import write_json
+from core.files import finite, write_json
+from core.labels import IGNORE
 from core.options import Parser, add_data_options, check_file, whole
 from mobile_export.console import Steps, check_json_path, quiet
 from mobile_export.diagnose.noise import (
-    Noise,
     check_same,
     graphs,
     layers_of,
@@ -90,9 +89,12 @@ def main(argv: list[str] | None = None) -> int:
     exact, rounded, model = graphs(bundle, checkpoint, source)
     check_same(bundle, rounded, model)
     held = held_out(source, checkpoint, args.clips)
-    count = min(args.clips, len(held))
-    step("measure", f"{count} held-out clips")
-    clips = [normalise(held[i][0], config.mean, config.std) for i in range(count)]
+    drawn = (held[i] for i in range(min(args.clips, len(held))))
+    # A clip that cannot be read is black, and black has no noise worth measuring.
+    clips = [normalise(pixels, config.mean, config.std) for pixels, of in drawn if of != IGNORE]
+    if not clips:
+        raise BadInput(f"none of the {len(held)} held-out clips can be read: repair them")
+    step("measure", f"{len(clips)} held-out clips")
     if args.arm64:
         return _arm64(commands, rounded, model, clips, args.json)
     found = measure(exact, rounded, model, clips)
@@ -100,7 +102,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.png:
         picture(found, [node.name for node in exact.graph.nodes], args.png)
     if args.json:
-        write_json("--json", args.json, [_finite(noise) for noise in found])
+        write_json("--json", args.json, [finite(asdict(noise)) for noise in found])
     return 0
 
 
@@ -143,14 +145,6 @@ def _arm64(
     if path:
         write_json("--json", path, [d and d.to_dict() for d in found])
     return 0
-
-
-def _finite(noise: Noise) -> dict:
-    """JSON-ready; a ratio that is not finite is null."""
-    values = asdict(noise)
-    return {
-        k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()
-    }
 
 
 if __name__ == "__main__":

@@ -157,6 +157,7 @@ def main(argv: list[str] | None = None) -> int:
     from mobile_export.bundle.reader import load
 
     bundle = load(args.bundle)
+    bundle.warn()
     check_target(bundle)
     import numpy as np
 

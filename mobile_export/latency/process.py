@@ -65,7 +65,10 @@ def listen(lines: Iterable[str], label: str) -> dict:
     bar, unit = None, ""
     try:
         for line in lines:
-            message = json.loads(line)
+            try:
+                message = json.loads(line)
+            except ValueError:  # half a line: the worker was killed while it wrote
+                return {}
             if "done" not in message:
                 continue
             if message["unit"] != unit:  # the counted calls, then the seconds of a long run

@@ -146,6 +146,7 @@ def run_source(args: argparse.Namespace) -> int:
         torch.set_num_threads(1)
         bundle = with_classes(load(args.bundle), args.classes)
         recognizer = Recognizer(bundle, open_runner(bundle))
+    bundle.warn()
     seconds = args.seconds or (SECONDS if args.source == "synthetic" else None)
     source = open_source(args.source, bundle.config, seconds, args.realtime)
     began = time.perf_counter()

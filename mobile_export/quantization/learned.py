@@ -77,14 +77,17 @@ def bundled(checkpoint: str, family: str) -> Path | None:
     return path if settings is not None and settings.checkpoint == checkpoint else None
 
 
-def find(checkpoint: str, family: str, steps: int) -> Path | None:
-    """What was learned from this checkpoint in so many steps: in the package, or trained here."""
-    own = RUNS.glob(f"{family}-*.safetensors") if RUNS.is_dir() else ()
+def find(checkpoint: str, family: str, steps: int) -> list[Path]:
+    """What was learned from this checkpoint in so many steps, on whatever clips: in the package, or
+    trained here.
+    """
+    own = sorted(RUNS.glob(f"{family}-*.safetensors")) if RUNS.is_dir() else []
+    found = []
     for path in (bundled(checkpoint, family), *own):
         settings = settings_of(path) if path else None
-        if settings and (settings.checkpoint, settings.steps) == (checkpoint, steps):
-            return path
-    return None
+        if path and settings and (settings.checkpoint, settings.steps) == (checkpoint, steps):
+            found.append(path)
+    return found
 
 
 def changed(settings: Settings) -> list[str]:

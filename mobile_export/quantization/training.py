@@ -17,7 +17,7 @@ from core.data.fingerprint import fingerprint
 from core.data.source import Source
 from core.data.transforms import normalise
 from core.errors import BadInput
-from core.options import check_choice, check_number, check_whole
+from core.options import check_choice, check_folder, check_number, check_whole
 from mobile_export.clips import rendered_name, training_clips
 from mobile_export.combinations import FORMS
 from mobile_export.console import Reporter, quiet
@@ -169,6 +169,7 @@ def _trained(
         return path
     for what in learned.changed(settings):
         step("train", f"anew: what was learned before was of {what}")
+    check_folder("run this in another folder:", learned.RUNS)
     step("train", f"{settings.steps} steps of quantization-aware training, kept in {path}")
     # Of rendered clips those in the package, over and over: nobody needs OpenGL for it.
     count = None if terms.data is None else settings.steps * qat.BATCH

@@ -77,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
     check_outputs(args)
     pulled = pull(args.adb) if args.adb else []
     pulled += ios.copy(args.ios) if args.ios else []
-    reports = read_all([*args.reports, *pulled])
+    reports = read_all([*map(split_argument, args.reports), *pulled])
     # Only now, matplotlib: a file that cannot be used is refused at once.
     from mobile_export.report import gallery
     from mobile_export.report.draw import png

@@ -3,20 +3,20 @@
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 from core.errors import BadInput
-from mobile_export.report.read import load
+from mobile_export.report.read import Named, kept
 
 REMOTE = "/sdcard/Android/data/action.mobile.app/files/reports"
 PATIENCE = 60.0  # seconds; a phone that asks whether to trust this computer does not answer
 
 
-def pull(folder: Path) -> list[str]:
-    """Copy the phone's reports into ``folder``; ``NAME=FILE`` of each, oldest first.
+def pull(folder: Path) -> list[Named]:
+    """Copy the phone's reports into ``folder``; the name and file of each, see ``read.kept``.
 
-    A phone measures one bundle more than once, so the time of each belongs to its name. Raises
-    ``BadInput``: no adb, not exactly one phone, no reports on it, or a folder that cannot be
+    Raises ``BadInput``: no adb, not exactly one phone, no reports on it, or a folder that cannot be
     written.
     """
     adb = shutil.which("adb")
@@ -34,16 +34,12 @@ def pull(folder: Path) -> list[str]:
             "debugging, or choose one with ANDROID_SERIAL"
             + (f", which is {chosen} now" if chosen else "")
         )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"--adb {folder} cannot be made ({error.strerror})") from None
-    _run([adb, "pull", f"{REMOTE}/.", str(folder)])
-    found = [(load(file), file) for file in sorted(folder.glob("*.json"))]
+    with tempfile.TemporaryDirectory() as pulled:
+        _run([adb, "pull", f"{REMOTE}/.", pulled])
+        found = kept(Path(pulled), folder, "--adb")
     if not found:
         raise BadInput(f"--adb: {REMOTE} holds no report: press Benchmark in the app first")
-    found.sort(key=lambda pair: pair[0]["created"])
-    return [f"{report['name']}, {report['created']}={file}" for report, file in found]
+    return found
 
 
 def _run(command: list[str]) -> str:

@@ -8,15 +8,15 @@ import tempfile
 from pathlib import Path
 
 from core.errors import BadInput
-from mobile_export.report.read import load
+from mobile_export.report.read import Named, kept
 
 APP = "action.mobile.app"  # Xcode appends the team, so that every developer's app has its own name
 REMOTE = "Documents/reports"
 PATIENCE = 120.0  # seconds; the first connection after a restart takes its time
 
 
-def copy(folder: Path) -> list[str]:
-    """Copy the iPhone's reports into ``folder``; ``NAME=FILE`` of each, oldest first.
+def copy(folder: Path) -> list[Named]:
+    """Copy the iPhone's reports into ``folder``; the name and file of each, see ``read.kept``.
 
     Raises ``BadInput``: no Mac, no Xcode, not exactly one iPhone, no app or no reports on it, or a
     folder that cannot be written.
@@ -29,21 +29,17 @@ def copy(folder: Path) -> list[str]:
         )
     phone = _phone(xcrun)
     app = _app(xcrun, phone)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"--ios {folder} cannot be made ({error.strerror})") from None
     inside = ["--domain-type", "appDataContainer", "--domain-identifier", app]
-    places = ["--source", REMOTE, "--destination", str(folder)]
     device = ["devicectl", "device", "copy", "from", "--device", phone]
-    _devicectl([xcrun, *device, *inside, *places])
-    found = [(load(file), file) for file in sorted(folder.rglob("*.json"))]
+    with tempfile.TemporaryDirectory() as pulled:
+        places = ["--source", REMOTE, "--destination", pulled]
+        _devicectl([xcrun, *device, *inside, *places])
+        found = kept(Path(pulled), folder, "--ios")
     if not found:
         raise BadInput(
             f"--ios: {REMOTE} of {app} holds no report: press Benchmark in the app first"
         )
-    found.sort(key=lambda pair: pair[0]["created"])
-    return [f"{report['name']}, {report['created']}={file}" for report, file in found]
+    return found
 
 
 def _phone(xcrun: str) -> str:

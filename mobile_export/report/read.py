@@ -4,6 +4,7 @@ Reports come from other machines and phones, so nothing in them is taken on trus
 """
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,15 +16,17 @@ MOST = 1e18  # sums and axes are computed from what a report holds; bytes and ti
 MAKERS = "python -m mobile_export.latency or one of the apps"
 
 
-def read_all(arguments: Sequence[str]) -> list[dict]:
-    """The reports of the command line's ``FILE`` and ``NAME=FILE``, in order.
+Named = tuple[str | None, Path]  # a report's file, under another name than its own
+
+
+def read_all(named: Sequence[Named]) -> list[dict]:
+    """The reports of files, in order.
 
     Raises ``BadInput`` for a file that is no report, and when two reports have the same name.
     """
     reports: list[dict] = []
     files: dict[str, Path] = {}
-    for argument in arguments:
-        name, file = split_argument(argument)
+    for name, file in named:
         report = load(file)
         if name is not None:
             report["name"] = name
@@ -38,7 +41,7 @@ def read_all(arguments: Sequence[str]) -> list[dict]:
     return reports
 
 
-def split_argument(argument: str) -> tuple[str | None, Path]:
+def split_argument(argument: str) -> Named:
     """``FILE`` or ``NAME=FILE``; a file that exists under the whole argument is a file.
 
     Raises ``BadInput`` for an empty name.
@@ -86,6 +89,28 @@ def validate(report: object, where: Path) -> None:
         raise _not_a_report(where, broken)
     for number, run in enumerate(report["runs"]):  # type: ignore[index]  # the schema says that it is one
         _check_sense(run, f"$.runs[{number}]", where)
+
+
+def kept(pulled: Path, folder: Path, option: str) -> list[Named]:
+    """Move the reports that were pulled from a phone into ``folder``, which may hold others; each
+    under its name and time, oldest first.
+
+    A phone measures one bundle more than once, so the time of each belongs to its name. Raises
+    ``BadInput`` for what is no report, and for a folder that cannot be written.
+    """
+    found = sorted(((load(file), file) for file in pulled.rglob("*.json")), key=_created)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return [
+            (f"{report['name']}, {report['created']}", Path(shutil.copy(file, folder / file.name)))
+            for report, file in found
+        ]
+    except OSError as error:
+        raise BadInput(f"{option} {folder} cannot be written ({error.strerror})") from None
+
+
+def _created(pair: tuple[dict, Path]) -> str:
+    return pair[0]["created"]
 
 
 def shown(name: str) -> str:

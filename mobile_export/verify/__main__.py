@@ -20,8 +20,8 @@ when there are no more clips or a minute is over. --clips N looks at N.
 
 Exit status: 0 when all is well, or the drop was not shown and --strict not given; 2 for input that
 cannot be used, a changed file among it; 3 when the drop is shown to be larger than --max-drop, the
-golden clip is not reproduced, or the logits are further from the checkpoint's than the precision
-explains (fp32: 1e-4 of the largest).
+golden clip is not reproduced, the logits are further from the checkpoint's than the precision
+explains (fp32: 1e-4 of the largest), or an emulated core answers a clip otherwise.
 """
 
 import argparse

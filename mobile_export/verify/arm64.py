@@ -4,6 +4,8 @@ Phones run other kernels of XNNPACK than this machine does. The same program is 
 C++ runner here and, compiled for Arm, under emulation, on the same clips. Times mean nothing there.
 """
 
+import contextlib
+import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
@@ -13,6 +15,7 @@ from torch import Tensor
 from core.data.clips import Clips
 from core.data.transforms import normalise
 from core.errors import BadInput
+from core.files import finite
 from core.labels import IGNORE
 from core.markdown import markdown
 from mobile_export.bundle.reader import Bundle
@@ -35,15 +38,17 @@ class CoreReport:
     deviation: float  # largest difference of a logit over the largest logit
 
     def to_dict(self) -> dict:
-        """JSON-ready."""
-        return asdict(self)
+        """JSON-ready; a deviation that is no number is null."""
+        return finite(asdict(self))
 
     def failures(self, precision: str) -> list[str]:
         """Why the core does not compute what this machine does; empty when it does."""
         found = []
         if self.same_answer < self.clips:
             found.append(f"{self.core} decides {self.clips - self.same_answer} clips otherwise")
-        if precision == "fp32" and not self.deviation <= PARITY:
+        if not math.isfinite(self.deviation):
+            found.append(f"{self.core} gives logits that are not finite")
+        elif precision == "fp32" and self.deviation > PARITY:
             found.append(f"{self.core} deviates by {self.deviation:.1e}, more than {PARITY:g}")
         return found
 
@@ -51,37 +56,34 @@ class CoreReport:
 def check_cores(bundle: Bundle, dataset: Clips, cores: tuple[str, ...] = CORES) -> list[CoreReport]:
     """Run every readable clip of ``dataset`` here and on each of ``cores``.
 
-    Raises ``BadInput`` for a bundle of another target, and where the runner cannot be built.
+    Raises ``BadInput`` for a bundle of another target, where the runner cannot be built, and when
+    no clip can be read.
     """
     if bundle.manifest["target"] != "xnnpack":
         raise BadInput(
             f"--arm64 is for XNNPACK bundles, {bundle.path} is for {bundle.manifest['target']}"
         )
     commands = {"this machine": host_command()} | {core: arm64_command(core) for core in cores}
-    runners = {
-        name: Native(command, bundle.artifact, bundle.inputs, bundle.outputs, name)
-        for name, command in commands.items()
-    }
-    logits: dict[str, list[Tensor]] = {name: [] for name in runners}
-    try:
-        with (
-            ThreadPoolExecutor(len(runners)) as pool,
-            progress(len(dataset), "clip", desc="arm64") as bar,
-        ):
-            for i in range(len(dataset)):
-                pixels, label = dataset[i]
-                bar.update()
-                if label == IGNORE:
-                    continue
-                found = pool.map(
-                    lambda runner, p=pixels: _logits(bundle, runner, p), runners.values()
-                )
-                for name, result in zip(runners, found, strict=True):
-                    logits[name].append(result)
-    finally:
-        for runner in runners.values():
-            runner.close()
+    logits: dict[str, list[Tensor]] = {name: [] for name in commands}
+    with contextlib.ExitStack() as stack:
+        ports = bundle.inputs, bundle.outputs
+        runners = {
+            name: stack.enter_context(Native(command, bundle.artifact, *ports, name))
+            for name, command in commands.items()
+        }
+        pool = stack.enter_context(ThreadPoolExecutor(len(runners)))
+        bar = stack.enter_context(progress(len(dataset), "clip", desc="arm64"))
+        for i in range(len(dataset)):
+            pixels, label = dataset[i]
+            bar.update()
+            if label == IGNORE:
+                continue
+            found = pool.map(lambda runner, p=pixels: _logits(bundle, runner, p), runners.values())
+            for name, result in zip(runners, found, strict=True):
+                logits[name].append(result)
     here = logits.pop("this machine")
+    if not here:
+        raise BadInput(f"none of the {len(dataset)} clips can be read: repair them")
     return [_report(core, here, there) for core, there in logits.items()]
 
 

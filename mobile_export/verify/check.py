@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from core.files import finite
 from mobile_export.verify import gate
 
 if TYPE_CHECKING:
@@ -63,10 +64,7 @@ class Report:
             "verdict": self.verdict,
             "failures": self.failures,
         }
-        return {
-            k: None if isinstance(v, float) and not math.isfinite(v) else v
-            for k, v in values.items()
-        }
+        return finite(values)
 
     def table(self) -> str:
         """The figures as a Markdown table."""

@@ -81,6 +81,7 @@ def _opened(path: Path, classes: ClassMap | None = None) -> tuple[Bundle, Runner
         bundle = with_classes(load(path), classes)
         runner = open_runner(bundle)
         Recognizer(bundle, runner)  # refuses the clip form
+    bundle.warn()
     return bundle, runner
 
 

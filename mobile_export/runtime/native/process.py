@@ -14,6 +14,8 @@ from core.errors import BadInput
 from mobile_export.graph.forms import Port
 from mobile_export.runtime.executorch import check_inputs
 
+PATIENCE = 5.0  # seconds that a process has for ending after the end of its input
+
 
 class Native:
     """Runs one program in a process of its own; ``close`` or a ``with`` block ends it.
@@ -69,7 +71,7 @@ class Native:
         size = 4 * int(np.prod(port.shape))
         data = self._from.read(size)
         if len(data) < size:
-            status = self._process.wait()
+            status = self._end()
             self._errors.seek(0)
             lines = self._errors.read().decode(errors="replace").strip().splitlines()
             line = lines[-1] if lines else f"exit status {status}"
@@ -85,9 +87,17 @@ class Native:
         """End the process."""
         with contextlib.suppress(BrokenPipeError):
             self._to.close()
-        self._process.wait()
+        self._end()
         self._from.close()
         self._errors.close()
+
+    def _end(self) -> int:
+        """Wait for a process that has been told to end; one that does not listen is killed."""
+        try:
+            return self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
 
     def __enter__(self) -> "Native":
         return self
