@@ -5,6 +5,7 @@
 
 import copy
 import importlib
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ from core.options import check_choice, check_number, check_path, check_whole
 from core.regroup import regrouped
 from mobile_export import combinations
 from mobile_export.bundle.manifest import bundle_name, make_manifest, write_manifest
-from mobile_export.bundle.reader import Bundle
+from mobile_export.bundle.reader import MANIFEST, Bundle
 from mobile_export.bundle.runner import open_runner
 from mobile_export.bundle.staging import publish, reject, staging
 from mobile_export.clips import count_unopened, drawn, held_out, rendered_name
@@ -231,9 +232,20 @@ def _made(
             if previous:
                 step("write", f"the older bundle of that name is now {previous}")
         else:
+            if _is_of_another(final, checkpoint):
+                step("write", f"in the place of another model's bundle of that name: {final}")
             publish(folder, final)
             step("write", str(final))
     return Result(final, report)
+
+
+def _is_of_another(final: Path, checkpoint: Checkpoint) -> bool:
+    """Whether a bundle's name is that of one of another checkpoint: it does not say everything."""
+    try:
+        older = json.loads((final / MANIFEST).read_text(encoding="utf-8"))
+        return older["checkpoint"]["sha256"] != checkpoint.sha256
+    except (OSError, ValueError, LookupError, TypeError):
+        return False  # there is none, or it says nothing
 
 
 def _lower(

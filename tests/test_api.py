@@ -15,6 +15,7 @@ import torch
 from fake_target import LABELS, install, make_checkpoint, use_noise_clips
 
 import core
+from core import checkpoint
 from core.data import packed
 from core.data.source import source_at
 from core.data.video import write_clip
@@ -112,6 +113,19 @@ def test_a_reporter_is_told_of_every_step(tiny: Path, monkeypatch, capfd):
     verify(result.path, checkpoint=tiny, reporter=lambda step, text: told.append(step))
     assert told == ["verify", "accuracy"]
     assert capfd.readouterr() == ("", "")
+
+
+def test_another_models_bundle_of_the_same_name_is_told_of(tiny: Path, monkeypatch):
+    install(monkeypatch)
+    told: list[str] = []
+    for _ in range(2):
+        exported(tiny, reporter=lambda step, text: told.append(text))
+    assert not [text for text in told if "another model's" in text]
+    loaded = checkpoint.load(tiny)
+    checkpoint.save(tiny, loaded.model, loaded.labels, {"step": 2})
+    exported(tiny, reporter=lambda step, text: told.append(text))
+    (line,) = [text for text in told if "another model's" in text]
+    assert line.endswith(NAME)
 
 
 def test_a_failed_gate_is_an_error_that_has_the_figures(tiny: Path, monkeypatch):
