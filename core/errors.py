@@ -8,7 +8,7 @@ from collections.abc import Callable
 BAD_INPUT = 2  # exit status: a value, file or combination that cannot be used
 GATE_FAILED = 3  # exit status: the artifact lost more accuracy than was allowed
 # Of a place, wherever a program happens to write when it turns out: full, or another's.
-UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class BadInput(ValueError):

@@ -138,6 +138,9 @@ def main(argv: list[str] | None = None) -> int:
     if args.target is None:
         parser.error("--target is missing: give coreml, xnnpack, vulkan or all")
     precisions = [args.precision or combinations.PRECISIONS[0]]
+    trains = bool(args.qat_steps or args.qat_lr)
+    if trains and precisions != ["int8"]:
+        parser.error(f"--qat-steps and --qat-lr are for int8, not for {args.precision}")
     targets = _targets(args, precisions[0])
     check_json_path(args.json)
     folder = None
@@ -164,8 +167,6 @@ def main(argv: list[str] | None = None) -> int:
         "checkpoint": checkpoint,
         "form": args.form,
         "quantize": args.quantize,
-        "qat_steps": args.qat_steps,
-        "qat_rate": args.qat_lr,
         "data": given_source(args, checkpoint.info),
         "out": args.out,
         "max_drop": args.max_drop,
@@ -182,8 +183,11 @@ def main(argv: list[str] | None = None) -> int:
         check_names(args.out, name)
     status, results, told = 0, [], set()
     for target, precision in wanted:
+        learning = {"qat_steps": args.qat_steps, "qat_rate": args.qat_lr}
         try:
-            result = export(target, precision=precision, **options)
+            result = export(
+                target, precision=precision, **options, **learning if precision == "int8" else {}
+            )
         except GateFailed as failed:
             result, status = failed.result, GATE_FAILED
         except (BadInput, LoweringError) as error:

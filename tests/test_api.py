@@ -188,6 +188,11 @@ def test_a_source_refuses_what_there_is_not(tmp_path: Path):
             Source(**({"data": tmp_path} | options))
 
 
+def test_a_check_wants_a_bound(tmp_path: Path):
+    with pytest.raises(BadInput, match="max_drop None is refused"):
+        verify(tmp_path, max_drop=None)  # type: ignore[arg-type]
+
+
 def test_who_says_how_to_train_gets_a_trained_model(tiny: Path, monkeypatch):
     install(monkeypatch)
     asked: list[tuple[str, int | None]] = []

@@ -10,8 +10,9 @@ import pytest
 from clips import refusal
 from fake_target import install, make_checkpoint, use_noise_clips
 
-from core.errors import BAD_INPUT, GATE_FAILED
+from core.errors import BAD_INPUT, GATE_FAILED, BadInput
 from mobile_export import __main__ as export_cli
+from mobile_export import exporter
 from mobile_export.bundle.demo_app import ANDROID, IOS, put
 from mobile_export.bundle.reader import load
 
@@ -120,3 +121,22 @@ def test_the_report_is_written_where_the_app_cannot_be(
     assert export(tmp_path, app, "--json", str(report)) == BAD_INPUT
     assert len(json.loads(report.read_text())) == 2
     assert capsys.readouterr().err.count("error: --into: ") == 2
+
+
+def test_steps_of_training_are_for_int8_alone(tmp_path: Path, monkeypatch) -> None:
+    """An iOS demo gets three precisions, of which one is trained."""
+    known = tmp_path / "ios" / IOS.known_by
+    known.parent.mkdir(parents=True)
+    known.write_text("")
+    asked: list[tuple[str, int | None]] = []
+
+    def export(target: str, precision: str, **options: object) -> None:
+        asked.append((precision, options.get("qat_steps")))  # type: ignore[arg-type]
+        raise BadInput("not now")
+
+    monkeypatch.setattr(exporter, "export", export)
+    argv = ["--target", "coreml", "--out", str(tmp_path / "out"), "--qat-steps", "3"]
+    assert export_cli.main([*argv, "--into", str(tmp_path / "ios")]) == BAD_INPUT
+    assert asked == [("int8", 3), ("w8a16", None), ("fp16", None)]
+    said = refusal(lambda: export_cli.main([*argv, "--precision", "fp16"]))
+    assert "--qat-steps and --qat-lr are for int8, not for fp16" in said

@@ -187,6 +187,16 @@ def test_frozen_parts_stay_as_they_were_and_the_rest_learns(tmp_path, own_clips)
     assert "backbone.features.17.conv.3.running_mean" in learned
 
 
+def test_what_a_start_does_not_have_is_not_frozen(tmp_path, own_clips):
+    start = tmp_path / "start.safetensors"
+    plain = make_model(width=0.25, size=32, frames=4, num_classes=27, temporal="none")
+    checkpoint.save(start, plain, list(LABELS))
+    argv = [*TINY, "--data", str(own_clips), "--from", str(start), "--temporal", "action"]
+    with pytest.raises(BadInput, match=r"--freeze 7 would keep \d+ tensors .*features.3.temporal"):
+        train(parse([*argv, "--freeze", "7", "--out", str(tmp_path / "mine")]))
+    train(parse([*argv, "--freeze", "3", "--out", str(tmp_path / "mine")]))
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [(["--freeze", "19"], "the trunk has 19 parts: give 1 to 18"), (["--freeze", "2"], "--from")],

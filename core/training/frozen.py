@@ -6,7 +6,7 @@ border between two parts are all that training the rest needs. A step then costs
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -59,12 +59,13 @@ class Rest(nn.Module):
         return [mine for mine, other in pairs if other.grad is not None]
 
 
-def freeze(model: VideoClassifier, border: int) -> list[nn.Module]:
+def freeze(model: VideoClassifier, border: int, fresh: Collection[str] = ()) -> list[nn.Module]:
     """Keep the parts before ``border`` as they are; gives their batch norms.
 
     Their parameters want no gradients, so that a backward pass ends at the border. The batch norms
     keep their statistics as long as the caller holds them in evaluation mode. Raises ``BadInput``
-    when the trunk has no such part or nothing would be left to learn.
+    when the trunk has no such part or nothing would be left to learn, and when one of the ``fresh``
+    parameters, which have learned nothing, would be kept.
     """
     parts = len(model.backbone.parts())
     if not 0 < border < parts:
@@ -72,6 +73,12 @@ def freeze(model: VideoClassifier, border: int) -> list[nn.Module]:
     learned = {id(parameter) for parameter in Rest(model, border).learned()}
     for parameter in model.parameters():
         parameter.requires_grad_(id(parameter) in learned)
+    kept = [name for name, p in model.named_parameters() if not p.requires_grad and name in fresh]
+    if kept:
+        raise BadInput(
+            f"--freeze {border} would keep {len(kept)} tensors that the start does not have "
+            f"({kept[0]}, ...): freeze less, or start from a checkpoint of this model"
+        )
     return [
         module for module in model.modules()
         if isinstance(module, nn.BatchNorm2d) and id(module.weight) not in learned

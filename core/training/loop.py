@@ -104,7 +104,7 @@ def start_run(
         if world.leads:
             print(f"started from {args.start}; {len(fresh)} tensors are new: {_families(fresh)}")
         if args.freeze:
-            frozen = freeze(model, args.freeze)
+            frozen = freeze(model, args.freeze, fresh)
     trainee = Trainee(model, poses, frozen).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs leave this form out
     if device.type == "cpu":
         replace_strided_depthwise(trainee)

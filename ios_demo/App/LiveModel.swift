@@ -63,6 +63,7 @@ import os
     /// down what nobody sees.
     func entered(_ foreground: Bool) async {
         facts.foreground = foreground
+        pipeline.entered(foreground)
         if foreground {
             facts.permission = await CameraController.permission(asking: false)
             if facts.trouble == .lost || facts.trouble == .failed { facts.trouble = nil }
@@ -70,8 +71,6 @@ import os
             // A trial that was broken off goes on; whatever it was, it is worth another try.
             if facts.model == nil, facts.problem == nil { load(nil, again: false) }
             measureQueued()
-        } else {
-            pipeline.stop()
         }
         settle()
     }
@@ -156,8 +155,10 @@ import os
             measureQueued()
         case .interrupted:
             loading = false
+            facts.model = nil  // its stream was not opened
             // Left and entered again while the model's queue was busy: it goes on from here.
-            if facts.foreground, facts.model == nil { load(nil, again: false) }
+            if facts.foreground { load(nil, again: false) }
+        case .unreadable: facts.trouble = .failed
         case .failed(let line):
             log.error("the model failed: \(line, privacy: .public)")
             loading = true
@@ -204,7 +205,11 @@ import os
     private func follow(_ events: AsyncStream<CameraController.Event>) async {
         for await event in events {
             switch event {
-            case .trouble(let trouble): facts.trouble = trouble
+            case .trouble(let trouble):
+                facts.trouble = trouble
+                facts.figures = nil
+                let pipeline = self.pipeline
+                Task { await pipeline.forget() }  // what it saw is over, though it stays open
             case .over: facts.trouble = nil
             case .missing: facts.cameraExists = false
             }

@@ -9,7 +9,8 @@ actor Pipeline {
         case step(Step)
         case chosen(ModelFacts)
         case ready  // frames can come
-        case interrupted  // trials were broken off: the app left the screen
+        case interrupted  // whatever was under way was broken off: the app left the screen
+        case unreadable  // none of the latest pictures could be read
         case failed(String)  // the model broke down and another is looked for
         case impossible(String)  // there is no model; why and what to do
         case recognized(Figures?, ended: Event?)  // no figures: the camera paused
@@ -23,7 +24,8 @@ actor Pipeline {
     private let queue = DispatchSerialQueue(label: "model", qos: .userInteractive)
     private let told: AsyncStream<Update>.Continuation
     private let frames: FrameSource
-    private let going = OSAllocatedUnfairLock(initialState: true)
+    private let going = OSAllocatedUnfairLock(initialState: true)  // what takes long may go on
+    private let visible = OSAllocatedUnfairLock(initialState: true)  // the app is on the screen
     private let store: BundleStore
     private let compiled: CompiledModels
     private let memory: TrialMemory
@@ -33,6 +35,7 @@ actor Pipeline {
     private var stream: LiveStream<CoreMLProgram>?
     private var firstLoads: [String: Double] = [:]  // milliseconds of the process's first load of each
     private var seen = Seen()
+    private var unreadable = 0  // pictures in a row
 
     init(frames: FrameSource) {
         self.frames = frames
@@ -53,6 +56,13 @@ actor Pipeline {
     /// Ends a trial or a measurement before its time.
     nonisolated func stop() { going.withLock { $0 = false } }
 
+    /// The app is on the screen, or not any more: there the system takes the GPU away, so that what fails
+    /// says nothing of a model.
+    nonisolated func entered(_ foreground: Bool) {
+        visible.withLock { $0 = foreground }
+        if !foreground { stop() }
+    }
+
     /// Takes frames as they come, for as long as the app runs.
     func consume() async {
         for await frame in frames.stream where frames.isOpen { take(frame) }
@@ -71,12 +81,14 @@ actor Pipeline {
 
     /// Opens a model for frames: the one that a person wants or wanted, else the fastest that is right.
     func load(_ wanted: Candidate?, again: Bool) async {
-        going.withLock { $0 = true }
+        forget()
         stream = nil
         do {
+            try begin()
             if let wanted { try? notes.put(Self.wanted, Self.text(wanted)) }
             try await choose(wanted ?? remembered(), again: again)
-            try await open()
+            // What passed its trial and does not compute now has failed, and the next one is due.
+            while try await !open() { try await choose(wanted ?? remembered(), again: false) }
             told.yield(.ready)
         } catch is Stopped {
             told.yield(.interrupted)
@@ -84,6 +96,12 @@ actor Pipeline {
             chosen = nil
             told.yield(.impossible(oneLine(error)))
         }
+    }
+
+    /// What is asked for while nobody sees the app waits until somebody does.
+    private func begin() throws {
+        guard visible.withLock({ $0 }) else { throw Stopped() }
+        going.withLock { $0 = true }
     }
 
     private func choose(_ wanted: Candidate?, again: Bool) async throws {
@@ -127,29 +145,43 @@ actor Pipeline {
 
     /// What fails after the app left the screen says nothing: the system takes the GPU away there.
     private func failedOnScreen(_ reason: String) throws -> Trial {
-        guard going.withLock({ $0 }) else { throw Stopped() }
+        guard visible.withLock({ $0 }) else { throw Stopped() }
         return Trial(failed: reason)
     }
 
-    private func open() async throws {
-        guard let chosen else { return }
+    /// Opens the chosen model for frames; false when it does not compute, which is written down.
+    private func open() async throws -> Bool {
+        guard let chosen else { return true }
+        let (sha256, units) = (chosen.bundle.manifest.artifact.sha256, chosen.candidate.units)
         told.yield(.step(.loading(chosen.candidate)))
-        let bundle = chosen.bundle
-        try memory.load(bundle.manifest.artifact.sha256, chosen.candidate.units)
-        let program = try await timedLoad(bundle, chosen.candidate.units).program
-        // It was checked in its trial; here it has to compute at all, camera or none, to count as loaded.
+        try memory.load(sha256, units)
         do {
-            _ = try selfCheck(bundle, program)
+            stream = try await computing(chosen)
         } catch {
-            let failed = try failedOnScreen(oneLine(error))
-            try? memory.end(bundle.manifest.artifact.sha256, chosen.candidate.units, failed)
+            try? memory.loaded()  // it failed, and the process lives
             throw error
         }
         try? memory.loaded()  // at worst it is tried again
+        guard stream == nil else {
+            told.yield(.chosen(ModelFacts(chosen)))
+            return true
+        }
+        return false
+    }
+
+    /// A stream of the model, which has to compute at all, camera or none: its trial was before. Nil and a
+    /// trial that failed otherwise.
+    private func computing(_ chosen: ChosenModel) async throws -> LiveStream<CoreMLProgram>? {
+        let (bundle, units) = (chosen.bundle, chosen.candidate.units)
+        let program = try await timedLoad(bundle, units).program
+        let check = try selfCheck(bundle, program)
+        if check.deviation.isNaN, let reason = check.reason {
+            try memory.end(bundle.manifest.artifact.sha256, units, try failedOnScreen(reason))
+            return nil
+        }
         let opened = LiveStream(try Recognizer(bundle.manifest, program))
         opened.seen = seen
-        stream = opened
-        told.yield(.chosen(ModelFacts(chosen)))
+        return opened
     }
 
     /// A loaded program with the milliseconds that it took; remembers the first load of each.
@@ -173,17 +205,21 @@ actor Pipeline {
                     $0, at: frame.seconds, rotation: frame.rotation, dropped: frames.dropped,
                     cameraRate: frames.rate)
             }
+            unreadable = 0
             guard let seen else { return }
             told.yield(.recognized(seen.figures, ended: seen.ended))
         } catch is PictureError {
             frames.drop()  // the camera's fault, not the model's
+            unreadable += 1
+            if unreadable % Self.patience == 0 { told.yield(.unreadable) }
         } catch {
-            fail(oneLine(error))
+            if visible.withLock({ $0 }) { fail(oneLine(error)) }
         }
     }
 
     /// The program broke down: from now on another one runs.
     private func fail(_ line: String) {
+        forget()
         stream = nil
         guard let failed = chosen else { return }
         told.yield(.failed(line))
@@ -194,11 +230,12 @@ actor Pipeline {
 
     /// Measures the model in use, or the one that is asked for, and opens it again for frames.
     func measure(_ request: BenchmarkRequest) async {
-        going.withLock { $0 = true }
+        forget()
         stream = nil
         var line: String?
         var report: WrittenReport?
         do {
+            try begin()
             if let wanted = try asked(request), wanted != chosen?.candidate {
                 try await choose(wanted, again: true)
                 if let reason = chosen?.fallback { throw ProgramError(reason) }
@@ -210,8 +247,15 @@ actor Pipeline {
             line = oneLine(error)
         }
         do {
-            try await open()
+            let computes = try await open()
             told.yield(.measured(report, line: line))
+            if !computes {
+                told.yield(.failed("it does not compute any more"))
+                await load(nil, again: false)
+            }
+        } catch is Stopped {
+            told.yield(.measured(report, line: line))
+            told.yield(.interrupted)
         } catch {
             told.yield(.impossible(oneLine(error)))
         }
@@ -280,4 +324,5 @@ actor Pipeline {
     }
 
     private static let wanted = "wanted"
+    private static let patience = 30  // pictures: a second
 }

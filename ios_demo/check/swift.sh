@@ -35,7 +35,8 @@ fi
 
 mkdir -p "$cache" "$(dirname "$root")"
 exec 9>"$cache/swift.lock"
-flock 9 # of whoever makes the root
+# Of whoever makes the root: that takes minutes, and who only asks for it does not wait for ever.
+flock ${SWIFT_GET:+-w 480} 9 || none "its root is still being made"
 if [ ! -x "$root/usr/bin/swiftc" ]; then
   [ "${SWIFT_GET:-yes}" = yes ] || none "check/swift.sh has not made its root yet"
   [ "$(id -u)" = 0 ] || none "not on the PATH, and making a root of Debian 13 takes root's rights"
@@ -45,7 +46,11 @@ if [ ! -x "$root/usr/bin/swiftc" ]; then
   trap 'rm -rf "$part"' EXIT
   chmod 755 "$part"
   echo "getting Swift: a root of Debian 13 at $root" >&2
-  if ! debootstrap --variant=minbase --include="$packages" trixie "$part" >"$part.log" 2>&1; then
+  debootstrap --variant=minbase --include="$packages" trixie "$part" >"$part.log" 2>&1 9>&- &
+  making=$!
+  # Who stops this stops that too, or it would write on into a folder that is gone.
+  trap 'kill $making 2>/dev/null; wait $making 2>/dev/null; rm -rf "$part" "$part.log"' EXIT
+  if ! wait $making; then
     reason=$(grep '^E:' "$part.log" | tail -1 || true)
     rm -f "$part.log"
     none "debootstrap failed: ${reason:-see its own output}"

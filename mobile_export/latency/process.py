@@ -68,7 +68,8 @@ def listen(lines: Iterable[str], label: str) -> dict:
             try:
                 message = json.loads(line)
             except ValueError:  # half a line: the worker was killed while it wrote
-                return {}
+                message = {}
+                continue
             if "done" not in message:
                 continue
             if message["unit"] != unit:  # the counted calls, then the seconds of a long run

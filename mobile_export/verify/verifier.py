@@ -66,7 +66,7 @@ def verify(
     well, and with ``strict`` have what was not shown too. Raises ``BadInput`` for what cannot be
     used, a file that was changed after the export among it. Prints nothing; see ``export``.
     """
-    check_number("max_drop", max_drop, most=100)
+    check_number("max_drop", max_drop, most=100, none=False)
     check_whole("clips", clips, 1)
     folder = check_path("bundle", bundle)
     origin = None if checkpoint is None else check_path("checkpoint", checkpoint)

@@ -227,10 +227,11 @@ private func readAccuracy(_ node: Node) throws -> Accuracy {
     try node.keys(
         "data", "clips", "broken", "checkpoint_top1", "artifact_top1", "drop", "drop_interval",
         "only_checkpoint_right", "only_artifact_right", "agreement", "deviation", "max_drop",
-        optional: ["gate_interval", "verdict"])
-    // Bundles from before the verdict have neither.
+        optional: ["gate_interval", "verdict", "failures"])
+    // Bundles from before the verdict have neither; those that failed their check say why.
     _ = try node.orNone("verdict")?.one("passed", "failed", "not shown")
     _ = try node.orNone("gate_interval")?.items(2, 2) { try $0.number() }
+    _ = try node.orNone("failures")?.items(1, mostLabels) { try $0.text() }
     for name in ["broken", "only_checkpoint_right", "only_artifact_right"] { try node[name].whole(least: 0) }
     try node["agreement"].number(least: 0, most: 100)
     try node["drop"].number()

@@ -44,6 +44,13 @@ struct ManifestTests {
         #expect(try Manifest.parse(Data(with.utf8)).labels.count == 27)
     }
 
+    @Test func whyABundleFailedItsCheckIsRead() throws {
+        let with = "\"failures\": [\"it is off\"], \"max_drop\":"
+        let failed = text.replacingOccurrences(of: "\"max_drop\":", with: with)
+        #expect(failed != text)
+        #expect(try Manifest.parse(Data(failed.utf8)).labels.count == 27)
+    }
+
     @Test(arguments: [
         ("\"schema\": 3", "\"schema\": 4", "schema 4"),
         ("\"form\": \"stream\"", "\"form\": \"clip\"", "export with --form stream"),

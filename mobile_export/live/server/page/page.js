@@ -155,6 +155,8 @@ function closeCamera() {
 function lost(track) {
   if (!stream?.getTracks().includes(track)) return;
   closeCamera();
+  link.send({ type: "forget" }); // another camera's pictures are another recording
+  view?.forget();
   recorder.stop("The camera is gone");
   set("camera", LOST);
 }

@@ -164,6 +164,7 @@ class LiveViewModel(
 
     private fun load(name: String?, again: Boolean) {
         loading = true
+        stream?.pause() // the event that is open ends with the model that saw it
         stream = null
         model = null
         problem = null
@@ -252,6 +253,7 @@ class LiveViewModel(
         share = 0.0
         problem = null
         report = null
+        stream?.pause()
         stream = null // the model's thread is the benchmark's now
         settle()
         models.measure(request, live, loaded)
@@ -276,8 +278,8 @@ class LiveViewModel(
             }
         } else if (cameraOpen) {
             cameraOpen = false
-            camera.close()
-            stream?.pause()
+            val ended = stream
+            camera.close { ended?.pause() }
         }
         val next = current()
         if (next != state) {

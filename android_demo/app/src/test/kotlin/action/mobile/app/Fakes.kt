@@ -108,8 +108,9 @@ class FakeCamera : CameraPort {
         check(opening == this.opening) { "openings are counted" }
     }
 
-    override fun close() {
+    override fun close(closed: () -> Unit) {
         calls += "close"
+        closed()
     }
 }
 

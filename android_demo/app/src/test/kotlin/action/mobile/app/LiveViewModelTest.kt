@@ -54,6 +54,16 @@ class LiveViewModelTest : ViewModelRig() {
     }
 
     @Test
+    fun `a gesture ends with the model that saw it`() {
+        val model = live(viewModel())
+        programs.opened.last().logits = floatArrayOf(0f, 6f, 0f)
+        frames(model, 0..2)
+        model.choose("gpu")
+        settle()
+        assertEquals(listOf("Wave"), (model.state as UiState.Running).history.map { it.label })
+    }
+
+    @Test
     fun `what the model is to see is kept for the next start`() {
         val chosen = Seen(mirrored = true, part = Part.LEFT)
         viewModel().see(chosen)

@@ -205,11 +205,12 @@ private fun readAccuracy(node: Node): Accuracy {
     node.keys(
         "data", "clips", "broken", "checkpoint_top1", "artifact_top1", "drop", "drop_interval",
         "only_checkpoint_right", "only_artifact_right", "agreement", "deviation", "max_drop",
-        optional = listOf("gate_interval", "verdict"),
+        optional = listOf("gate_interval", "verdict", "failures"),
     )
-    // Bundles from before the verdict have neither.
+    // Bundles from before the verdict have neither; those that failed their check say why.
     node.orNone("verdict")?.one("passed", "failed", "not shown")
     node.orNone("gate_interval")?.items(2, 2) { it.number() }
+    node.orNone("failures")?.items(1, MOST_LABELS) { it.text() }
     for (name in listOf("broken", "only_checkpoint_right", "only_artifact_right")) node[name].whole(0, Int.MAX_VALUE)
     node["agreement"].number(0.0, 100.0)
     node["drop"].number()

@@ -43,6 +43,13 @@ class ManifestTest {
     }
 
     @Test
+    fun `a manifest of a bundle that failed its check says why`() {
+        val with = "\"failures\": [\"it is off\"], \"max_drop\":"
+        assertEquals(27, Manifest.parse(text.replace("\"max_drop\":", with)).labels.size)
+        refused("$.accuracy.failures", "\"max_drop\":" to with.replace("[\"it is off\"]", "[]"))
+    }
+
+    @Test
     fun `a manifest says which classes its labels hold`() {
         val with = "\"classes\": {\"hand\": [\"Thumb Up\", \"*\"]}, \"labels\":"
         assertEquals(27, Manifest.parse(text.replace("\"labels\":", with)).labels.size)

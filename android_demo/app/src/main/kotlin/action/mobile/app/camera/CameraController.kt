@@ -61,10 +61,11 @@ class CameraController(context: Context, private val listener: () -> CameraListe
         }
     }
 
-    override fun close() {
+    override fun close(closed: () -> Unit) {
         handler.post {
             current?.close()
             current = null
+            closed()
         }
     }
 

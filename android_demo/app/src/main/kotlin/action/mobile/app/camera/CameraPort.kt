@@ -57,6 +57,6 @@ interface CameraPort {
      */
     fun open(plan: CameraPlan, opening: Int)
 
-    /** Closes it, if it is open; no frame comes afterwards. */
-    fun close()
+    /** Closes it, if it is open, and calls [closed], on any thread; no frame comes afterwards. */
+    fun close(closed: () -> Unit)
 }
