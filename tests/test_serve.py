@@ -178,6 +178,7 @@ def test_clips_are_recorded_from_the_page(default_bundle, filming, tmp_path):
     with serving(default_bundle.path, *options) as (address, _), browsing(filming) as b:
         page, wrong = open_page(b, address)
         wait_for_text(page, "#link", "live")
+        page.locator("#message").wait_for(state="hidden")  # without a picture nothing is recorded
         page.fill("#label", "train")
         page.fill("#seconds", "0.8")
         page.click("#start")
