@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 BAD_INPUT = 2  # exit status: a value, file or combination that cannot be used
 GATE_FAILED = 3  # exit status: the artifact lost more accuracy than was allowed
-# Of a place, wherever a program happens to write when it turns out: full, or another's.
+# Of a place, wherever a program happens to write when it turns out: full, or read alone.
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 

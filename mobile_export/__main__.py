@@ -177,12 +177,19 @@ def main(argv: list[str] | None = None) -> int:
         "deployment_target": args.deployment_target,
         "reporter": step,
     }
-    wanted = [(target, precision) for target in targets for precision in precisions]
-    for target, precision in wanted:
-        name = bundle_name(config, args.form, target, precision, args.classes is not None)
+    wanted = [
+        (
+            target,
+            precision,
+            bundle_name(config, args.form, target, precision, args.classes is not None),
+        )
+        for target in targets
+        for precision in precisions
+    ]
+    for _, _, name in wanted:
         check_names(args.out, name)
     status, results, told = 0, [], set()
-    for target, precision in wanted:
+    for target, precision, name in wanted:
         learning = {"qat_steps": args.qat_steps, "qat_rate": args.qat_lr}
         try:
             result = export(
@@ -203,10 +210,9 @@ def main(argv: list[str] | None = None) -> int:
         results.append(result.to_dict())
         if folder is None:
             continue
-        older = folder / bundle_name(config, args.form, target, precision, args.classes is not None)
         if result.report.failures:
-            if older.exists():
-                step("into", f"{older} is still the older bundle")
+            if (folder / name).exists():
+                step("into", f"{folder / name} is still the older bundle")
             continue
         try:
             step("into", str(put(result.path, folder)))

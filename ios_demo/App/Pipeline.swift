@@ -162,11 +162,9 @@ actor Pipeline {
             throw error
         }
         try? memory.loaded()  // at worst it is tried again
-        guard stream == nil else {
-            told.yield(.chosen(ModelFacts(chosen)))
-            return true
-        }
-        return false
+        guard stream != nil else { return false }
+        told.yield(.chosen(ModelFacts(chosen)))
+        return true
     }
 
     /// A stream of the model, which has to compute at all, camera or none: its trial was before. Nil and a

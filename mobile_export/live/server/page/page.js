@@ -94,6 +94,12 @@ function look(wanted) {
   view?.forget();
 }
 
+// What was before a pause, or of another camera, is another recording.
+function forget() {
+  link.send({ type: "forget" });
+  view?.forget();
+}
+
 function disconnected(word, problem) {
   ready = false;
   sent.clear();
@@ -155,8 +161,7 @@ function closeCamera() {
 function lost(track) {
   if (!stream?.getTracks().includes(track)) return;
   closeCamera();
-  link.send({ type: "forget" }); // another camera's pictures are another recording
-  view?.forget();
+  forget();
   recorder.stop("The camera is gone");
   set("camera", LOST);
 }
@@ -198,8 +203,7 @@ function visibility() {
     recorder.stop("Stopped, because the page was hidden");
     set("hidden", { title: "Paused", text: "Nothing is sent while this page is hidden." });
   } else if (obstacles.hidden) {
-    link.send({ type: "forget" }); // what was before the pause is another recording
-    view?.forget();
+    forget();
     set("hidden", null);
   }
 }
