@@ -4,9 +4,10 @@
         --out runs/variants --json variants.json
 
 Every variant has the same steps, seed and batches of rendered windows as the first one, from which
-it differs in what its name says. Each is judged on the package's test clips and on real ones
-(``benchmarks/real.py``), and compared with the first clip by clip. A run that was stopped goes on
-with the same command; what is trained and judged is not again. Prints the table of docs/real.md.
+it differs in what its name says; ``--only`` trains the first and those that it names. Each is
+judged on the package's test clips and on real ones (``benchmarks/real.py``), and compared with the
+first clip by clip. A run that was stopped goes on with the same command; what is trained and judged
+is not again. Prints the table of docs/real.md.
 """
 
 import argparse
@@ -41,7 +42,7 @@ def variants(args: argparse.Namespace) -> dict[str, Options]:
         "--every": str(args.steps), "--val-clips": "54", "--seed": str(args.seed),
     }  # fmt: skip
     differ: dict[str, Options] = {
-        "as the package's model": {},
+        "ACTION": {},
         "capsules": {"--capsules": "", "--backgrounds": None},
         "made-up rooms alone": {"--backgrounds": None},
         "TSM": {"--temporal": "shift"},
@@ -56,7 +57,12 @@ def variants(args: argparse.Namespace) -> dict[str, Options]:
     }
     if args.other_start:
         differ["another start"] = {"--from": str(args.other_start)}
-    return {name: base | options for name, options in differ.items()}
+    unknown = set(args.only or ()) - set(differ)
+    if unknown:
+        raise BadInput(f"--only {min(unknown)}: no such variant: one of {', '.join(differ)}")
+    first, *others = differ
+    wanted = [first, *(name for name in others if args.only is None or name in args.only)]
+    return {name: base | differ[name] for name in wanted}
 
 
 def trained(name: str, options: Options, out: Path, processes: int) -> Path:
@@ -155,6 +161,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--start", type=Path, required=True, help="checkpoint that all start from")
     add("--other-start", type=Path, help="one more start, such as MoveNet's")
     add("--backgrounds", type=Path, required=True, help="panoramas and photographs")
+    add("--only", nargs="+", metavar="VARIANT", help="compare the first with these (default: all)")
     add("--windows", type=whole(8), default=8000)
     add("--steps", type=whole(1), default=300)
     add("--seed", type=whole(0), default=0, help="of the windows and of their batches")

@@ -35,6 +35,27 @@ def rendered_name(checkpoint: "Checkpoint") -> str:
     return f"rendered capsules ({capsules})" if capsules else "rendered people"
 
 
+def trained_part(clips: "Clips", checkpoint: "Checkpoint") -> str:
+    """Words for those among clips that ``teach`` trained a checkpoint on; "" where there are none.
+
+    It trains on all clips of its folder, having judged it before by clips that were held out.
+    """
+    from core.data.fingerprint import marks
+
+    found = marks(clips)
+    taught = set(checkpoint.info.get("taught", {}).get("clips", ()))
+    known = sum(clip in taught for clip in found)
+    if not known:
+        return ""
+    which = "" if known == len(found) else f"{known} of {len(found)} of "
+    return f", {which}which it was trained on"
+
+
+def held_out_or(part: str) -> str:
+    """What clips are of which ``part`` was trained on, as ``trained_part`` gives it."""
+    return f"clips{part}" if part else "held-out clips"
+
+
 def drawn(clips: "Clips", data: "Source | None", count: int | None) -> "Clips":
     """Held-out clips in the order in which a check looks at them; at most ``count``.
 

@@ -28,7 +28,14 @@ from mobile_export.bundle.manifest import bundle_name, make_manifest, write_mani
 from mobile_export.bundle.reader import MANIFEST, Bundle
 from mobile_export.bundle.runner import open_runner
 from mobile_export.bundle.staging import publish, reject, staging
-from mobile_export.clips import count_unopened, drawn, held_out, rendered_name
+from mobile_export.clips import (
+    count_unopened,
+    drawn,
+    held_out,
+    held_out_or,
+    rendered_name,
+    trained_part,
+)
 from mobile_export.console import Reporter, quiet, reporting
 from mobile_export.quantization.training import Terms, Training, can_train, training_of
 from mobile_export.runtime import Runner
@@ -206,13 +213,12 @@ def _made(
         manifest["golden"], failures = golden_of(bundle, runner, lowered.converted, pixels)
         clips = drawn(held, request.data, request.clips)
         at_most = "at most " if request.clips is None else ""
-        # What was taught was trained on all clips of its folder (teach/job.py), and judged before.
-        taught = request.data is not None and "taught" in checkpoint.info
-        which = "clips, which it was trained on," if taught else "held-out clips,"
-        step("verify", f"{at_most}{len(clips)} {which} checkpoint and artifact")
+        part = trained_part(held, checkpoint)
+        which = held_out_or(part)
+        step("verify", f"checkpoint and artifact on {at_most}{len(clips)} {which}")
         report = check.check(
             bundle, checkpoint, runner, clips, request.max_drop, unopened,
-            until_shown=request.clips is None, strict=request.strict,
+            until_shown=request.clips is None, strict=request.strict, which=which,
         )  # fmt: skip
         step("accuracy", report.shown)
         report.failures.extend(failures)
@@ -221,8 +227,7 @@ def _made(
             return None
         source = request.data
         seen = f"{source.kind} {source.folder.name}" if source else rendered_name(checkpoint)
-        seen += f", {getattr(held, 'split', 'test')} split"
-        seen += ", which it was trained on" if taught else ""
+        seen += f", {getattr(held, 'split', 'test')} split{part}"
         manifest["accuracy"] = _accuracy(report, seen)
         write_manifest(folder, manifest)
         final = request.out / name

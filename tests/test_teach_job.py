@@ -21,6 +21,7 @@ from core.decision import Rule
 from core.errors import BadInput
 from core.labels import LABELS
 from core.training.frozen import LEAST_STEPS
+from mobile_export.clips import held_out, held_out_or, trained_part
 from mobile_export.teach import extend, progress
 from mobile_export.teach import features as features_module
 from mobile_export.teach import job as job_module
@@ -143,6 +144,26 @@ def test_the_bundle_is_made_from_the_jobs_clips_alone(taught, tmp_path, monkeypa
         "No gesture": names, "green": names, "red": names,
     }  # fmt: skip
     assert all(p.read_bytes() for paths in seen.values() for p in paths)
+
+
+def test_an_export_tells_the_clips_it_was_trained_on_from_others(taught, tmp_path):
+    model = checkpoint.load(taught / "clips" / ".teach" / "model.safetensors")
+
+    def part(folder: Path) -> str:
+        return trained_part(held_out(Source(folder), model, None), model)
+
+    assert part(taught / "clips") == ", which it was trained on"
+    other = tmp_path / "other"
+    write_clips(other / "train")
+    write_clips(other / "test", days=3)
+    assert part(other) == ", 18 of 27 of which it was trained on"
+    for clip in other.rglob(f"{DAYS[0]}*"):
+        clip.rename(clip.with_name(f"x{clip.name}"))
+    for clip in other.rglob(f"{DAYS[1]}*"):
+        clip.unlink()
+    assert part(other) == ""
+    assert held_out_or("") == "held-out clips"
+    assert held_out_or(", which it was trained on") == "clips, which it was trained on"
 
 
 def test_more_minutes_train_again_and_too_few_are_said(taught, tmp_path, capsys):

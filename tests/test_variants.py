@@ -104,3 +104,11 @@ def test_a_training_that_fails_is_told_and_tried_again(asked, monkeypatch, tmp_p
     for _ in range(2):
         assert variants.trained(name, options, tmp_path, 2).is_file()
     assert len(asked) == 1
+
+
+def test_only_some_are_compared_with_the_first(argv, asked, capsys):
+    assert variants.main([*argv, "--only", "TSN", "TSM"]) == 0
+    assert [args.temporal for args in asked] == ["action", "shift", "none"]
+    assert list(json.loads(Path(argv[-1]).read_text())) == ["ACTION", "TSM", "TSN"]
+    with pytest.raises(BadInput, match="--only TRN: no such variant: one of ACTION, capsules"):
+        variants.main([*argv, "--only", "TRN"])

@@ -17,12 +17,9 @@ def fingerprint(clips: Clips) -> str:
 
     A clip that was recorded again, added, removed or put into another class changes it.
     """
-    whole: object = clips
-    while not isinstance(whole, list):  # a part of clips, windows of them, or their list
-        held = (getattr(whole, name, None) for name in ("dataset", "records", "clips"))
-        whole = next((part for part in held if isinstance(part, list | Dataset)), None)
-        if whole is None:
-            return ""
+    whole = _listed(clips)
+    if whole is None:
+        return ""
     digest = hashlib.sha256()
     deep = len(whole) <= MOST_LISTED
     for clip in whole:
@@ -32,6 +29,34 @@ def fingerprint(clips: Clips) -> str:
         for line in _stats(path, deep):
             digest.update(line.encode(errors="surrogateescape"))
     return digest.hexdigest()[:16]
+
+
+def marks(clips: Clips) -> list[str]:
+    """A mark of every clip, whatever folder it lies in; none of rendered ones."""
+    listed = _listed(clips) or []
+    return [mark(clip[0] if isinstance(clip, tuple) else clip.path) for clip in listed]
+
+
+def mark(clip: Path) -> str:
+    """A digest of a clip's name and size: not its name, which may be a person's."""
+    try:
+        files = list(clip.iterdir()) if clip.is_dir() else [clip]
+        size = sum(file.stat().st_size for file in files)
+    except OSError:  # it is told where it is read
+        size = -1
+    named = f"{clip.name} {size}".encode(errors="surrogateescape")
+    return hashlib.sha256(named).hexdigest()[:16]
+
+
+def _listed(clips: Clips) -> list | None:
+    """The list that a part of clips, or windows of them, were taken from."""
+    whole: object = clips
+    while not isinstance(whole, list):
+        held = (getattr(whole, name, None) for name in ("dataset", "records", "clips"))
+        whole = next((part for part in held if isinstance(part, list | Dataset)), None)
+        if whole is None:
+            return None
+    return whole
 
 
 def _stats(path: Path, deep: bool) -> Iterator[str]:

@@ -80,7 +80,7 @@ def accuracy_line(accuracy: dict) -> str:
     return (
         f"Top-1 {accuracy['artifact_top1']:.2f} %, its checkpoint "
         f"{accuracy['checkpoint_top1']:.2f} % (95 % interval of the drop {low:+.2f} to "
-        f"{high:+.2f}) on {accuracy['clips']} held-out clips, {accuracy['data']}{reading}"
+        f"{high:+.2f}) on {accuracy['clips']} clips of {accuracy['data']}{reading}"
     )
 
 

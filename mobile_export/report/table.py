@@ -117,8 +117,9 @@ COLUMNS = (
             "trained for (100 ms at 10 frames a second); above 100 % it cannot decide at every "
             "frame", True),
     _number("live", "Top-1", "top1", lambda value: f"{value:.2f} %",
-            "accuracy of the artifact on held-out clips, from its manifest; 'interpreted' where a "
-            "reference interpreter computed it and not the target's runtime", True),
+            "accuracy of the artifact on the clips of its export's check, from its manifest; "
+            "'interpreted' where a reference interpreter computed it and not the target's "
+            "runtime", True),
     _number("stages, p50 in ms", "Pre", "preprocess_p50_ms", figures, "picture to input tensor"),
     _number("stages, p50 in ms", "Execute", "execute_p50_ms", figures, "one call, state included"),
     _number("stages, p50 in ms", "Post", "postprocess_p50_ms", figures, "logits to decision"),

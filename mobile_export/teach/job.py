@@ -16,6 +16,7 @@ from typing import Any
 
 from core import checkpoint
 from core.checkpoint import Checkpoint
+from core.data.fingerprint import mark
 from core.data.listed import LEAST_TO_SPLIT
 from core.data.source import Source
 from core.decision import idle_labels
@@ -154,7 +155,7 @@ class _Job:
         judged = judgement.to_dict()
         self.step("judged", words.accuracy(judged))
         self.step("rule", words.rule(decision))
-        model = self._train(labels, maps, known, base, border, folder, decision, judged)
+        model = self._train(clips, labels, maps, known, base, border, folder, decision, judged)
         told = [*self.notes, *advice.of_clips(clips), *advice.of_judgement(judgement)]
         report: dict[str, Any] = {
             "classes": dict(Counter(c.label for c in clips)),
@@ -255,8 +256,8 @@ class _Job:
         return judgement
 
     def _train(
-        self, labels: list[str], maps: Maps, known: Known | None, base: Checkpoint, border: int,
-        folder: Path, decision: dict, judged: dict,
+        self, clips: list[Clip], labels: list[str], maps: Maps, known: Known | None,
+        base: Checkpoint, border: int, folder: Path, decision: dict, judged: dict,
     ) -> Path:  # fmt: skip
         path = folder / MODEL
         if not path.is_file():
@@ -271,10 +272,11 @@ class _Job:
                     len(labels), self.terms.seed, self.terms.steps, told, self._budget(1),
                     known.head if known else None,
                 )  # fmt: skip
-            info = {
-                "taught": {"base": base.sha256, "frozen": border, "steps": steps, "judged": judged},
-                "decision": decision,
-            }
+            taught = {
+                "base": base.sha256, "frozen": border, "steps": steps, "judged": judged,
+                "clips": sorted({mark(clip.path) for clip in clips}),
+            }  # fmt: skip
+            info = {"taught": taught, "decision": decision}
             checkpoint.save(path, model, labels, info)
         else:
             made = checkpoint.load(path)

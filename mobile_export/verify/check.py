@@ -40,6 +40,7 @@ class Report:
     golden_tolerance: float
     max_drop: float
     failures: list[str]
+    which: str = "held-out clips"  # or those that it was trained on
 
     @property
     def verdict(self) -> gate.Verdict:
@@ -73,7 +74,7 @@ class Report:
         broken = f", and {c.broken} broken" if c.broken else ""
         rows = [
             ("executed by", self.runner),
-            ("held-out clips", f"{c.clips}{broken}"),
+            (self.which, f"{c.clips}{broken}"),
             ("top-1 of the checkpoint", f"{c.checkpoint_top1:.2f} %"),
             ("top-1 of the artifact", f"{c.artifact_top1:.2f} %"),
             ("drop", f"{c.drop:+.2f} points, at most {self.max_drop:g} allowed"),
@@ -114,12 +115,13 @@ def check(
     *,
     until_shown: bool = False,
     strict: bool = False,
+    which: str = "held-out clips",
 ) -> Report:
     """Replay the golden clip and compare on the clips of ``dataset``, with a progress bar.
 
     All of them, or with ``until_shown`` batch by batch until the drop is shown to be allowed or
     not, or ``SECONDS`` are over. ``strict`` makes a failure of what was not shown. ``unopened``
-    clips were left out of ``dataset``, see ``count_unopened``.
+    clips were left out of ``dataset``, see ``count_unopened``; ``which`` says what the others are.
     """
     from mobile_export.verify.accuracy import Measurement
 
@@ -162,6 +164,7 @@ def check(
         golden_tolerance=tolerance,
         max_drop=max_drop,
         failures=failures,
+        which=which,
     )
 
 

@@ -12,7 +12,7 @@ from core.options import check_number, check_path, check_whole
 from mobile_export.bundle.origin import find_checkpoint, require_same
 from mobile_export.bundle.reader import Bundle, load
 from mobile_export.bundle.runner import opened
-from mobile_export.clips import count_unopened, drawn, held_out
+from mobile_export.clips import count_unopened, drawn, held_out, held_out_or, trained_part
 from mobile_export.console import Reporter, reporting
 from mobile_export.verify.check import MAX_DROP, Report, check
 
@@ -25,6 +25,7 @@ class Evidence:
     checkpoint: Checkpoint
     clips: Clips  # in the order in which they are looked at
     unopened: int  # clips that were broken from the start, beside these
+    which: str  # what the clips are: held out, or those that it was trained on
 
 
 def gather(path: Path, checkpoint: Path | None, data: Source | None, clips: int | None) -> Evidence:
@@ -40,7 +41,8 @@ def gather(path: Path, checkpoint: Path | None, data: Source | None, clips: int 
     held = held_out(data, origin, count, classes, labels)
     if data is None:
         held[0]  # what cannot be drawn is said here, in one line, not by a worker
-    return Evidence(bundle, origin, drawn(held, data, clips), count_unopened(held))
+    which = held_out_or(trained_part(held, origin))
+    return Evidence(bundle, origin, drawn(held, data, clips), count_unopened(held), which)
 
 
 def verify(
@@ -77,10 +79,10 @@ def verify(
         at_most = "at most " if clips is None else ""
         number = f"{at_most}{len(found.clips)}"
         with opened(found.bundle, program) as run:
-            step("verify", f"golden clip and {number} held-out clips, {run.name}")
+            step("verify", f"golden clip and {number} {found.which}, {run.name}")
             report = check(
                 found.bundle, found.checkpoint, run, found.clips, max_drop, found.unopened,
-                until_shown=clips is None, strict=strict,
+                until_shown=clips is None, strict=strict, which=found.which,
             )  # fmt: skip
         step("accuracy", report.shown)
         return report
