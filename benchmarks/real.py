@@ -21,6 +21,7 @@ from tqdm import tqdm
 from core import checkpoint
 from core.data.rate import MAX_SECONDS, Unreadable
 from core.data.streams import video_parts
+from core.data.video import VIDEO_SUFFIXES, hidden
 from core.decision import Rule
 from core.errors import BadInput, run_main
 from core.evaluation.intervals import wilson
@@ -28,8 +29,6 @@ from core.evaluation.streaming import decide, stream_logits
 from core.files import write_json
 from core.model import VideoClassifier
 from core.options import Parser, check_file
-
-VIDEOS = (".mp4", ".mkv", ".webm", ".mov", ".avi")
 
 
 @dataclass
@@ -121,14 +120,16 @@ def agreement(first: list[Clip], second: list[Clip]) -> dict:
 def find(root: Path, labels: list[str]) -> list[tuple[str, Path]]:
     """(label, file) of every video of a class of the model."""
     folders = (
-        [folder for folder in sorted(root.iterdir()) if folder.is_dir()] if root.is_dir() else []
+        [path for path in sorted(root.iterdir()) if path.is_dir() and not hidden(path)]
+        if root.is_dir()
+        else []
     )
     unknown = [folder.name for folder in folders if folder.name not in labels]
     files = [
         (folder.name, file)
         for folder in folders
         for file in sorted(folder.iterdir())
-        if file.suffix.lower() in VIDEOS
+        if file.suffix.lower() in VIDEO_SUFFIXES and not hidden(file)
     ]
     if unknown or not files:
         reason = f"has a sub-folder {unknown[0]!r}" if unknown else "holds no videos by class"

@@ -27,9 +27,11 @@ from core.errors import BadInput, run_main
 from core.evaluation.intervals import wilson
 from core.evaluation.report import clip_logits
 from core.files import write_json
+from core.labels import LABELS
 from core.markdown import markdown
 from core.options import Parser, check_file, check_folder, whole
 
+Real = list[tuple[str, Path]]  # class and file of every real clip
 Options = dict[str, str | None]  # of core.train; None for one that is left out, "" for a flag
 
 
@@ -73,14 +75,16 @@ def trained(name: str, options: Options, out: Path, processes: int) -> Path:
     for key, value in options.items():
         if value is not None:
             words += [key, value] if value else [key]
-    state = folder / "done"
+    state, asked = folder / "done", shlex.join(words)
+    if state.is_file() and state.read_text() != asked:
+        raise BadInput(f"--out {out} has {name!r} trained by other options: give another folder")
     if not state.is_file():
         start = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes)]
         command = [*start, "-m", "core.train", *words]
         print(shlex.join(command[1:]), file=sys.stderr, flush=True)
         if subprocess.run(command).returncode:
             raise BadInput(f"variant {name!r} could not be trained: see above")
-        state.touch()
+        state.write_text(asked)
     return done
 
 
@@ -91,19 +95,17 @@ def rendered(loaded: checkpoint.Checkpoint) -> list[bool]:
     return (logits.argmax(-1) == labels).tolist()
 
 
-def judged(path: Path, folder: Path) -> tuple[list[bool], list[Clip]]:
+def judged(path: Path, real: Real) -> tuple[list[bool], list[Clip]]:
     """What a variant says of the test clips and of real ones; kept beside its weights."""
-    kept = path.with_name("judged.json")
+    kept, loaded = path.with_name("judged.json"), checkpoint.load(path)
+    of = [loaded.sha256, *([label, str(file), file.stat().st_size] for label, file in real)]
     if kept.is_file():
         found = json.loads(kept.read_text())
-        if found["folder"] == str(folder):
+        if found["of"] == of:
             return found["right"], [Clip(**clip) for clip in found["real"]]
-    loaded = checkpoint.load(path)
-    right, said = rendered(loaded), judge(loaded, find(folder, loaded.labels))
-    write_json(
-        str(kept), kept,
-        {"folder": str(folder), "right": right, "real": [asdict(clip) for clip in said]},
-    )  # fmt: skip
+    right, said = rendered(loaded), judge(loaded, real)
+    answers = {"of": of, "right": right, "real": [asdict(clip) for clip in said]}
+    write_json(str(kept), kept, answers)
     return right, said
 
 
@@ -127,19 +129,25 @@ def row(name: str, right: list[bool], real: dict, first: list[bool], pair: dict 
     ]  # fmt: skip
 
 
-HEAD = (
-    "variant", "rendered, % (95 %)", "clips won / lost", "real, of 15 (95 %)", "top-5",
-    "probability of the right class", "real clips ranked better / worse", "false events",
-)  # fmt: skip
+def head(gestures: int) -> list[str]:
+    """The columns, over so many real clips with a gesture."""
+    return [
+        "variant", "rendered, % (95 %)", "clips won / lost", f"real, of {gestures} (95 %)", "top-5",
+        "probability of the right class", "real clips ranked better / worse", "false events",
+    ]  # fmt: skip
 
 
 def table(args: argparse.Namespace) -> tuple[str, dict]:
     """The table in Markdown, and every figure."""
+    files = find(args.folder, LABELS)
+    for start in (args.start, args.other_start):
+        if start:
+            checkpoint.load(start)  # what cannot be used is said before the hours of training
     rows, figures = [], {}
     first: list[bool] = []
     answers: list[Clip] = []
     for name, options in variants(args).items():
-        right, said = judged(trained(name, options, args.out, args.processes), args.folder)
+        right, said = judged(trained(name, options, args.out, args.processes), files)
         pair = agreement(answers, said) if answers else None
         first, answers = first or right, answers or said
         real = summary(said)
@@ -147,7 +155,8 @@ def table(args: argparse.Namespace) -> tuple[str, dict]:
         figures[name] = {"options": options, "rendered": sum(right), "clips": len(right)}
         figures[name] |= {"real": real, "pair": pair}
         print(json.dumps({name: figures[name]["real"] | {"rendered": sum(right)}}), flush=True)
-    return markdown(HEAD, rows, HEAD[1:]), figures
+    columns = head(real["gestures"])
+    return markdown(columns, rows, columns[1:]), figures
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -165,7 +174,8 @@ def main(argv: list[str] | None = None) -> int:
     add("--windows", type=whole(8), default=8000)
     add("--steps", type=whole(1), default=300)
     add("--seed", type=whole(0), default=0, help="of the windows and of their batches")
-    add("--processes", type=whole(1), default=2)
+    processes = torch.cuda.device_count() or 2
+    add("--processes", type=whole(1), default=processes, help="default: GPUs, or 2 without any")
     add("--out", type=Path, required=True)
     add("--json", type=Path)
     args = parser.parse_args(argv)

@@ -35,8 +35,11 @@ def argv(tmp_path: Path) -> list[str]:
     for label in SHOWN:
         (real / label).mkdir(parents=True)
         write_clip(real / label / "1.mp4", PackedClips("test", only=(label,))[0][0], 10.0)
+    former = tmp_path / "former.safetensors"
+    config = ModelConfig(size=32, width=0.25, num_classes=len(LABELS))
+    checkpoint.save(former, VideoClassifier(config).eval(), list(LABELS))
     return [
-        str(real), "--start", "former.safetensors", "--backgrounds", "hdri",
+        str(real), "--start", str(former), "--backgrounds", "hdri",
         "--out", str(tmp_path / "runs"), "--json", str(tmp_path / "variants.json"),
     ]  # fmt: skip
 
@@ -112,3 +115,26 @@ def test_only_some_are_compared_with_the_first(argv, asked, capsys):
     assert list(json.loads(Path(argv[-1]).read_text())) == ["ACTION", "TSM", "TSN"]
     with pytest.raises(BadInput, match="--only TRN: no such variant: one of ACTION, capsules"):
         variants.main([*argv, "--only", "TRN"])
+
+
+def test_what_is_kept_is_of_these_options_and_clips(argv, asked, capsys, tmp_path):
+    argv += ["--only", "TSM"]
+    assert variants.main(argv) == 0
+    with pytest.raises(BadInput, match="'ACTION' trained by other options: give another folder"):
+        variants.main([*argv, "--steps", "7"])
+    real = tmp_path / "real" / SHOWN[0]
+    (real / "2.mp4").write_bytes((real / "1.mp4").read_bytes())
+    (real / "._2.mp4").write_bytes(b"left by a system")
+    assert variants.main(argv) == 0
+    assert len(asked) == 2
+    assert "real, of 2 (95 %)" in capsys.readouterr().out
+    for figures in json.loads(Path(argv[argv.index("--json") + 1]).read_text()).values():
+        assert figures["real"]["gestures"] == 2
+
+
+def test_clips_and_starts_are_looked_at_before_anything_is_trained(argv, asked, tmp_path):
+    with pytest.raises(BadInput, match="nowhere holds no videos by class"):
+        variants.main([str(tmp_path / "nowhere"), *argv[1:]])
+    with pytest.raises(BadInput, match="gone"):
+        variants.main([*argv, "--other-start", str(tmp_path / "gone.safetensors")])
+    assert not asked
