@@ -2,8 +2,10 @@
 
 import builtins
 import json
+import subprocess
 import sys
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +80,47 @@ def test_windows_of_people_are_cached_and_made_anew_for_another_version(
     assert "made anew" in capsys.readouterr().out
     with pytest.raises(BadInput, match="other settings"):
         window_files.render_windows(folder, window_files.people_windows(2, 64, 10.0, 1, None), 1)
+
+
+def test_windows_that_are_damaged_or_not_whole_are_said_to_be(tmp_path: Path) -> None:
+    studio()
+    settings = window_files.people_windows(2, 64, 10.0, 0, None)
+    folder = window_files.render_windows(tmp_path / "windows", settings, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["windows"]
+    meta = (folder / "meta.bin").read_bytes()
+    done = np.frombuffer(meta, np.float32).copy().reshape(2, 4)
+    frames = (folder / "frames.bin").read_bytes()
+    done[1, 3] = 0
+    done.tofile(folder / "meta.bin")
+    with pytest.raises(BadInput, match="not rendered to its end"):
+        window_files.SyntheticWindows(folder, 8)
+    window_files.render_windows(folder, settings, 1)
+    assert (folder / "meta.bin").read_bytes() == meta
+    assert (folder / "frames.bin").read_bytes() == frames
+    (folder / "frames.bin").write_bytes(frames[:-1])
+    with pytest.raises(BadInput, match=r"holds damaged windows .*: remove it"):
+        window_files.SyntheticWindows(folder, 8)
+    (folder / "settings.json").write_text("{")
+    with pytest.raises(BadInput, match=r"no readable settings\.json"):
+        window_files.render_windows(folder, settings, 1)
+
+
+def test_what_cannot_be_drawn_leaves_no_folder(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "rooms", LEAST_SHARED)
+    (tmp_path / "rooms" / "bad.jpg").write_bytes(b"no picture")
+    settings = window_files.people_windows(2, 64, 10.0, 0, tmp_path / "rooms")
+    with pytest.raises(BadInput, match=r"bad\.jpg cannot be read|OpenGL|moderngl"):
+        window_files.render_windows(tmp_path / "windows", settings, 1)
+    assert not (tmp_path / "windows").exists()
+
+
+def test_triton_can_be_imported_after_drawing() -> None:
+    """Torch does so when it exports or trains in several processes."""
+    pytest.importorskip("triton")
+    studio()
+    code = "from core.data.rendered.people.gl import Painter; Painter(32); import triton"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_clip_is_pictures_and_what_is_known_of_them() -> None:
@@ -218,6 +261,43 @@ def test_backgrounds_are_panoramas_and_photographs(tmp_path: Path) -> None:
     (tmp_path / "bad.jpg").write_bytes(b"no picture")
     with pytest.raises(BadInput, match=r"bad\.jpg cannot be read"):
         light.read_backgrounds(tmp_path)
+
+
+def test_photographs_keep_their_shape_and_stand_upright(tmp_path: Path) -> None:
+    """A square on a photograph of any shape is seen as wide as high."""
+    grid = np.linspace(-0.9, 0.9, 181)
+    ahead = np.stack(np.broadcast_arrays(grid, grid[:, None], -1.0), -1)
+    directions = ahead / np.linalg.norm(ahead, axis=-1, keepdims=True)
+    for shape in ((400, 600), (600, 400)):
+        picture = np.zeros((*shape, 3), np.float32)
+        picture[
+            shape[0] // 2 - 60 : shape[0] // 2 + 60, shape[1] // 2 - 60 : shape[1] // 2 + 60
+        ] = 1
+        seen = light.Photograph(picture).radiance(directions)[..., 0] > 0.5
+        high, wide = seen.any(1).sum(), seen.any(0).sum()
+        assert wide > 30
+        assert abs(int(high) - int(wide)) <= 2
+    turned = Image.new("RGB", (60, 40))
+    exif = turned.getexif()
+    exif[0x0112] = 6  # orientation: the camera was held upright
+    turned.save(tmp_path / "upright.jpg", exif=exif)
+    assert light.read_photograph(tmp_path / "upright.jpg").shape == (60, 40, 3)
+
+
+@pytest.mark.parametrize("kind", ["half", "float"])
+def test_panoramas_of_half_and_whole_floats_are_read(tmp_path: Path, kind: str) -> None:
+    import av
+
+    levels = (1.5, 0.25, 0.75)  # green, blue, red
+    frame = av.VideoFrame(64, 32, "gbrpf32le")
+    for plane, level in zip(frame.planes, levels, strict=True):
+        plane.update(np.full(plane.buffer_size // 4, level, "<f4").tobytes())
+    encoder = av.CodecContext.create("exr", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = 64, 32, "gbrpf32le"
+    encoder.time_base, encoder.options = Fraction(1, 10), {"format": kind}
+    (packet,) = [*encoder.encode(frame), *encoder.encode(None)]
+    (tmp_path / "room.exr").write_bytes(bytes(packet))
+    assert np.allclose(light.read_exr(tmp_path / "room.exr"), (0.75, 1.5, 0.25), atol=2e-3)
 
 
 def write_pictures(folder: Path, count: int) -> None:

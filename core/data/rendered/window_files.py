@@ -10,7 +10,12 @@ import hashlib
 import json
 import math
 import multiprocessing
+import os
 import shutil
+import signal
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +29,7 @@ from core.data.rendered.scenes import POSE_TARGETS
 from core.data.rendered.synthetic import check_size, training_window
 from core.data.rendered.window import WINDOW, Window
 from core.errors import BadInput
+from core.files import replace_file
 from core.labels import IGNORE, LABELS
 from core.options import existing
 
@@ -44,6 +50,8 @@ class SyntheticWindows(Clips):
         self.folder = folder.absolute()
         self.arrays = _open(folder, "r")
         self.count = len(self.arrays["meta"])
+        if not self.arrays["meta"][:, 3].all():
+            raise BadInput(f"{folder} is not rendered to its end: wait, or start again")
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the arrays: a worker that is spawned would be sent all windows."""
@@ -127,7 +135,7 @@ def render_windows(folder: Path, settings: dict[str, Any], workers: int) -> Path
     described = folder / "settings.json"
     missing = list(range(settings["count"]))
     if described.exists():
-        found = json.loads(described.read_text())
+        found = _settings(folder)
         if found | {"version": 0} != settings | {"version": 0}:
             other = sorted(k for k in found | settings if found.get(k) != settings.get(k))
             raise BadInput(
@@ -142,20 +150,29 @@ def render_windows(folder: Path, settings: dict[str, Any], workers: int) -> Path
     if not missing:
         return folder
     _check_space(folder, len(missing), settings)
-    _window(settings, missing[0])  # what cannot be drawn is said here, not by a worker
-    if not described.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        _create(folder, settings)
-        described.write_text(json.dumps(settings))
-    jobs = [(folder, index, settings) for index in missing]
-    with multiprocessing.get_context("spawn").Pool(workers, initializer=_one_thread) as pool:
-        bar = tqdm(
-            total=settings["count"], initial=settings["count"] - len(missing), desc="render",
-            unit="clip",
-        )  # fmt: skip
-        for _ in pool.imap_unordered(_render_into, jobs, chunksize=8):
-            bar.update()
-        bar.close()
+    bar = tqdm(
+        total=settings["count"], initial=settings["count"] - len(missing), desc="render",
+        unit="clip",
+    )  # fmt: skip
+    context = multiprocessing.get_context("spawn")
+    try:
+        with bar, ProcessPoolExecutor(workers, context, _one_thread) as pool:
+            # What cannot be drawn is said before there is a folder of nothing.
+            pool.submit(_window, settings, missing[0]).result()
+            if not described.exists():
+                _create(folder, settings)
+            into = partial(_render_into, folder, settings)
+            try:
+                for _ in pool.map(into, missing, chunksize=8):
+                    bar.update()
+            except BaseException:  # an interrupt as well
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    except BrokenProcessPool:
+        raise BadInput(
+            f"a process that rendered into {folder} was killed, perhaps for want of memory: start "
+            "again, which goes on from there, with fewer --workers"
+        ) from None
     return folder
 
 
@@ -173,14 +190,14 @@ def _window(settings: dict, index: int) -> Window:
 
 
 def _one_thread() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # which whoever started it answers
     torch.set_num_threads(1)
 
 
 _CACHE: dict[Path, dict[str, np.memmap]] = {}
 
 
-def _render_into(job: tuple[Path, int, dict]) -> None:
-    folder, index, settings = job
+def _render_into(folder: Path, settings: dict, index: int) -> None:
     if folder not in _CACHE:
         _CACHE[folder] = _open(folder, "r+")
     arrays = _CACHE[folder]
@@ -216,13 +233,33 @@ def _check_space(folder: Path, missing: int, settings: dict) -> None:
 
 
 def _create(folder: Path, settings: dict) -> None:
-    for name, (kind, shape) in _layout(settings).items():
-        np.memmap(folder / f"{name}.bin", kind, "w+", shape=shape)
+    """Files for all windows, under a temporary name first; another process may be quicker."""
+    made = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    try:
+        made.mkdir(parents=True)
+        for name, (kind, shape) in _layout(settings).items():
+            np.memmap(made / f"{name}.bin", kind, "w+", shape=shape)
+        replace_file(made / "settings.json", json.dumps(settings).encode())
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+        if not folder.exists():
+            made.rename(folder)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def _open(folder: Path, mode: str) -> dict[str, np.memmap]:
-    settings = json.loads((folder / "settings.json").read_text())
-    return {
-        name: np.memmap(folder / f"{name}.bin", kind, mode, shape=shape)  # type: ignore[call-overload]  # mode is a str
-        for name, (kind, shape) in _layout(settings).items()
-    }
+    try:
+        return {
+            name: np.memmap(folder / f"{name}.bin", kind, mode, shape=shape)  # type: ignore[call-overload]  # mode is a str
+            for name, (kind, shape) in _layout(_settings(folder)).items()
+        }
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise BadInput(f"{folder} holds damaged windows ({error}): remove it") from None
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((folder / "settings.json").read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise BadInput(f"{folder} has no readable settings.json ({error}): remove it") from None

@@ -6,6 +6,8 @@ smears along that. Skinning is one matrix product for all frames, since gatherin
 costs llvmpipe's vertex shader more than everything else there.
 """
 
+import importlib
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +64,10 @@ def two_sided(mesh: Mesh) -> Mesh:
 
 def _context() -> "moderngl.Context":
     """An OpenGL context without a screen; ``BadInput`` tells what to install."""
+    # Mesa's driver and triton bring an LLVM each. Triton, which torch imports when it exports or
+    # trains in several processes, dies of a segmentation fault when Mesa's is there before its own.
+    with suppress(ImportError):
+        importlib.import_module("triton")
     try:
         import moderngl
     except ModuleNotFoundError:

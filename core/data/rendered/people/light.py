@@ -17,7 +17,9 @@ from core.errors import BadInput
 ROWS, COLUMNS = 16, 32  # directions that light is summed over
 BRIGHTEST = 25.0  # radiance kept, in means: lamps are drawn as the key light instead
 PANORAMA, PHOTOGRAPHS = ".exr", (".jpg", ".jpeg", ".png")
-WIDE = 1.1  # of a photograph's half width, over the distance at which it hangs
+# FFmpeg's names of planes in green, blue and red, with opacity behind them or without.
+FLOATS = {f"gbr{a}pf{bits}le": f"<f{bits // 8}" for a in ("", "a") for bits in (16, 32)}
+WIDE = 1.1  # of half a photograph's smaller side, over the distance at which it hangs
 
 
 class Surroundings(Protocol):
@@ -66,22 +68,31 @@ def read_backgrounds(folder: Path) -> list["Panorama | Photograph"]:
 
 def read_photograph(path: Path) -> np.ndarray:
     """A photograph as linear RGB (H, W, 3), the larger side at most 512 pixels."""
-    from PIL import Image
+    from PIL import Image, ImageOps
 
-    with Image.open(path) as file:
-        picture = file.convert("RGB")
-        picture.thumbnail((512, 512))
-        return (np.asarray(picture, np.float32) / 255) ** 2.2
+    try:
+        with Image.open(path) as file:
+            picture = ImageOps.exif_transpose(file).convert("RGB")
+    except Image.DecompressionBombError as error:
+        raise ValueError(error) from None
+    picture.thumbnail((512, 512))
+    return (np.asarray(picture, np.float32) / 255) ** 2.2
 
 
 def read_exr(path: Path) -> np.ndarray:
-    """A half-float EXR as float32 (H, W, 3), through PyAV."""
+    """An EXR of half or whole floats as float32 (H, W, 3), through PyAV."""
     import av
 
-    with av.open(str(path)) as container:
-        picture = next(container.decode(video=0))
+    try:
+        with av.open(str(path)) as container:
+            picture = next(container.decode(video=0))
+    except av.FFmpegError as error:
+        raise ValueError(error) from None
+    kind = FLOATS.get(picture.format.name)
+    if kind is None:
+        raise ValueError(f"pixels are {picture.format.name}, not RGB in floats")
     planes = [
-        np.frombuffer(bytes(plane), np.float16).reshape(picture.height, -1)[:, : picture.width]
+        np.frombuffer(bytes(plane), kind).reshape(picture.height, -1)[:, : picture.width]
         for plane in picture.planes
     ]
     green, blue, red = planes[:3]
@@ -126,13 +137,15 @@ class Photograph:
 
     def __init__(self, picture: np.ndarray) -> None:
         self.picture = picture / max(float(picture.mean()), 0.02) * 0.5
+        sides = np.array(picture.shape[1::-1], np.float64)
+        self.square = sides.min() / sides  # the part of width and height that a square of it has
         self.centre, self.scale, self.flipped = (0.0, 0.0), 1.0, False
 
     def turned(self, rng: np.random.Generator) -> "Photograph":
         """Another part of it, at another size, half of the time mirrored."""
         other = copy(self)
         other.scale = rng.uniform(0.6, 1.0)
-        other.centre = tuple(rng.uniform(-1, 1, 2) * (1 - other.scale))
+        other.centre = tuple(rng.uniform(-1, 1, 2) * (1 - other.scale * self.square))
         other.flipped = bool(rng.random() < 0.5)
         return other
 
@@ -140,10 +153,11 @@ class Photograph:
         """See ``Surroundings``: bilinear ahead; behind the camera what is ahead, mirrored."""
         height, width = self.picture.shape[:2]
         ahead = np.maximum(np.abs(directions[..., 2:]), 0.2)
-        place = np.clip(directions[..., :2] / ahead / WIDE, -1, 1) * self.scale + self.centre
+        place = np.clip(directions[..., :2] / ahead / WIDE, -1, 1) * self.scale * self.square
+        place = place + self.centre
         across = -place[..., 0] if self.flipped else place[..., 0]
         column = (across + 1) / 2 * (width - 1)
-        row = (1 - (place[..., 1] * width / height / 1.5 + 1) / 2) * (height - 1)
+        row = (1 - (place[..., 1] + 1) / 2) * (height - 1)
         return bilinear(self.picture, column, row)
 
 
