@@ -11,7 +11,8 @@ LABELS = (
 )  # fmt: skip
 NO_GESTURE, OTHER = "No gesture", "Doing other things"
 
-# (runs forwards, runs backwards): the ten pairs that only the order of time tells apart.
+# (runs forwards, runs backwards): ten pairs that are one motion, told apart by the order of time.
+# Of capsules by that alone; made-up people hold a hand otherwise for one class than for the other.
 TIME_PAIRS = (
     ("Swiping Left", "Swiping Right"),
     ("Swiping Down", "Swiping Up"),

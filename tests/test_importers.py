@@ -98,6 +98,8 @@ def test_tsm(backbone: str, kind: str, tmp_path: Path) -> None:
         ("x.pth", {"shift_div": 16}, [], 16, "its arguments"),
         ("TSM_shift8_blockres.pth", {"args": {"shift_div": 4}}, ["--fold", "4"], 4, "--fold"),
         ("x.pth", {}, [], 8, "nothing in the file confirms"),
+        ("tsm_shift_2.pth", {}, [], 8, "nothing in the file confirms"),
+        ("nightshift3.pth", {}, [], 8, "nothing in the file confirms"),
     ],
 )
 @torch.no_grad()
@@ -118,6 +120,24 @@ def test_tsm_of_another_fold(
         imagenet(pixels), weights, lambda x, _: authors.shift(x, causal=False, div=div), BASE
     )
     assert_computes(loaded, pixels, authors.answer(x, weights, "new_fc"))
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "words"),
+    [
+        ({}, ["--frames", "20000"], "20000 is not a whole number from 1 to 10000"),
+        ({}, ["--fold", "1000"], "a shift of 1/1000 of the channels leaves layers without any"),
+        ({"args": {"shift_div": 1}}, [], "fold 1 must be a whole number of at least 2"),
+        ({"args": {"shift_div": 0}}, ["--labels", "two.txt"], "has 2 lines for the 27 classes"),
+        ({"state_dict": {0: torch.zeros(1)}}, [], "holds no state dict (0 names no tensor)"),
+    ],
+)
+def test_files_and_options_that_make_no_model(content, options, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "two.txt").write_text("left\nright\n")
+    torch.save({"state_dict": made("mobilenet_v2", "shift", "new_fc")} | content, "x.pth")
+    assert words in refusal("import", "x.pth", "--out", "m.safetensors", *options)
+    assert not Path("m.safetensors").exists()
 
 
 def test_a_torchscript_program_is_named(tmp_path: Path) -> None:

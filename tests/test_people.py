@@ -240,7 +240,7 @@ def test_the_camera_gives_bytes_of_any_exposure() -> None:
     for seed in range(20):
         rng = np.random.default_rng(seed)
         shift = np.zeros((3, 2))
-        frames = develop(layer, background, 6, shift, np.array([0.0, 0.1, 0.2]), rng)
+        frames = develop(layer, background, shift, np.array([0.0, 0.1, 0.2]), rng)
         assert frames.shape == (3, 3, SIZE, SIZE)
         assert 5 < frames.float().mean() < 250
 

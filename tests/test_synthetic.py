@@ -44,6 +44,8 @@ def test_sheet_and_folder_are_written(tmp_path):
     assert (
         sorted(p.parent.name for p in folder.rglob("*.mp4")) == ["Swiping Left"] * 2 + ["like"] * 2
     )
+    with pytest.raises(BadInput, match="holds clips already"):
+        main(argv)
     assert main(["--sheet", str(sheet)]) == 0
     assert sheet.stat().st_size > 100_000
 

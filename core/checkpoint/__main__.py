@@ -33,7 +33,7 @@ from core.importers.convert import FRAMES, imported
 from core.importers.download import URLS, pretrained
 from core.importers.fold import fold_of, refuse_other_shifts
 from core.importers.read import state_dict
-from core.model import ModelConfig
+from core.model import MOST, ModelConfig
 from core.options import Parser, whole
 from core.shift import SHIFT_DIVISOR
 
@@ -133,7 +133,13 @@ def _placeholder(index: int) -> str:
 def _labels(path: Path | None, config: ModelConfig, kind: str) -> list[str]:
     """One name a class: a file's lines, the Jester gestures of TSM's demo, or numbers."""
     if path is not None:
-        return lines_of(path)
+        names = lines_of(path)
+        if len(names) != config.num_classes:
+            raise BadInput(
+                f"--labels {path} has {len(names)} lines for the {config.num_classes} classes of "
+                "the file: give one line a class"
+            )
+        return names
     from core.labels import LABELS
 
     if kind.startswith("TSM online") and config.num_classes == len(LABELS):
@@ -166,7 +172,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
             )  # fmt: skip
             command.add_argument("--labels", type=Path, help="names of the classes, one a line")
             command.add_argument(
-                "--frames", type=whole(1), default=FRAMES, help=f"of a clip, default {FRAMES}"
+                "--frames",
+                type=whole(1, MOST["frames"]),
+                default=FRAMES,
+                help=f"of a clip, default {FRAMES}",
             )
             command.add_argument(
                 "--fold", type=whole(2), metavar="N",

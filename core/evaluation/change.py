@@ -5,10 +5,21 @@ from torch import Tensor
 
 from core.checkpoint import Checkpoint
 from core.data import open_clips
+from core.data.clips import Chosen, Clips
+from core.data.packed import FRAMES, PackedClips
 from core.data.source import trained_capsules
 from core.data.transforms import normalise
 from core.labels import LABELS
 from core.model import VideoClassifier
+
+
+def _clips(checkpoint: Checkpoint, count: int) -> Clips:
+    """Those of the package where they suffice, at the model's size: no renderer is needed."""
+    config, capsules = checkpoint.config, trained_capsules(checkpoint.info)
+    packed = PackedClips("test", frames=min(config.frames, FRAMES), size=config.size)
+    if capsules is not None or count > len(packed):
+        return open_clips(None, "test", config, count, capsules=capsules)
+    return Chosen(packed, range(count))
 
 
 def cost(checkpoint: Checkpoint, changed: VideoClassifier, clips: int) -> dict:
@@ -19,8 +30,7 @@ def cost(checkpoint: Checkpoint, changed: VideoClassifier, clips: int) -> dict:
     a logit over the largest logit.
     """
     known = list(checkpoint.labels) == list(LABELS)
-    capsules = trained_capsules(checkpoint.info)
-    data = open_clips(None, "test", checkpoint.config, clips, capsules=capsules)
+    data = _clips(checkpoint, clips)
     before, after, wanted = [], [], []
     with torch.inference_mode():
         for index in range(len(data)):

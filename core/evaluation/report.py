@@ -187,9 +187,12 @@ def tell_majority(labels: Tensor, names: list[str], majority: float) -> None:
 def pair_accuracy(
     model: VideoClassifier, clips_a_pair: int, capsules: str | None, workers: int
 ) -> dict[str, float]:
-    """For each pair that only the order of time tells apart: accuracy in percent between the two.
+    """For each pair that the order of time tells apart: accuracy in percent between the two.
 
-    Of capsules each is one motion run both ways; people move as people do.
+    Of capsules each is one motion run both ways, so that a guess is 50. People hold their hand in
+    ways that are likelier for one class (``people.gestures``): the pose alone tells up to 59 % of
+    swipes across, 67 % of those up and down, and 81 and 76 % of pushing and pulling a hand and two
+    fingers.
     """
     results = {}
     for number, pair in enumerate(TIME_PAIRS):

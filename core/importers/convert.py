@@ -12,9 +12,9 @@ from torch import Tensor
 from core.errors import BadInput
 from core.importers import mmaction, movenet, names
 from core.importers.fold import shifts_whole_blocks, within
-from core.importers.kinds import WRAPPED, Kind, recognise
+from core.importers.kinds import WRAPPED, Kind, no_choice, recognise
 from core.model import ModelConfig, VideoClassifier
-from core.shift import SHIFT_DIVISOR, LearnedShift, pure_taps
+from core.shift import SHIFT_DIVISOR, LearnedShift, TemporalShift, pure_taps
 
 FRAMES = 8  # segments of a clip in TSM's and ACTION-Net's published models
 LISTED = 20  # keys that an error names
@@ -32,7 +32,11 @@ def imported(
     ``fold`` is of a shift without weights. Raises ``BadInput`` listing keys that are missing,
     unexpected or of another shape.
     """
+    broken = [key for key, value in tensors.items() if not bool(value.float().isfinite().all())]
+    if broken:
+        raise BadInput(f"{broken[0]} and {len(broken) - 1} others hold NaN or infinity")
     if movenet.is_movenet(tensors):
+        no_choice(temporal, movenet.NAME)
         return movenet.imported(tensors, frames)
     whole = shifts_whole_blocks(tensors)
     if whole:
@@ -42,22 +46,27 @@ def imported(
         tensors = mmaction.as_tsm(tensors)
     kind = recognise(tensors, temporal)
     if of_mmaction:
-        kind = replace(kind, name=kind.name.replace("TSM", "mmaction2 TSM"))
+        kind = replace(kind, name=f"mmaction2 {kind.name}")
     if whole:
-        kind = replace(kind, temporal="shift")
+        kind = replace(kind, temporal="shift", name=kind.name.replace("TSN", "TSM"))
     found, unexpected = _translated(tensors, kind)
     learned = any(f".{names.SHIFT_TAPS}" in key for key in found)
     weight = found.get("classifier.weight")
     if weight is None or weight.ndim != 2:
         raise BadInput(f"{kind.classifier}.weight is no matrix: it is not a classifier's")
-    config = ModelConfig(
-        backbone=kind.backbone, temporal=kind.temporal, causal=kind.causal,
-        num_classes=len(weight), frames=frames, mean=kind.mean, std=kind.std,
-        shift="learned" if learned else "fixed",
-        fold=fold if kind.temporal == "shift" else SHIFT_DIVISOR,
-        location=0 if whole else 1,
-    )  # fmt: skip
+    try:
+        config = ModelConfig(
+            backbone=kind.backbone, temporal=kind.temporal, causal=kind.causal,
+            num_classes=len(weight), frames=frames, mean=kind.mean, std=kind.std,
+            shift="learned" if learned else "fixed",
+            fold=fold if kind.temporal == "shift" else SHIFT_DIVISOR,
+            location=0 if whole else 1,
+        )  # fmt: skip
+    except ValueError as error:
+        raise BadInput(str(error)) from None
     model = VideoClassifier(config)
+    if not all(shift.fold for shift in model.modules() if isinstance(shift, TemporalShift)):
+        raise BadInput(f"a shift of 1/{fold} of the channels leaves layers without any: lower it")
     wanted = model.state_dict()
     for key, value in wanted.items():
         if key.endswith(COUNTER):
@@ -70,9 +79,6 @@ def imported(
         if key in found and found[key].shape != wanted[key].shape
     ]
     _refuse(kind, missing, unexpected, shapes)
-    broken = [key for key, value in found.items() if not bool(value.float().isfinite().all())]
-    if broken:
-        raise BadInput(f"{broken[0]} and {len(broken) - 1} others hold NaN or infinity")
     if kind.bgr255:  # this project feeds RGB
         stem = next(key for key in wanted if wanted[key].ndim == 4)
         found[stem] = found[stem].flip(1)

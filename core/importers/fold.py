@@ -12,7 +12,8 @@ from core.errors import BadInput
 from core.shift import SHIFT_DIVISOR
 
 WHOLE = re.compile(r"(layer\d\.\d+)\.net\.(?=conv|bn|downsample)")
-NAMED = re.compile(r"shift_?(?:div)?[_=]?(\d+)", re.IGNORECASE)  # as in ..._shift8_blockres_avg_...
+# As in ..._shift8_blockres_avg_..., and shift_div=4 or shift_div4.
+NAMED = re.compile(r"(?<![a-z])shift(?:(\d+)(?=_block)|_?div[_=]?(\d+))", re.IGNORECASE)
 MOST = 64  # a larger number behind the word is a date or a count
 ARGUMENTS = ("shift_div", "fold_div", "n_div", "shift_fold")
 
@@ -22,8 +23,10 @@ def fold_of(path: Path, arguments: dict[str, Any], given: int | None) -> tuple[i
 
     Raises ``BadInput`` where the file's name and its arguments disagree and nothing was given.
     """
-    named = {int(m) for m in NAMED.findall(path.name) if 1 < int(m) <= MOST}
+    named = {int("".join(m)) for m in NAMED.findall(path.name)}
+    named = {fold for fold in named if 1 < fold <= MOST}
     told = {int(arguments[k]) for k in ARGUMENTS if str(arguments.get(k, "")).isdecimal()}
+    told.discard(0)
     if given is not None:
         return given, "as --fold says"
     if len(named | told) > 1:

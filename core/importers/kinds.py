@@ -69,10 +69,11 @@ def recognise(tensors: dict[str, Tensor], temporal: str | None = None) -> Kind:
         raise BadInput("a BNInception without base_model. in front is not of TSM or ACTION-Net")
     online = backbone == "mobilenet_v2" and "features.1.conv.0.weight" in tensors
     if not online:
-        _no_choice(temporal, "torchvision's image model")
+        no_choice(temporal, "torchvision's image model")
         name = f"torchvision {backbone}"
         return Kind(name, backbone, "none", True, classifier, *IMAGENET, images=True)
-    image = len(tensors[f"{classifier}.weight"]) == IMAGENET_CLASSES
+    weight = tensors[f"{classifier}.weight"]
+    image = weight.ndim == 2 and len(weight) == IMAGENET_CLASSES
     temporal = temporal or ("none" if image else "shift")
     name = "MobileNet V2 for images" if temporal == "none" else "TSM online mobilenet_v2"
     return Kind(name, backbone, temporal, True, classifier, *IMAGENET, images=temporal == "none")
@@ -82,7 +83,7 @@ def _video(
     tensors: dict[str, Tensor], backbone: str, classifier: str, temporal: str | None
 ) -> Kind:
     if any(".action_shift." in key for key in tensors):
-        _no_choice(temporal, "ACTION-Net")
+        no_choice(temporal, "ACTION-Net")
         mean, std = IMAGENET
         bgr = backbone == "bn_inception"
         # Its BNInception is fed BGR from 0 to 255, normalised by the statistics of RGB from 0 to 1.
@@ -99,9 +100,9 @@ def _video(
         mean, std = _of_rgb((104.0, 117.0, 128.0)), _of_rgb((1.0, 1.0, 1.0))
         return Kind(f"TSM {backbone}", backbone, temporal, False, classifier, mean, std, True)
     shifted = any(".net." in key for key in tensors)
-    _no_choice(temporal, "TSM")
-    kind = "shift" if shifted else "none"
-    return Kind(f"TSM {backbone}", backbone, kind, False, classifier, *IMAGENET)
+    no_choice(temporal, "TSM")
+    kind, program = ("shift", "TSM") if shifted else ("none", "TSN")
+    return Kind(f"{program} {backbone}", backbone, kind, False, classifier, *IMAGENET)
 
 
 def _of_rgb(bgr255: Colours) -> Colours:
@@ -110,7 +111,8 @@ def _of_rgb(bgr255: Colours) -> Colours:
     return red, green, blue
 
 
-def _no_choice(temporal: str | None, what: str) -> None:
+def no_choice(temporal: str | None, what: str) -> None:
+    """Raises ``BadInput`` where a choice was given that the keys have made already."""
     if temporal is not None:
         raise BadInput(f"--temporal {temporal}: the keys of {what} say it, leave it out")
 

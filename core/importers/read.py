@@ -34,10 +34,13 @@ def state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         content = content["state_dict"]
     if not isinstance(content, dict) or not content:
         raise BadInput(f"{path} holds no state dict: save model.state_dict() and give that")
-    others = [key for key, value in content.items() if not isinstance(value, Tensor)]
+    others = [
+        key for key, value in content.items()
+        if not (isinstance(key, str) and isinstance(value, Tensor))
+    ]  # fmt: skip
     if others:
         raise BadInput(
-            f"{path} holds no state dict ({others[0]!r} is no tensor): save model.state_dict()"
+            f"{path} holds no state dict ({others[0]!r} names no tensor): save model.state_dict()"
         )
     wrapped = all(key.startswith(WRAPPER) for key in content)
     tensors = {key.removeprefix(WRAPPER) if wrapped else key: v for key, v in content.items()}

@@ -7,9 +7,9 @@
 
 The loss of a causal model is per frame, on the frames from which the gesture can be known, plus the
 loss of the clip's mean logits, which is all that a bidirectional model has; rendered windows add
-what ``supervision`` describes. No weights can be downloaded, so single pictures come first
-(``--frames 1``: small, close crops around the hand), in the place of ImageNet, and clips start from
-there (``--from``).
+what ``supervision`` describes. Without other weights to start from (``core.checkpoint import``),
+single pictures come first (``--frames 1``: small, close crops around the hand), in the place of
+ImageNet, and clips start from there (``--from``).
 
 Everything is a function of ``--seed`` and the step number, so a run that was killed and is started
 again with the same command goes on where its last saved state was, with the same batches.

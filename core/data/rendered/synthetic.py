@@ -188,10 +188,13 @@ def draw_sheet(path: Path, clips: Clips) -> None:
 def write_folder(root: Path, clips: Clips, rename: dict[str, str]) -> None:
     """Write clips as videos in the layout of the plain-folder loader: ``root/<class>/<n>.mp4``.
 
-    ``rename`` maps class names to other folder names.
+    ``rename`` maps class names to other folder names. Raises ``BadInput`` for a folder with clips:
+    theirs would be mixed with these.
     """
     from core.data.video import write_clip
 
+    if next(root.glob("*/*.mp4"), None):
+        raise BadInput(f"--write {root} holds clips already: give an empty folder")
     for index in tqdm(range(len(clips)), desc="write", unit="clip"):
         frames, label = clips[index]
         folder = root / rename.get(LABELS[label], LABELS[label])

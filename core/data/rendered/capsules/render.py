@@ -1,4 +1,4 @@
-"""Rasteriser: tapered capsules with a depth buffer, shading and motion blur, in torch.
+"""Rasteriser: tapered capsules with a depth buffer and shading, in torch.
 
 Each capsule is drawn on a small square patch around it rather than on the whole image, which is
 what makes a frame affordable on a CPU; patches of one size are drawn in one batch, whatever frame
@@ -19,7 +19,7 @@ FAR = 1e4
 
 @dataclass
 class Capsules:
-    """Capsules of F images, K each: projected ends, radii and depths in float32.
+    """Capsules of F images, K each, in float32.
 
     ``ends`` (F, K, 2, 3) in metres in the camera's frame, ``radii`` (F, K, 2) in metres, ``colour``
     (F, K, 3) linear RGB before shading.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.data.rendered.hand import PALM_CENTRE, rotation_matrices
+from core.data.rendered.hand import PALM_CENTRE
 from core.data.rendered.people.body import Body
 
 SWIVELS = np.radians(np.linspace(-30, 120, 26))  # 0: elbow straight down; positive: outwards
@@ -80,14 +80,6 @@ def hand_length(body: Body, side: str) -> float:
     joints += [body.heads[f"finger3-{k}.{side}"] for k in (1, 2, 3)]
     joints.append(body.tails[f"finger3-3.{side}"])
     return float(np.linalg.norm(np.diff(joints, axis=0), axis=1).sum())
-
-
-def hand_frames(angles: np.ndarray, side: str) -> np.ndarray:
-    """Yaw, pitch, roll of the project's pose vectors (T, 3) to frames as in ``rest_hand``."""
-    turn = rotation_matrices(angles)
-    if side == "L":
-        turn = turn * np.array([[1, -1, -1], [-1, 1, 1], [-1, 1, 1]])  # mirrored left to right
-    return turn
 
 
 def solve(

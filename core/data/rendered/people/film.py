@@ -14,10 +14,10 @@ CHUNK = 2  # frames worked on at once: they stay in the processor's cache
 
 
 def develop(
-    layer: np.ndarray, background: np.ndarray, margin: int, shift: np.ndarray, times: np.ndarray,
+    layer: np.ndarray, background: np.ndarray, shift: np.ndarray, times: np.ndarray,
     rng: np.random.Generator, device: str = "cpu",
 ) -> Tensor:  # fmt: skip
-    """The person (T, S, S, 4), premultiplied, before a background (S + 2 margin, ..., 3): bytes.
+    """The person (T, S, S, 4), premultiplied, before a background (B, B, 3), B > S: bytes.
 
     ``shift`` (T, 2) moves the background by pixels. Gives uint8 (T, 3, S, S).
     """

@@ -51,7 +51,7 @@ WANDER_SHAPES = (FIST, RELAXED, POINT, FOUR, HORNS, OPEN, FLAT, TWO, CLAW)
 
 
 def hand(shape: tuple, base: tuple = PALM_OUT, place: tuple = (0.0, 0.0, 0.0)) -> np.ndarray:
-    """One hand (17,): fingers' shape as in ``core.data.gestures``, frame, place."""
+    """One hand (17,): fingers' shape as in ``rendered.gestures``, frame, place."""
     flexion, *rest = shape
     return np.array([*place, *base[0], *base[1], *flexion, *rest], float)
 

@@ -128,7 +128,7 @@ def segment(label: str, start: float, rng: np.random.Generator, left: bool) -> S
     """A gesture that begins at ``start`` seconds, with its duration, pace and tremor.
 
     ``left`` tells that the hand is mirrored when it is placed, so that lateral motions run the
-    other way round. ``label`` is one of ``core.data.gestures.LABELS``.
+    other way round. ``label`` is one of ``core.labels.LABELS``.
     """
     name = label
     if left:  # what is seen is the mirror image: take the motion whose mirror image is asked for

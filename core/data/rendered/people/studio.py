@@ -101,7 +101,7 @@ class Studio:
         if all(part.label == NO_GESTURE for part in scene.segments) and rng.random() < NOBODY:
             layer[:] = 0
         shift = shake[1::3] * camera.focal * size
-        frames = develop(layer, background, MARGIN, shift, times, where)
+        frames = develop(layer, background, shift, times, where)
         return frames, pose_targets(camera, motion, scene.left)[1::3]
 
 

@@ -1,4 +1,4 @@
-"""What the hand does, for auxiliary supervision: as ``core.data.scenes.pose_targets``."""
+"""What the hand does, for auxiliary supervision: as ``rendered.scenes.pose_targets``."""
 
 import numpy as np
 
