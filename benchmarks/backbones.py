@@ -1,11 +1,11 @@
 """ExecuTorch latency of a streaming frame on every backbone, TSM and ACTION, fp32 and int8.
 
-    python benchmarks/backbones.py --json backbones.json --work artifacts
+    python benchmarks/backbones.py --json backbones.json
 
 At 224 x 224, batch 1, by the native runner, all programs interleaved in one run: a row has the
 median of all calls, and ``of_mobilenet_v2`` is its ratio to the same model on MobileNet V2. Weights
 are random, which does not matter for time: one batch through the batch norms keeps values ordinary.
-Needs g++ on Linux.
+Programs are kept for later runs, until sources or packages change. Needs g++ on Linux.
 """
 
 import argparse
@@ -15,30 +15,29 @@ import sys
 from pathlib import Path
 
 import peers_process
-from peers_contenders import visits
+import timed
+import torch
+import versions
 
 from core.errors import run_main
 from core.files import write_json
 from core.markdown import markdown
+from core.model import BACKBONES, ModelConfig, VideoClassifier
 from core.options import Parser, check_file, check_folder, whole
+from mobile_export.runtime.native.build import host_command
 
-MODELS = (
-    "tsm_mobilenet_v2", "action_mobilenet_v2", "tsm_bn_inception", "action_bn_inception",
-    "tsm_resnet50", "action_resnet50",
-)  # fmt: skip
+MODELS = tuple(f"{network}_{backbone}" for backbone in BACKBONES for network in ("tsm", "action"))
 PRECISIONS = ("fp32", "int8")
 SIZE, FRAMES, CLASSES = 224, 8, 27
+SOURCES = (*versions.LOWERING, "benchmarks/backbones.py")  # with any changed, others are kept
 WARMUP = 3  # calls after the first, before any is counted
 COLUMNS = ("model", "precision", "threads", "median_ms", "of_mobilenet_v2", "MB")
 Program = tuple[str, str]  # model, by its name in CONFIGS, and precision
 
 
 def prepare(program: Program, folder: Path) -> None:
-    """Write ``folder/model.pte``; heavy imports stay in the process that needs them."""
-    import torch
-
-    from core.model import ModelConfig, VideoClassifier
-    from mobile_export.targets import xnnpack
+    """Write ``folder/model.pte``."""
+    from mobile_export.targets import xnnpack  # seconds, for what is mostly there
 
     name, precision = program
     torch.manual_seed(0)
@@ -56,17 +55,16 @@ def prepare(program: Program, folder: Path) -> None:
     xnnpack.lower(model.eval(), "stream", precision, list(clips), folder, labels=labels)
 
 
-def measure(files: dict[Program, Path], threads: list[int], rounds: int, calls: int) -> list[dict]:
+def measure(
+    runner: list[str], files: dict[Program, Path], threads: list[int], rounds: int, calls: int
+) -> list[dict]:
     """Every program in turn, again and again, each visit in a process of its own."""
-    from mobile_export.runtime.native.build import host_command
 
-    runner = [str(word) for word in host_command()]
-    pairs = list(itertools.product(files, threads))
-    found: dict[tuple[Program, int], list[float]] = {pair: [] for pair in pairs}
-    for _, (program, count) in visits(pairs, rounds):
-        command = [*runner, str(files[program]), "bench", str(WARMUP), str(calls)]
-        done = peers_process.run([*command, "--threads", str(count)], {})
-        found[program, count] += done.answer["ms"]
+    def process(pair: tuple[Program, int]) -> timed.Process:
+        program, count = pair
+        return peers_process.bench(runner, files[program], WARMUP, calls, count), {}
+
+    found = timed.interleaved(list(itertools.product(files, threads)), rounds, process)
     rows = []
     for (program, count), times in found.items():
         name, precision = program
@@ -91,7 +89,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line; see ``--help``."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--work", type=Path, required=True, help="folder for the programs; those there are kept")
+    add(
+        "--work", type=Path, default=Path("artifacts/backbones"),
+        help="folder that keeps the programs (default %(default)s)",
+    )  # fmt: skip
     add("--rounds", type=whole(1), default=6)
     add("--calls", type=whole(1), default=30, help="of a round and program")
     add("--threads", type=whole(1), nargs="+", default=[1, 2])
@@ -109,15 +110,17 @@ def main(argv: list[str] | None = None) -> int:
     if args.prepare:
         prepare(tuple(args.prepare), args.work)
         return 0
+    runner = host_command()  # what is missing is said before the minutes of lowering
+    work = args.work / f"{SIZE}px-{FRAMES}f-{versions.digest(SOURCES, versions.LOWERED_BY)}"
     files = {}
     for program in itertools.product(MODELS, PRECISIONS):
-        folder = args.work / "-".join(program)
+        folder = work / "-".join(program)
         files[program] = folder / "model.pte"
         if not files[program].is_file():
             print("preparing", folder.name, file=sys.stderr, flush=True)
             command = [sys.executable, __file__, "--work", str(folder), "--prepare", *program]
             peers_process.run(command, {})
-    rows = measure(files, args.threads, args.rounds, args.calls)
+    rows = measure(runner, files, args.threads, args.rounds, args.calls)
     print(table(rows))
     if args.json:
         write_json("--json", args.json, rows)

@@ -19,8 +19,10 @@ from pathlib import Path
 
 from peers_process import waited
 
-from core.errors import GATE_FAILED
+from core.errors import GATE_FAILED, BadInput, run_main
+from core.files import write_json
 from core.markdown import markdown
+from core.options import Parser, check_file, check_folder, whole
 from mobile_export.combinations import supported
 
 MANY_CLIPS = 2700  # of XNNPACK int8, whose program runs fast enough
@@ -35,7 +37,7 @@ NUMBERS = ("MB", "clips", "checkpoint", "artifact", "agree", "deviation", "secon
 
 def run(target: str, form: str, precision: str, args: argparse.Namespace) -> dict:
     """One export with its check, as a row."""
-    clips = args.clips if (target, precision) != ("xnnpack", "int8") else args.many
+    clips = args.clips if (target, precision) != ("xnnpack", "int8") else MANY_CLIPS
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
         command = [
             sys.executable, "-m", "mobile_export", "--target", target, "--form", form,
@@ -81,15 +83,10 @@ def cells(row: dict) -> list[str]:
             f"{found['drop']:+.2f} ({low:+.2f} to {high:+.2f})",
             f"{found['agreement']:.2f}",
             "not finite" if found["deviation"] is None else f"{found['deviation']:.1e}",
-            executed(row),
+            "interpreter" if found["interpreted"] else "runtime",
         ]
     cost = [str(row["seconds"]), f"{row['peak_gib']:.2f}"]
     return [row["target"], row["form"], row["precision"], status, *figures, *cost]
-
-
-def executed(row: dict) -> str:
-    """What computed the figures."""
-    return "runtime" if row["target"] == "xnnpack" else "interpreter"
 
 
 def artifact_bytes(bundle: Path) -> int:
@@ -99,14 +96,13 @@ def artifact_bytes(bundle: Path) -> int:
     )
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Entry point; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """The command line; see ``--help``."""
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--checkpoint", type=Path, help="default: the bundled one")
-    parser.add_argument("--clips", type=int, default=500)
-    parser.add_argument("--many", type=int, default=MANY_CLIPS, help="clips of XNNPACK int8")
-    parser.add_argument("--out", type=Path, default=Path("artifacts"))
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--clips", type=whole(1), default=500, help="of a check (default 500)")
+    parser.add_argument("--out", type=Path, default=Path("artifacts"), help="folder for bundles")
+    parser.add_argument("--json", type=Path, help="rows, one a combination")
     names = ["-".join(combination) for combination in supported()]
     parser.add_argument(
         "--only",
@@ -117,14 +113,24 @@ def main(argv: list[str] | None = None) -> int:
         help="combinations to take, such as vulkan-stream-int8; default: all",
     )
     args = parser.parse_args(argv)
+    check_folder("--out", args.out)
+    check_file("--json", args.json)
+    if args.checkpoint and not args.checkpoint.is_file():
+        raise BadInput(f"--checkpoint {args.checkpoint} is no file: give a .safetensors file")
+    return args
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point; returns the exit status."""
+    args = parse(argv)
     rows = []
     for name in args.only:
         rows.append(run(*name.split("-"), args))
         if args.json:  # after each: all of them take most of an hour
-            args.json.write_text(json.dumps(rows, indent=2) + "\n")
+            write_json("--json", args.json, rows)
     print(table(rows))
     return GATE_FAILED if any(row["status"] != 0 for row in rows) else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

@@ -10,12 +10,20 @@ from core.errors import BadInput
 
 
 def library(source: Path, folder: Path, *options: str) -> Path:
-    """The shared library of a C source, in ``folder``. Raises ``BadInput`` without a compiler."""
+    """The shared library of a C source, in ``folder``.
+
+    Raises ``BadInput`` without a compiler, and where it refuses the source.
+    """
     if shutil.which("gcc") is None:
         raise BadInput(f"{source.name} has to be compiled, and gcc is missing: apt-get install gcc")
     made = folder / source.with_suffix(".so").name
     command = ["gcc", "-shared", "-fPIC", "-O2", *options, str(source), "-o", str(made), "-ldl"]
-    subprocess.run(command, check=True)
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        lines = [line for line in done.stderr.splitlines() if "error" in line] or ["no reason"]
+        raise BadInput(
+            f"gcc cannot compile {source.name} ({lines[0][:200]}): install what it includes"
+        )
     return made
 
 

@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 import injected
+from peers_process import bench
 
 from core.errors import BadInput, run_main
 from core.files import write_json
@@ -45,8 +46,8 @@ def a_call(program: Path, core: str, plugin: Path, calls: int) -> int:
 
 def _all(program: Path, core: str, plugin: Path, calls: int) -> int:
     _, *rest = arm64_command(core)
-    command = [emulator(), *rest[:-1], "-plugin", str(plugin), rest[-1], str(program)]
-    command += ["bench", "0", str(calls), "--threads", "1"]
+    runner = [emulator(), *rest[:-1], "-plugin", str(plugin), rest[-1]]
+    command = bench(runner, program, warmup=0, calls=calls, threads=1)
     counted, reason = injected.report(command, "INSTRUCTIONS_OUT", {})
     if not counted:
         last = reason or "nothing was counted"

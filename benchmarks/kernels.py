@@ -18,8 +18,7 @@ from pathlib import Path
 
 import injected
 import peers_process
-from peers_contenders import visits
-from tqdm import tqdm
+import timed
 
 from core.errors import BadInput, run_main
 from core.files import write_json
@@ -44,15 +43,15 @@ def preloaded(folder: Path) -> Path:
 def measure(programs: list[Path], threads: list[int], rounds: int, calls: int) -> list[dict]:
     """Rows of the table. Raises ``BadInput`` for a program that does not run."""
     triples = list(itertools.product(HIDDEN, threads, programs))
-    found: dict[tuple, list[float]] = {triple: [] for triple in triples}
     with tempfile.TemporaryDirectory() as folder:
         library, runner = str(preloaded(Path(folder))), host_command()
-        every = tqdm(visits(triples, rounds), total=len(triples) * rounds, desc="visits", unit="")
-        for _, (kernels, count, program) in every:
-            command = [*runner, str(program), "bench", str(WARMUP), str(calls)]
+
+        def process(triple: tuple[str, int, Path]) -> timed.Process:
+            kernels, count, program = triple
             environment = {"LD_PRELOAD": library, "HIDE": HIDDEN[kernels]}
-            done = peers_process.run([*command, "--threads", str(count)], environment)
-            found[kernels, count, program] += done.answer["ms"]
+            return peers_process.bench(runner, program, WARMUP, calls, count), environment
+
+        found = timed.interleaved(triples, rounds, process)
     return [
         {
             "kernels": kernels, "threads": count, "program": str(program), "calls": len(times),

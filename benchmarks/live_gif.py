@@ -8,8 +8,8 @@ docs/live.gif, in its own time. Needs ``pip install ".[dev]"`` and chromium. The
 that the model understands (``SCENE``); what the page answers is what it answers.
 """
 
-import argparse
 import base64
+import contextlib
 import io
 import re
 import shutil
@@ -17,9 +17,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 from PIL import Image
@@ -27,7 +28,8 @@ from PIL import Image
 from core.data.rendered.people.scenes import clip_scene
 from core.data.rendered.people.studio import studio
 from core.errors import BadInput, run_main
-from core.files import write_bytes
+from core.files import write_whole
+from core.options import Parser, check_file
 
 DOCS = Path(__file__).parent.parent / "docs"
 SCENE = 1  # of the test split: chosen for what the model understands of it
@@ -40,6 +42,21 @@ VIEW = {"width": 1040, "height": 590}  # of the browser: camera, answer and char
 SHOWN = (640, 363)
 EVERY = 0.24  # seconds between pictures, or more when the browser is slower
 COLOURS = 64
+Picture = tuple[float, Image.Image]  # its time in seconds, and what it shows
+
+
+@contextlib.contextmanager
+def served(bundle: Path) -> Iterator[str]:
+    """The address of the bundle's page, for as long as the block lasts. Raises ``BadInput``."""
+    command = [sys.executable, "-m", "mobile_export.live", str(bundle), "--serve", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            address = re.search(r"http://\S+", server.stdout.readline())
+            if address is None:
+                raise BadInput(f"bundle {bundle} is not served: see the line above")
+            yield address[0]
+        finally:
+            server.send_signal(signal.SIGINT)
 
 
 def film(path: Path) -> float:
@@ -61,24 +78,54 @@ def film(path: Path) -> float:
     return len(frames) / CAMERA
 
 
-def recorded(
-    address: str, movie: Path, seconds: float, chromium: str
-) -> list[tuple[float, Image.Image]]:
-    """What the page shows during one run of the film, with the time of each picture in seconds."""
-    from playwright.sync_api import sync_playwright
+def driver() -> ModuleType:
+    """What drives the browser. Raises ``BadInput`` where it is missing."""
+    try:
+        from playwright import sync_api
+    except ImportError:
+        raise BadInput('playwright is not installed: pip install ".[dev]"') from None
+    return sync_api
 
+
+def recorded(
+    playwright: ModuleType, address: str, movie: Path, seconds: float, chromium: str
+) -> list[Picture]:
+    """What the page shows during one run of the film.
+
+    Raises ``BadInput`` where the page or the browser does not answer, or draws nothing.
+    """
+    try:
+        cast = screencast(playwright, address, movie, seconds, chromium)
+    except playwright.Error as error:  # one that comes late is one of them
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BadInput(f"{address} is not shown by {chromium} ({reason}): try again") from None
+    pictures: list[Picture] = []
+    for stamp, data in cast:
+        if not pictures or stamp - pictures[-1][0] >= EVERY:
+            jpeg = Image.open(io.BytesIO(base64.b64decode(data)))
+            pictures.append((stamp, jpeg.convert("RGB")))
+    if not pictures:
+        raise BadInput(f"{chromium} drew no picture of {address} in {seconds:.1f} s: try again")
+    print(f"{len(pictures)} of {len(cast)} pictures in {seconds:.1f} s", flush=True)
+    return pictures
+
+
+def screencast(
+    playwright: ModuleType, address: str, movie: Path, seconds: float, chromium: str
+) -> list[tuple[float, str]]:
+    """The browser's own recording: the time of each picture, and it as JPEG in base64."""
     flags = [
         "--no-sandbox",
         "--use-fake-ui-for-media-stream",
         "--use-fake-device-for-media-stream",
         f"--use-file-for-fake-video-capture={movie}",
     ]
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=flags)
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=chromium, args=flags)
         page = browser.new_page(viewport=VIEW)
         page.goto(address)
         page.wait_for_selector("#events li", state="attached", timeout=120_000)
-        # The browser's own recording: a screenshot each would slow down what it shows.
+        # A screenshot each would slow down what it shows.
         caster, cast = page.context.new_cdp_session(page), []
 
         def keep(event: dict) -> None:
@@ -89,16 +136,10 @@ def recorded(
         caster.send("Page.startScreencast", {"format": "jpeg", "quality": 95, "everyNthFrame": 4})
         page.wait_for_timeout(1000 * seconds)
         browser.close()
-    pictures: list[tuple[float, Image.Image]] = []
-    for stamp, data in cast:
-        if not pictures or stamp - pictures[-1][0] >= EVERY:
-            jpeg = Image.open(io.BytesIO(base64.b64decode(data)))
-            pictures.append((stamp, jpeg.convert("RGB")))
-    print(f"{len(pictures)} of {len(cast)} pictures in {seconds:.1f} s", flush=True)
-    return pictures
+    return cast
 
 
-def write_gif(pictures: Sequence[tuple[float, Image.Image]], path: Path) -> None:
+def write_gif(pictures: Sequence[Picture], path: Path) -> None:
     """One palette for all pictures and no dithering: what stands still then costs nothing."""
     small = [picture.resize(SHOWN, Image.Resampling.LANCZOS) for _, picture in pictures]
     lasting = [1000 * (b - a) for (a, _), (b, _) in pairwise(pictures)] + [1000 * EVERY]
@@ -109,32 +150,28 @@ def write_gif(pictures: Sequence[tuple[float, Image.Image]], path: Path) -> None
     drawn[0].save(
         file, "GIF", save_all=True, append_images=drawn[1:], duration=lasting, loop=0, optimize=True
     )
-    write_bytes(path, file.getvalue())
+    write_whole("--out", path, file.getvalue())
     print(f"{path}: {len(file.getvalue()) / 1e6:.2f} MB")
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("bundle", type=Path)
-    parser.add_argument("--out", type=Path, default=DOCS / "live.gif")
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = Parser(description=__doc__.splitlines()[0])
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="folder of an export")
+    parser.add_argument("--out", type=Path, default=DOCS / "live.gif", help="default docs/live.gif")
     args = parser.parse_args(argv)
+    check_file("--out", args.out)
     chromium = shutil.which("chromium")
     if chromium is None:
         raise BadInput("chromium is not installed: apt-get install chromium")
-    serve = [sys.executable, "-m", "mobile_export.live", str(args.bundle), "--serve", "--port", "0"]
-    with tempfile.TemporaryDirectory() as work:
+    playwright = driver()
+    # The server first: a bundle that it refuses is known before the minutes of rendering.
+    with tempfile.TemporaryDirectory() as work, served(args.bundle) as address:
         movie = Path(work) / "gestures.mjpeg"
         seconds = film(movie)
-        with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as server:
-            try:
-                address = re.search(r"http://\S+", server.stdout.readline())
-                if address is None:
-                    raise BadInput(f"bundle {args.bundle} is not served: see the line above")
-                pictures = recorded(address[0], movie, seconds, chromium)
-            finally:
-                server.send_signal(signal.SIGINT)
+        pictures = recorded(playwright, address, movie, seconds, chromium)
     write_gif(pictures, args.out)
+    return 0
 
 
 if __name__ == "__main__":

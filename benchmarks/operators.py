@@ -6,7 +6,7 @@ Runs each program by the native runner, with XNNPACK's own profiling switched on
 preloaded library (``operators.c``, compiled at each call). Medians of nanoseconds: most operators
 of a gate take less than one microsecond. Tens of them are the reading of the clock, and what
 XNNPACK does before it runs them (every shape is checked in every call) is not in them: compare
-kinds, and take whole calls from ``peers.py``. Needs Linux and gcc.
+kinds, and take whole calls from ``peers.py``. Needs Linux, gcc and g++.
 """
 
 import statistics
@@ -15,6 +15,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import injected
+from peers_process import bench
 
 from core.errors import BadInput, run_main
 from core.files import write_json
@@ -29,12 +30,11 @@ Kinds = dict[str, tuple[float, int]]
 
 def profile(program: Path, calls: int, threads: int, library: Path) -> Kinds:
     """Microseconds a call and count of each kind of operator. Raises ``BadInput``."""
-    command = [*host_command(), str(program), "bench", str(UNCOUNTED), str(calls)]
-    command += ["--threads", str(threads)]
+    command = bench(host_command(), program, UNCOUNTED, calls, threads)
     written, reason = injected.report(command, "OPERATORS_OUT", {"LD_PRELOAD": str(library)})
     if not written:
         last = reason or "it calls no XNNPACK delegate"
-        raise BadInput(f"{program} cannot be profiled ({last}): give an XNNPACK program")
+        raise BadInput(f"{program} cannot be profiled ({last}): give a single XNNPACK delegate")
     return by_kind(written.splitlines())
 
 

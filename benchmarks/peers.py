@@ -19,45 +19,34 @@ Needs ``pip install ".[bench]"`` and, for ExecuTorch, g++ on Linux.
 """
 
 import argparse
-import hashlib
 import json
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 
 import peers_process
 import peers_report
+import versions
 from peers_contenders import COPIED, NATIVE, PACKAGES, Contender, copy, plan, products, visits
 from peers_process import Failed
 
 from core.errors import run_main
+from core.files import write_json
 from core.options import Parser, check_file, check_folder, whole
 
 HERE = Path(__file__).parent
 # What an artifact is made by: with any of it changed, --work holds another one.
 SOURCES = (
-    "core/model.py", "core/temporal.py", "core/backbones/*.py", "core/weights/*",
-    "mobile_export/graph/*.py", "mobile_export/quantization/*.py", "core/files.py",
-    "mobile_export/targets/*.py", "tests/naive.py", "benchmarks/peers_limits.py",
+    *versions.LOWERING, "core/weights/*", "tests/naive.py", "benchmarks/peers_limits.py",
     "benchmarks/peers_models.py", "benchmarks/peers_onnx.py", "benchmarks/peers_prepare.py",
 )  # fmt: skip
+MADE_BY = (*versions.LOWERED_BY, "onnxruntime", "onnx", "onnxscript")
 WARMUP = 3  # calls after the first, before any is counted
 RUNNER = "import json; from mobile_export.runtime.native import build; "
 RUNNER += "print(json.dumps(build.host_command()))"
-
-
-def digest() -> str:
-    """Names the sources of the artifacts and the versions of the packages."""
-    found = hashlib.sha256()
-    for pattern in SOURCES:
-        for path in sorted(HERE.parent.glob(pattern)):
-            found.update(path.read_bytes())
-    found.update(repr([version(runtime) for runtime in PACKAGES]).encode())
-    return found.hexdigest()[:8]
 
 
 class Bench:
@@ -65,7 +54,8 @@ class Bench:
 
     def __init__(self, args: argparse.Namespace, work: Path) -> None:
         self.args = args
-        self.work = work / f"{args.size}px-{args.frames}f-{digest()}"
+        digest = versions.digest(SOURCES, MADE_BY)
+        self.work = work / f"{args.size}px-{args.frames}f-{digest}"
         self.environment = {"TORCHINDUCTOR_CACHE_DIR": str(self.work / "inductor")}
         self.runner: list[str] | None = None
 
@@ -73,7 +63,7 @@ class Bench:
         """Write the JSON."""
         args = self.args
         same = {"size": args.size, "frames": args.frames, "pause_ms": args.pause}
-        self.args.json.write_text(json.dumps([row | same for row in rows], indent=2) + "\n")
+        write_json("--json", args.json, [row | same for row in rows])
 
     def prepare(self, contender: Contender) -> dict:
         """Its ``meta.json``, made unless there; raises ``Failed``."""
@@ -104,8 +94,8 @@ class Bench:
         if not kept.is_file():
             command = self._command(contender, file, 0, 1)
             found = peers_process.run(command, self.environment).answer
-            kept.write_text(json.dumps(found["first_ms"] / 1e3))
-        return json.loads(kept.read_text())
+            write_json("--work", kept, {"seconds": found["first_ms"] / 1e3})
+        return json.loads(kept.read_text())["seconds"]
 
     def visit(self, contender: Contender, meta: dict) -> dict:
         """One process of the contender: what it printed, and its peak memory in bytes."""
@@ -114,13 +104,12 @@ class Bench:
         return done.answer | {"peak": done.peak}
 
     def _command(self, contender: Contender, file: str, warmup: int, iterations: int) -> list[str]:
-        counts, threads = [str(warmup), str(iterations)], str(contender.threads)
+        threads, pause = contender.threads, self.args.pause
         if contender.runtime in NATIVE:
-            pause = str(self.args.pause)
-            return [*self.runner, file, "bench", *counts, "--threads", threads, "--pause", pause]
+            return peers_process.bench(self.runner, file, warmup, iterations, threads, pause)
         worker = [sys.executable, str(HERE / "peers_worker.py")]
-        words = [contender.runtime, contender.form, file, threads, *counts, str(self.args.pause)]
-        return [*worker, *words]
+        numbers = map(str, (threads, warmup, iterations, pause))
+        return [*worker, contender.runtime, contender.form, file, *numbers]
 
 
 def row(contender: Contender, meta: dict, samples: list[dict]) -> dict:
@@ -163,16 +152,8 @@ def collect(metas: dict, samples: dict, reasons: dict) -> list[dict]:
             one = peers_report.bounded(
                 one, product.get("median_ms"), product.get("macs", 0), bytes_a_ms
             )
-        rows.append(one | {"runtime_version": version(contender.runtime)})
+        rows.append(one | {"runtime_version": versions.version(PACKAGES[contender.runtime])})
     return rows
-
-
-def version(runtime: str) -> str | None:
-    """The version of a runtime's package; None when it is not installed."""
-    try:
-        return metadata.version(PACKAGES[runtime])
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def measure(bench: Bench, contenders: list[Contender]) -> list[dict]:

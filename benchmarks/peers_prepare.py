@@ -5,7 +5,6 @@
 Writes the artifact and ``meta.json`` to FOLDER: the file's name and what the row says about it.
 """
 
-import json
 import sys
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from peers_contenders import NATIVE
 from core import checkpoint
 from core.checkpoint import Checkpoint
 from core.errors import run_main
+from core.files import write_json
 from mobile_export.graph.fold import folded
 
 
@@ -98,7 +98,7 @@ def main() -> int:
     out = Path(folder)
     out.mkdir(parents=True, exist_ok=True)
     meta = prepared(name, form, precision, runtime, out, tuple(map(int, size)))
-    (out / "meta.json").write_text(json.dumps(meta) + "\n")
+    write_json("FOLDER", out / "meta.json", meta)  # its being there says that all is
     return 0
 
 

@@ -1,16 +1,20 @@
 """Processes of benchmarks: started, limited in time, waited for, with their peak memory."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from core.errors import BadInput
 
 LIMIT = 3600.0  # seconds, of preparing or visiting one contender: a hang would stop all others
+PATIENCE = 5.0  # seconds that an interrupted process has to tidy up
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes; getrusage(2) of either system
 REASON = 300  # characters
 
@@ -37,10 +41,6 @@ def run(command: list[str], environment: dict[str, str]) -> Done:
         timer.start()
         try:
             peak = waited(process)
-        except BaseException:  # interrupted: leave nothing running
-            process.kill()
-            process.wait()
-            raise
         finally:
             timer.cancel()
         output.seek(0)
@@ -58,12 +58,38 @@ def run(command: list[str], environment: dict[str, str]) -> Done:
 def waited(process: subprocess.Popen) -> int:
     """Wait for a process; its peak memory in bytes, or its largest worker's where that is more.
 
-    Linux counts the memory of whoever starts a process as the process's own: nothing heavy is
-    imported before, so that those are the few MiB of an interpreter.
+    Interrupted, it leaves nothing running. Linux counts the memory of whoever starts a process as
+    the process's own: nothing heavy is imported before, so that those are the few MiB of an
+    interpreter.
     """
-    _, status, usage = os.wait4(process.pid, 0)
+    try:
+        _, status, usage = os.wait4(process.pid, 0)
+    except BaseException:
+        stop(process)
+        raise
     process.returncode = os.waitstatus_to_exitcode(status)  # it has been waited for
     return usage.ru_maxrss * RSS_UNIT
+
+
+def stop(process: subprocess.Popen) -> None:
+    """End a process: asked first, so that it leaves nothing half-written."""
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(PATIENCE)
+    process.kill()
+    process.wait()
+
+
+def bench(
+    runner: Sequence[str], program: Path | str, warmup: int, calls: int, threads: int,
+    pause: int = 0,
+) -> list[str]:  # fmt: skip
+    """The command by which the native runner times a program, with ``pause`` ms before each call.
+
+    After a first call and ``warmup`` more, ``calls`` are counted.
+    """
+    counts = [str(warmup), str(calls), "--threads", str(threads), "--pause", str(pause)]
+    return [*runner, str(program), "bench", *counts]
 
 
 def reason(status: int, errors: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from peers_contenders import FORMS, MODELS, RUNTIMES
 
+from core.files import write_figure
 from core.markdown import markdown
 
 Row = dict[str, object]
@@ -211,8 +212,8 @@ def plot(rows: Sequence[Row], path: Path) -> None:
             chosen = [row for row in rows if (row["form"], row["threads"]) == (form, threads)]
             _chart(axis, chosen)
             axis.set(title=f"{form}, threads {threads}", xlabel="median ms (logarithmic)")
-    figure.savefig(path, dpi=110)
     pyplot.close(figure)
+    write_figure("--plot", path, figure, dpi=110)
 
 
 def _chart(axis: object, rows: list[Row]) -> None:

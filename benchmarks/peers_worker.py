@@ -31,7 +31,8 @@ def torch_call(runtime: str, form: str, file: Path, threads: int) -> Callable[[]
     """Eager PyTorch, the same compiled by Inductor, or the papers' formulas in eager PyTorch.
 
     Channels last, batch norms folded: what PyTorch runs fastest on a processor without changing
-    the values.
+    the values. Of ACTION it is the graph as trained alone, where ONNX Runtime has the faster of
+    that and the one that ExecuTorch gets (``peers_prepare``).
     """
     import peers_models
     import torch

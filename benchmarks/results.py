@@ -6,9 +6,9 @@
 TSN, TSM, STE, CE, ME and ACTION on MobileNet V2, seeing both directions of time and the past alone,
 and ACTION at locations 1 to 4. All start from the trunk of the model in the package, with temporal
 modules that have learned nothing, and have the same steps, clips, batches and seed, then the same
-test clips. A row that is there is not
-run again and one that was killed goes on, so the work can be spread over days. The exit status is
-that of the first command that failed.
+test clips. A row that is there is not run again and one that was killed goes on, so the work can be
+spread over days; other options, or another model in the package, need another folder. The exit
+status is that of the first command that failed.
 """
 
 import argparse
@@ -20,14 +20,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core import checkpoint
-from core.errors import run_main
+from core.errors import BadInput, run_main
 from core.evaluation.intervals import wilson
-from core.files import write_figure, write_json
+from core.files import file_sha256, write_figure, write_json
 from core.markdown import markdown
 from core.model import NETWORKS, VideoClassifier
 from core.options import Parser, check_file, check_folder, whole
 
-TRUNK = "trunk.safetensors"
+TRUNK, TEST = "trunk.safetensors", "test.json"
+DONE = "done.json"  # beside a row's test: the commands that made it
 GROUPS = ("bidirectional", "causal", "locations")
 
 
@@ -80,8 +81,30 @@ def commands(row: Row, args: argparse.Namespace) -> list[list[str]]:
     return [
         ["core.train", "--from", str(start), *row.options, *shared(args), "--out", str(run)],
         ["core.evaluate", "--checkpoint", best, "--capsules", "--clips", str(args.test_clips),
-         "--pairs", str(args.pairs), "--json", str(run / "test.json")],
+         "--pairs", str(args.pairs), "--json", str(run / TEST)],
     ]  # fmt: skip
+
+
+def asked(row: Row, args: argparse.Namespace) -> list[str]:
+    """The commands of a row, wherever its folder lies."""
+    anywhere = argparse.Namespace(**vars(args) | {"out": Path("OUT")})
+    return [shlex.join(command) for command in commands(row, anywhere)]
+
+
+def finished(row: Row, args: argparse.Namespace) -> bool:
+    """Whether a row is there. Raises ``BadInput`` for one that other options made."""
+    done = args.out / row.name / DONE
+    if not done.is_file():
+        return False
+    if json.loads(done.read_text()) != asked(row, args):
+        raise BadInput(f"--out {args.out} has {row.name} by other options: give another folder")
+    return True
+
+
+def check_trunk(path: Path) -> None:
+    """Refuse, with ``BadInput``, a trunk of another model than the package's."""
+    if checkpoint.load(path).info.get("of") != file_sha256(checkpoint.bundled_path()):
+        raise BadInput(f"{path} is not of the package's model: give another folder with --out")
 
 
 def write_trunk(path: Path) -> None:
@@ -91,7 +114,7 @@ def write_trunk(path: Path) -> None:
     own, trained = model.state_dict(), bundled.model.state_dict()
     model.load_state_dict({name: trained[name] for name in own})
     path.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint.save(path, model, bundled.labels)
+    checkpoint.save(path, model, bundled.labels, {"of": bundled.sha256})
 
 
 def run(command: list[str]) -> None:
@@ -102,12 +125,9 @@ def run(command: list[str]) -> None:
         sys.exit(status)
 
 
-def measured(row: Row, args: argparse.Namespace) -> dict | None:
+def measured(row: Row, args: argparse.Namespace) -> dict:
     """A finished row's figures and commands."""
-    file = args.out / row.name / "test.json"
-    if not file.is_file():
-        return None
-    test = json.loads(file.read_text())
+    test = json.loads((args.out / row.name / TEST).read_text())
     clips, top1 = test["clips"], test["top1"]
     interval = wilson(round(top1 / 100 * clips), clips)
     pairs = test["pairs"]
@@ -135,8 +155,9 @@ def table(found: list[dict], group: str) -> str:
             continue
         low, high = row["top1_interval"]
         top1 = f"{row['top1']:.1f} ({low:.1f} to {high:.1f})"
-        more = (f"{row[key]:.1f}" for key in ("top5", "static_top1", "pairs"))
-        rows.append([label(row), top1, *more])
+        more = [row[key] for key in ("top5", "static_top1", "pairs")]
+        # Of a few clips none may be of a static class.
+        rows.append([label(row), top1, *("-" if v is None else f"{v:.1f}" for v in more)])
     return markdown(("model", *numbers), rows, numbers)
 
 
@@ -172,9 +193,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--plot", type=Path, help="draw them here")
     args = parser.parse_args(argv)
     check_folder("--out", args.out)  # before the hours of training, not behind them
-    for option, path in (("--json", args.json), ("--plot", args.plot)):
-        if path:
-            check_file(option, path)
+    check_file("--json", args.json)
+    check_file("--plot", args.plot)
     return args
 
 
@@ -182,13 +202,19 @@ def main(argv: list[str] | None = None) -> int:
     """Run what is missing, then print the tables."""
     args = parse(argv)
     groups = args.only or list(GROUPS)
-    if not (args.out / TRUNK).is_file():
+    wanted = rows(groups)
+    missing = [row for row in wanted if not finished(row, args)]
+    if (args.out / TRUNK).is_file():
+        check_trunk(args.out / TRUNK)
+    else:
         write_trunk(args.out / TRUNK)
-    for row in rows(groups):
-        if not (args.out / row.name / "test.json").is_file():
-            for command in commands(row, args):
-                run(command)
-    found = [row for row in (measured(row, args) for row in rows(groups)) if row]
+    for row in missing:
+        if finished(row, args):  # a row may stand in two tables
+            continue
+        for command in commands(row, args):
+            run(command)
+        write_json("--out", args.out / row.name / DONE, asked(row, args))
+    found = [measured(row, args) for row in wanted]
     for group in groups:
         print(f"{group}\n\n{table(found, group)}\n")
     if args.json:

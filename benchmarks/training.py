@@ -1,6 +1,6 @@
 """Training clips a second of ACTION as core computes it and as it was published, in one loop.
 
-    python benchmarks/training.py --json training.json
+    python benchmarks/training.py
 
 Both sides are the same network with the same numbers in core's own training step (recipe jester:
 forward, backward, clipped gradients, SGD) on the same batches of one loader, in one precision. They
@@ -29,6 +29,7 @@ from core.labels import IGNORE
 from core.markdown import markdown
 from core.model import LEAST_SIZE, SHIFTS, ModelConfig, VideoClassifier
 from core.options import Parser, check_file, whole
+from core.training.memory import keep_freed
 from core.training.recipes import RECIPES, make_optimizer
 from core.training.strided import replace_strided_depthwise
 from core.training.supervision import Trainee
@@ -77,6 +78,7 @@ def side(model: VideoClassifier, layout: str, precision: str, device: torch.devi
             parameter.data = parameter.data.contiguous(memory_format=FORMATS[layout])
     if device.type == "cpu":
         replace_strided_depthwise(trainee)
+        keep_freed()
     average = copy.deepcopy(model)
     optimizer = make_optimizer(trainee, RECIPE, RECIPE.lr, RECIPE.weight_decay)
     return Run(trainee, average, optimizer, [], {}, RECIPE, trainee, precision)
@@ -150,7 +152,7 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit status, 0 whether or not the bars are met."""
     parser = Parser(description=__doc__.splitlines()[0])
     add = parser.add_argument
-    add("--json", type=Path, required=True, help="rows, one a backbone and shift")
+    add("--json", type=Path, help="rows, one a backbone and shift")
     add("--backbone", choices=BACKBONES, nargs="+", default=list(BACKBONES))
     add("--shift", choices=SHIFTS, nargs="+", default=list(SHIFTS), help="default both")
     add("--precision", choices=list(PRECISIONS), help="default: the fastest of the device")
@@ -175,7 +177,8 @@ def main(argv: list[str] | None = None) -> int:
             runs = sides(config, args.precision, device)
             found = measure(runs, config, batch, args.rounds, args.warmup)
             rows.append(row(config, args.precision, batch, found) | {"device": name})
-            write_json("--json", args.json, rows)
+            if args.json:  # after each: ResNet-50 takes its time
+                write_json("--json", args.json, rows)
     print(table(rows))
     bar = BARS[device.type]
     for one in rows:

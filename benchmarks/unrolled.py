@@ -8,8 +8,6 @@ model, the nodes, the seconds of lowering, the bytes of the program and of those
 constants, for every number of frames.
 """
 
-import argparse
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -18,8 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from core.checkpoint import bundled_path, load
+from core.errors import run_main
 from core.files import write_json
 from core.markdown import markdown
+from core.options import Parser, check_file, whole
 from mobile_export.graph import forms
 from mobile_export.targets import vulkan
 from mobile_export.targets.delegation import lower_whole
@@ -45,6 +45,11 @@ class Unrolled(nn.Module):
         return total / len(frames)
 
 
+def constant_bytes(model: nn.Module) -> int:
+    """What a program holds of weights and of the slots' constant maps; equal ones it holds once."""
+    return sum(map(len, {x.numpy().tobytes() for x in model.state_dict().values()}))
+
+
 def measured(frames: int) -> dict:
     """Lower the bundled model in fp32 over so many frames."""
     model = forms.deployed(load(bundled_path()).model, "vulkan")
@@ -57,19 +62,22 @@ def measured(frames: int) -> dict:
         nodes = len(program.graph.nodes)
         artifact, _ = lower_whole(program, vulkan.partitioner({}), Path(folder), True)
         size = artifact.stat().st_size
-    constants = sum(p.numel() * p.element_size() for p in model.parameters())
     return {
         "frames": frames, "nodes": nodes, "seconds": round(time.monotonic() - began, 1),
-        "bytes": size, "graph_bytes": size - constants,
+        "bytes": size, "graph_bytes": size - constant_bytes(model),
     }  # fmt: skip
 
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--frames", type=int, nargs="+", default=[1, 2, 4])
-    parser.add_argument("--json", type=Path)
+    parser = Parser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--frames", type=whole(1), nargs="+", default=[1, 2, 4],
+        help="of a clip, a program each (default 1 2 4)",
+    )  # fmt: skip
+    parser.add_argument("--json", type=Path, help="rows, one a number of frames")
     args = parser.parse_args(argv)
+    check_file("--json", args.json)
     rows = [measured(frames) for frames in args.frames]
     if args.json:
         write_json("--json", args.json, rows)
@@ -83,4 +91,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

@@ -26,12 +26,12 @@ PROGRAMS = (
 VULKAN = ("test_vulkan", "test_vulkan_interpreter")
 GROUPS = dict.fromkeys(PROGRAMS, "programs") | dict.fromkeys(VULKAN, "vulkan")
 # By the processor seconds of a run on two busy cores: what takes longest is first, and what waits
-# for a bundle not while the other worker makes it. Swift may still be on its way when the first
-# tests run. All others follow by their names.
+# for a bundle not while the other worker makes it, as test_accuracy_drop does. Swift may still be
+# on its way when the first tests run. All others follow by their names.
 FIRST = (
-    "test_accuracy_drop", "programs", "test_coreml", "test_android", "test_ios",
-    "test_family_export", "test_diagnose", "test_serve", "test_export_folder", "test_gate",
-    "test_export",
+    "test_accuracy_drop", "test_coreml", "programs", "test_android", "test_ios", "vulkan",
+    "test_api", "test_family_export", "test_serve", "test_diagnose", "test_export_folder",
+    "test_gate", "test_export",
 )  # fmt: skip
 
 

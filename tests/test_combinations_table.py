@@ -19,6 +19,7 @@ def row(status: int, path: Path, precision: str = "int8", **figures: object) -> 
     found = {
         "path": str(path), "clips": 5, "checkpoint_top1": 90.0, "artifact_top1": 80.0, "drop": 10.0,
         "drop_interval": [5.0, 15.0], "agreement": 85.0, "deviation": 0.05, "verdict": "passed",
+        "interpreted": True,
     }  # fmt: skip
     results = [] if figures.pop("missing", False) else [found | figures]
     return {
@@ -33,7 +34,7 @@ def test_table_tells_passed_from_failed(tmp_path: Path) -> None:
         [
             row(0, tmp_path),
             row(GATE_FAILED, tmp_path, deviation=None),
-            row(0, tmp_path, "fp16", verdict="not shown"),
+            row(0, tmp_path, "fp16", verdict="not shown", interpreted=False),
             row(2, tmp_path, missing=True),
         ]
     )
@@ -46,7 +47,7 @@ def test_table_tells_passed_from_failed(tmp_path: Path) -> None:
     assert "| failed gate |" in failed
     assert "| not finite |" in failed
     assert "| fp16 | not shown |" in fp16
-    assert "| interpreter |" in fp16
+    assert "| runtime |" in fp16
     assert "| exit status 2 |" in refused
 
 

@@ -198,6 +198,8 @@ def test_command_line_errors_are_one_line(tmp_path: Path) -> None:
 def test_the_chart_is_drawn_from_any_rows(tmp_path: Path) -> None:
     report.plot(ROWS, tmp_path / "all.png")
     report.plot([row("tsn", "clip", "fp32", "naive", None)], tmp_path / "none.png")
+    report.plot(ROWS, tmp_path / "x.txt")  # after hours of a run: a PNG under any name
+    assert (tmp_path / "x.txt").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "all.png").stat().st_size > (tmp_path / "none.png").stat().st_size > 0
 
 

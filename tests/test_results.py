@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from pathlib import Path
 
 import pytest
 import results
@@ -9,6 +10,7 @@ import torch
 from PIL import Image
 
 from core import checkpoint
+from core.errors import BadInput
 from core.training.loop import parse
 
 TINY = ["--size", "32", "--windows", "16", "--steps", "1"]
@@ -65,6 +67,64 @@ def test_the_tables_are_of_what_was_trained_and_a_second_run_trains_nothing(tmp_
     second = capfd.readouterr()
     assert "python -m" not in second.err
     assert first.out.endswith(second.out)
+
+
+TESTED = {
+    "clips": 27, "top1": 90.0, "top5": 99.0, "static_top1": None, "pairs": {"a / b": 80.0},
+    "clips_a_pair": 2,
+}  # fmt: skip
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The commands that were run; a test leaves figures behind."""
+    found = []
+
+    def run(command):
+        found.append(command)
+        if command[0] == "core.evaluate":
+            file = command[command.index("--json") + 1]
+            Path(file).parent.mkdir(parents=True, exist_ok=True)
+            Path(file).write_text(json.dumps(TESTED))
+
+    monkeypatch.setattr(results, "run", run)
+    return found
+
+
+def test_a_row_is_of_the_options_that_made_it(tmp_path, asked, capsys, monkeypatch):
+    argv = ["--out", str(tmp_path / "a"), "--only", "causal", "--steps", "10"]
+    assert results.main(argv) == 0
+    assert len(asked) == 12
+    assert "| TSM | 90.0 (" in capsys.readouterr().out
+    assert results.main(argv) == 0
+    assert len(asked) == 12
+    for other in (["--steps", "400"], ["--test-clips", "50"]):
+        with pytest.raises(BadInput, match="by other options: give another folder") as refused:
+            results.main([*argv, *other])
+        assert "\n" not in str(refused.value)
+    # A folder may be moved, and a row that was not finished is asked for again.
+    (tmp_path / "a").rename(tmp_path / "b")
+    (tmp_path / "b" / "causal_ce" / results.DONE).unlink()
+    argv[1] = str(tmp_path / "b")
+    assert results.main(argv) == 0
+    assert len(asked) == 14
+    assert "ce" in asked[-2]
+    # The model in the package is another one by now.
+    bundled = checkpoint.load(checkpoint.bundled_path())
+    other = tmp_path / "other.safetensors"
+    checkpoint.save(other, bundled.model, bundled.labels, {"another": True})
+    monkeypatch.setattr(checkpoint, "bundled_path", lambda: other)
+    with pytest.raises(BadInput, match="is not of the package's model: give another folder"):
+        results.main(argv)
+    assert len(asked) == 14
+
+
+def test_a_figure_that_there_is_not_is_a_dash(tmp_path):
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / results.TEST).write_text(json.dumps(TESTED))
+    row = results.measured(results.Row("causal", "none"), arguments(tmp_path))
+    assert row["static_top1"] is None
+    assert results.table([row], "causal").splitlines()[-1].endswith("| 99.0 | - | 80.0 |")
 
 
 def test_the_trunk_is_the_bundled_model_without_what_it_knows_of_time(tmp_path):

@@ -40,7 +40,9 @@ def test_the_published_module_computes_what_core_computes(
     assert (ours - theirs).abs().max() < TOLERANCE * ours.abs().max()
 
 
-def test_both_sides_take_the_same_step() -> None:
+def test_both_sides_take_the_same_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = []  # memory, as core.train keeps it on a CPU
+    monkeypatch.setattr(training, "keep_freed", lambda: kept.append(True))
     config = ModelConfig(**(TINY | {"causal": False}))
     runs = training.sides(config, "fp32", torch.device("cpu"))
     found = training.measure(runs, config, 2, rounds=2, warmup=1)
@@ -49,6 +51,7 @@ def test_both_sides_take_the_same_step() -> None:
     core, *others = (run.smoothed["clip"] for run in runs.values())
     assert others == pytest.approx([core] * 2, rel=1e-3)
     assert {run.step for run in runs.values()} == {3}
+    assert kept
 
 
 def test_core_is_held_to_the_faster_of_the_published_forms() -> None:
@@ -72,5 +75,7 @@ def test_figures_are_written_and_told(
     told = capsys.readouterr().out
     assert f"{one['ratio']:.2f}" in told
     assert "core / published >= 1.2" in told
+    assert training.main(argv[:-2]) == 0
+    assert "| mobilenet_v2 | fixed |" in capsys.readouterr().out
     with pytest.raises(BadInput, match="--json"):
         training.main([*argv[:-1], str(tmp_path / "no" / "t.json")])
