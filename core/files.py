@@ -1,19 +1,22 @@
 """Files written whole, under a temporary name and then renamed; and their hashes."""
 
 import contextlib
+import functools
 import hashlib
 import io
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from core.errors import BadInput
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+Drawn = ParamSpec("Drawn")
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -62,6 +65,19 @@ def finite(values: Mapping[str, Any]) -> dict[str, Any]:
 def write_json(option: str, path: Path, content: dict | list) -> None:
     """Write JSON for people and programs to read; raises as ``write_whole`` does."""
     write_whole(option, path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def plain_words(draw: Callable[Drawn, None]) -> Callable[Drawn, None]:
+    """A function that draws, in which names with two dollar signs are no formulas."""
+
+    @functools.wraps(draw)
+    def drawn(*args: Drawn.args, **kwargs: Drawn.kwargs) -> None:
+        from matplotlib import rc_context
+
+        with rc_context({"text.parse_math": False}):
+            draw(*args, **kwargs)
+
+    return drawn
 
 
 def write_figure(option: str, path: Path, figure: "Figure", dpi: int) -> None:

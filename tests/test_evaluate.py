@@ -1,6 +1,7 @@
 """Evaluation: what it refuses, and the numbers that it gives where they are known."""
 
 import json
+from argparse import Namespace
 
 import pytest
 import torch
@@ -82,8 +83,8 @@ def test_stream_decision_averages_the_last_eight_frames():
 class Shades(torch.utils.data.Dataset):
     """Clips of a pair in the place of rendered ones: of one grey each, the number of the class."""
 
-    def __init__(self, split, config, count, *, capsules, seed, only):
-        assert (split, capsules) == ("test", "hard")
+    def __init__(self, split, config, count, *, capsules, seed, backgrounds, only):
+        assert (split, capsules, backgrounds) == ("val", "hard", None)
         self.count, self.only = count, only
         self.shape = (config.frames, 3, config.size, config.size)
         self.seed = seed
@@ -147,11 +148,17 @@ def test_pair_accuracy_of_known_answers(answer, expected, monkeypatch):
 
     monkeypatch.setattr(report, "rendered_clips", shades)
     model = Answers(answer)
-    found = pair_accuracy(model, 8, "hard", workers=0)
+    args = Namespace(split="val", pairs=8, capsules="hard", backgrounds=None, workers=0)
+    found = pair_accuracy(model, args)
     assert found == {" / ".join(pair): expected for pair in TIME_PAIRS}
     assert model.shown == [name for pair in TIME_PAIRS for _ in range(4) for name in pair]
     seeds = {clips.seed for clips in made} | {0}  # 0 is that of the clips that --clips asks for
     assert len(seeds) == 1 + len(TIME_PAIRS), "scenes are used twice"
+
+
+def test_names_with_dollar_signs_are_no_formulas(tmp_path):
+    confusion.draw(tmp_path / "c.png", torch.eye(2, dtype=torch.long), ["$a_$", "$"])
+    assert (tmp_path / "c.png").stat().st_size > 1000
 
 
 def test_confusions_are_counted_and_named():

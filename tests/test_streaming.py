@@ -221,6 +221,8 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
     found = json.loads(report.read_text())["stream"]
     assert (found["gestures"], found["minutes"]) == (2, 0.125)
     assert "give both or neither" in refusal(lambda: evaluate(argv))
+    more = ["--truth", str(truth), "--confusion", str(tmp_path / "c.png")]
+    assert "are not of --stream" in refusal(lambda: evaluate([*argv, *more]))
     for text in ("x,1,2\n", "a,3,2\n", "a,1\n", "a,b,c\n"):
         truth.write_text(text)
         message = refusal(lambda: evaluate([*argv, "--truth", str(truth)]))

@@ -28,7 +28,7 @@ from core.data.sampling import default_kind
 from core.data.source import trained_capsules, trained_sampling
 from core.data.transforms import normalise
 from core.errors import BadInput
-from core.files import write_figure
+from core.files import plain_words, write_figure
 from core.labels import LABELS
 from core.model import NETWORKS, VideoClassifier
 from core.options import Parser, check_file, whole
@@ -139,6 +139,7 @@ def video_clip(loaded: Checkpoint, path: Path) -> Tensor:
         raise BadInput(f"--video {path} cannot be read ({error}): give another one") from None
 
 
+@plain_words
 def draw(path: Path, rows: list[Seen]) -> None:
     """The clip of the first model above, a row of maps for each model below, into a PNG."""
     from matplotlib.figure import Figure

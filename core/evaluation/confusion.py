@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.files import write_figure
+from core.files import plain_words, write_figure
 
 NAMED = 40  # classes up to which cells carry their figure
 WORST = 10  # confusions that a report names
@@ -30,6 +30,7 @@ def worst(matrix: Tensor, names: list[str]) -> list[dict]:
     ]
 
 
+@plain_words
 def draw(path: Path, matrix: Tensor, names: list[str]) -> None:
     """Draw shares of each row in percent into a PNG. Raises ``BadInput`` when it cannot."""
     from matplotlib.figure import Figure

@@ -184,9 +184,7 @@ def tell_majority(labels: Tensor, names: list[str], majority: float) -> None:
         )
 
 
-def pair_accuracy(
-    model: VideoClassifier, clips_a_pair: int, capsules: str | None, workers: int
-) -> dict[str, float]:
+def pair_accuracy(model: VideoClassifier, args: argparse.Namespace) -> dict[str, float]:
     """For each pair that the order of time tells apart: accuracy in percent between the two.
 
     Of capsules each is one motion run both ways, so that a guess is 50. People hold their hand in
@@ -197,9 +195,10 @@ def pair_accuracy(
     results = {}
     for number, pair in enumerate(TIME_PAIRS):
         clips = rendered_clips(
-            "test", model.config, clips_a_pair, capsules=capsules, seed=1 + number, only=pair
-        )
-        logits, labels = clip_logits(model, clips, workers, " / ".join(pair))
+            args.split, model.config, args.pairs, capsules=args.capsules, seed=1 + number,
+            backgrounds=args.backgrounds, only=pair,
+        )  # fmt: skip
+        logits, labels = clip_logits(model, clips, args.workers, " / ".join(pair))
         first, second = (LABELS.index(name) for name in pair)
         says_first = logits[:, first] > logits[:, second]
         right = (says_first == (labels == first)).float().mean().item()
@@ -267,7 +266,7 @@ def evaluate(loaded: Checkpoint, args: argparse.Namespace) -> dict:
     report["static_top1"] = round(100.0 * static.float().mean().item(), 2) if len(static) else None
     if args.pairs:
         report["clips_a_pair"] = args.pairs
-        report["pairs"] = pair_accuracy(model, args.pairs, args.capsules, args.workers)
+        report["pairs"] = pair_accuracy(model, args)
     return report
 
 
@@ -286,6 +285,8 @@ def _source(loaded: Checkpoint, args: argparse.Namespace) -> Source:
         raise BadInput(f"{loaded.config.why_no_stream}, or leave out --streams")
     if bool(args.stream) != bool(args.truth):
         raise BadInput("--stream VIDEO and --truth CSV belong together: give both or neither")
+    if args.stream and (args.confusion or args.streams or args.pairs):
+        raise BadInput("--confusion, --streams and --pairs are not of --stream: leave them out")
     if args.views != (1, 1) and not args.data:
         raise BadInput("--views are of clips in a folder: give their folder with --data DIR")
     return as_trained(source, loaded.info)

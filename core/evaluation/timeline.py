@@ -16,7 +16,7 @@ from core.data import rendered_streams
 from core.data.source import trained_capsules
 from core.errors import BadInput
 from core.evaluation.streaming import DECISION_FRAMES, stream_logits
-from core.files import write_figure
+from core.files import plain_words, write_figure
 from core.labels import LABELS, NO_GESTURE, OTHER
 from core.options import Parser, check_file, positive, whole
 
@@ -39,6 +39,7 @@ class Span:
     end: float
 
 
+@plain_words
 def plot(
     option: str,
     path: Path,
@@ -92,6 +93,8 @@ def draw(loaded: Checkpoint, index: int, seconds: float, path: Path) -> None:
     frames, starts, ends, labels = streams[index]
     rate = config.frame_rate
     count = min(len(frames), int(seconds * rate))
+    if count == 0:
+        raise BadInput(f"--seconds {seconds:g} holds no frame at {rate:g} a second: give more")
     frames = frames[:count]
     chances = smoothed(stream_logits(loaded.model, frames))
     picked = frames[np.linspace(0, count - 1, PICTURES).astype(int)]

@@ -77,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
     from core.data.transforms import normalise
     from mobile_export.bundle.origin import find_checkpoint, require_same
     from mobile_export.bundle.reader import load
-    from mobile_export.clips import held_out
+    from mobile_export.clips import held_out, held_out_or, trained_part
 
     bundle = load(args.bundle)
     checkpoint = find_checkpoint(bundle, args.checkpoint)
@@ -93,8 +93,8 @@ def main(argv: list[str] | None = None) -> int:
     # A clip that cannot be read is black, and black has no noise worth measuring.
     clips = [normalise(pixels, config.mean, config.std) for pixels, of in drawn if of != IGNORE]
     if not clips:
-        raise BadInput(f"none of the {len(held)} held-out clips can be read: repair them")
-    step("measure", f"{len(clips)} held-out clips")
+        raise BadInput(f"none of the {len(held)} clips can be read: repair them")
+    step("measure", f"{len(clips)} {held_out_or(trained_part(held, checkpoint))}")
     if args.arm64:
         return _arm64(commands, rounded, model, clips, args.json)
     found = measure(exact, rounded, model, clips)
