@@ -34,7 +34,7 @@ def profile(program: Path, calls: int, threads: int, library: Path) -> Kinds:
     written, reason = injected.report(command, "OPERATORS_OUT", {"LD_PRELOAD": str(library)})
     if not written:
         last = reason or "it calls no XNNPACK delegate"
-        raise BadInput(f"{program} cannot be profiled ({last}): give a single XNNPACK delegate")
+        raise BadInput(f"{program} cannot be profiled ({last}): give a program with one delegate")
     return by_kind(written.splitlines())
 
 

@@ -26,7 +26,7 @@ from core.data import open_clips
 from core.errors import BadInput, run_main
 from core.evaluation.intervals import wilson
 from core.evaluation.report import clip_logits
-from core.files import write_json
+from core.files import file_sha256, write_json
 from core.labels import LABELS
 from core.markdown import markdown
 from core.options import Parser, check_file, check_folder, whole
@@ -75,16 +75,17 @@ def trained(name: str, options: Options, out: Path, processes: int) -> Path:
     for key, value in options.items():
         if value is not None:
             words += [key, value] if value else [key]
-    state, asked = folder / "done", shlex.join(words)
-    if state.is_file() and state.read_text() != asked:
+    state, start = folder / "done.json", options.get("--from")
+    asked = options | {"--from": file_sha256(Path(start)) if start else None}
+    if state.is_file() and json.loads(state.read_text()) != asked:
         raise BadInput(f"--out {out} has {name!r} trained by other options: give another folder")
     if not state.is_file():
-        start = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes)]
-        command = [*start, "-m", "core.train", *words]
+        launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes)]
+        command = [*launch, "-m", "core.train", *words]
         print(shlex.join(command[1:]), file=sys.stderr, flush=True)
         if subprocess.run(command).returncode:
             raise BadInput(f"variant {name!r} could not be trained: see above")
-        state.write_text(asked)
+        write_json("--out", state, asked)
     return done
 
 

@@ -42,13 +42,15 @@ def trained_part(clips: "Clips", checkpoint: "Checkpoint") -> str:
     """
     from core.data.fingerprint import marks
 
-    found = marks(clips)
-    taught = set(checkpoint.info.get("taught", {}).get("clips", ()))
-    known = sum(clip in taught for clip in found)
-    if not known:
+    taught = checkpoint.info.get("taught")
+    if not taught or (found := marks(clips)) == []:
         return ""
-    which = "" if known == len(found) else f"{known} of {len(found)} of "
-    return f", {which}which it was trained on"
+    if "clips" not in taught:  # of before they were listed
+        return ", which it may have been trained on"
+    known = [clip in taught["clips"] for clip in found]
+    if not any(known):
+        return ""
+    return ", which it was trained on" if all(known) else ", some of which it was trained on"
 
 
 def held_out_or(part: str) -> str:

@@ -23,6 +23,7 @@ from mobile_export.bundle.manifest import file_entry, make_manifest, write_manif
 from mobile_export.bundle.reader import Bundle
 from mobile_export.latency import document, process
 from mobile_export.latency.__main__ import default_threads, main, tell_crowded
+from mobile_export.report import read
 from mobile_export.targets import Lowered
 
 LABELS = ["Doing other things", "No gesture", "Swiping Left", "Swiping Right", "Thumb Up"]
@@ -188,6 +189,12 @@ def test_the_schema_in_the_docs_is_the_one_that_is_installed() -> None:
     assert documented.resolve() == (root / "latency.schema.json").resolve()
 
 
+def test_the_schemas_version_is_the_same_everywhere() -> None:
+    file = Path(schemas.__file__).parent / "latency.schema.json"
+    version = json.loads(file.read_text())["properties"]["schema"]["const"]
+    assert document.SCHEMA == read.SCHEMA == version
+
+
 def test_more_threads_than_processors_are_told(monkeypatch, capsys) -> None:
     monkeypatch.setattr("mobile_export.latency.device.physical_cores", lambda: 2)
     tell_crowded([1, 2])
@@ -286,6 +293,15 @@ def test_times_are_kept_when_tracing_fails(stream, report_and_text, monkeypatch,
     assert found["operators"] is None
     assert found["operators_note"] == "Not traced: this build has no tracing"
     assert found["stages"] == run["stages"]
+
+    def refuse(*_: object) -> None:
+        raise BadInput("--json cannot be written")
+
+    # What took minutes is printed, whatever becomes of the file.
+    monkeypatch.setattr(document, "write", refuse)
+    with contextlib.redirect_stdout(io.StringIO()) as printed, pytest.raises(BadInput):
+        main([str(stream.path), "--threads", "1", "--json", str(file)])
+    assert "| xnnpack, 1 thread, ms |" in printed.getvalue()
 
 
 def test_chatter_on_stdout_does_not_reach_the_answer(monkeypatch) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from core.errors import BadInput
-from mobile_export.latency import device, measure, paths, process, trace
+from mobile_export.latency import device, measure, paths, process, table, trace
 from mobile_export.latency.stats import nearest_rank, summary
 
 ROUNDING = 1e-4  # milliseconds are written with four decimals
@@ -53,6 +53,35 @@ def test_a_long_run_has_a_point_a_second() -> None:
     assert found["calls"] == sum(point["calls"] for point in found["points"]) == 13
     assert found["seconds"] == 6.1
     assert told[-1] == (6.0, 6.0, "s")
+
+
+@pytest.mark.parametrize(
+    ("mean_ms", "said"),
+    [
+        (165.0, "6.0 frames a second, 0.60 times the model's 10"),
+        (100.0, "10.0 frames a second, 1.00 times the model's 10"),
+        (100.01, "9.9 frames a second, 0.99 times the model's 10"),
+        (0.0, "too fast to tell"),
+    ],
+)
+def test_a_speed_is_never_rounded_up(mean_ms: float, said: str) -> None:
+    assert table.throughput({"frames_a_call": 1, "frame_rate": 10.0}, mean_ms) == said
+
+
+def points(*entries: tuple[float, int, float]) -> list[dict]:
+    return [dict(zip(("at_s", "calls", "p50_ms"), entry, strict=True)) for entry in entries]
+
+
+def test_the_last_second_of_a_long_run_is_a_whole_one() -> None:
+    cut = {"seconds": 2.1, "calls": 21, "points": points((1, 10, 5.0), (2, 10, 6.0), (2.1, 1, 9.0))}
+    ((label, text),) = table.sustained_rows(cut)
+    assert label == "2 s without pause"
+    assert text == "21 calls, p50 5.000 ms in the first second, 6.000 ms in the last whole one"
+    # A device that has become four times as slow has few calls in a whole second.
+    slow = points((1, 100, 10.0), (2, 25, 40.0))
+    assert table.last_whole(slow) is slow[-1]
+    alone = {"seconds": 0.2, "calls": 4, "points": points((0.2, 4, 50.0))}
+    assert table.sustained_rows(alone)[0][1] == "4 calls, p50 50.000 ms in the first second"
 
 
 def test_progress_is_shown_and_the_last_message_is_the_answer() -> None:

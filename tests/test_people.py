@@ -2,8 +2,11 @@
 
 import builtins
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -103,6 +106,44 @@ def test_windows_that_are_damaged_or_not_whole_are_said_to_be(tmp_path: Path) ->
     (folder / "settings.json").write_text("{")
     with pytest.raises(BadInput, match=r"no readable settings\.json"):
         window_files.render_windows(folder, settings, 1)
+
+
+def alive(group: int) -> bool:
+    """Whether a process group has anybody in it."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_an_interrupted_rendering_leaves_no_process_and_goes_on(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path\n"
+        "from core.data.rendered import window_files\n"
+        "if __name__ == '__main__':\n"
+        "    settings = window_files.capsule_windows(400, 32, 1.0, 10.0, 0)\n"
+        "    window_files.render_windows(Path('windows'), settings, 1)\n"
+    )
+    (tmp_path / "render.py").write_text(code)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    with subprocess.Popen(
+        [sys.executable, "render.py"], cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:  # fmt: skip
+        meta = tmp_path / "windows" / "meta.bin"
+        while not (meta.exists() and np.fromfile(meta, np.float32)[3::4].any()):
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+    for _ in range(100):
+        if not alive(process.pid):
+            break
+        time.sleep(0.1)
+    assert not alive(process.pid), "workers are left"
+    done = np.fromfile(meta, np.float32)[3::4]
+    assert 0 < done.sum() < 400
 
 
 def test_what_cannot_be_drawn_leaves_no_folder(tmp_path: Path) -> None:

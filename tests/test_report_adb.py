@@ -44,7 +44,7 @@ def test_two_runs_of_one_phone_are_two_reports(phone, tmp_path: Path, capsys) ->
     assert main(["--adb"]) == 0
     assert (tmp_path / "report.html").is_file()
     printed = capsys.readouterr().out
-    assert "2026-11-25T10:01:00Z" in printed
+    assert "Pixel 8, 2026-11-25T10:01:00Z" in printed
     kept = [p.name for p in (tmp_path / "reports").iterdir()]
     assert sorted(kept) == ["1.json", "2.json", "rows.json"]
 
@@ -53,7 +53,22 @@ def test_a_report_whose_name_has_an_equals_sign(phone, capsys) -> None:
     folder = phone()
     (folder / "1.json").write_text(json.dumps(make_report() | {"name": "Pixel=8"}))
     assert main(["--adb"]) == 0
-    assert "Pixel=8" in capsys.readouterr().out
+    assert "| Pixel=8 |" in capsys.readouterr().out  # without the time: no other has its name
+
+
+def test_a_file_that_is_no_report_leaves_the_others(phone, tmp_path: Path, capsys) -> None:
+    folder = phone()
+    (folder / "a.json").write_text('{"schema": 1')
+    (folder / "b.json").write_text(json.dumps(make_report()))
+    (folder / "c.json").write_text('{"schema": 2}')
+    assert main(["--adb"]) == 0
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("warning: --adb: a.json on the phone is not JSON (Expecting")
+    assert second.startswith("warning: --adb: c.json on the phone is a report of schema 2")
+    assert [p.name for p in (tmp_path / "reports").iterdir()] == ["b.json"]
+    (folder / "b.json").write_text("[]")
+    line = refusal(lambda: main(["--adb"]))
+    assert "the phone has no report that can be used (a.json on the phone is not JSON" in line
 
 
 @pytest.mark.parametrize(

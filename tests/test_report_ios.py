@@ -64,7 +64,8 @@ def test_reports_of_an_iphone(phone, tmp_path: Path, capsys) -> None:
     (folder / "1.json").write_text(json.dumps(report))
     assert main(["--ios"]) == 0
     printed = capsys.readouterr().out
-    assert "coreml cpuAndNeuralEngine, paced at 10/s" in printed
+    assert "| coreml ANE |" in printed
+    assert "| coreml ANE at 10/s |" in printed
     assert (tmp_path / "reports" / "1.json").is_file()
     assert (tmp_path / "report.html").is_file()
 

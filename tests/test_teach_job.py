@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -156,7 +157,10 @@ def test_an_export_tells_the_clips_it_was_trained_on_from_others(taught, tmp_pat
     other = tmp_path / "other"
     write_clips(other / "train")
     write_clips(other / "test", days=3)
-    assert part(other) == ", 18 of 27 of which it was trained on"
+    assert part(other) == ", some of which it was trained on"
+    (other / "test" / "red" / ".DS_Store").write_bytes(b"left by a system")
+    older = replace(model, info={"taught": {}})
+    assert trained_part(held_out(Source(other), older, None), older).startswith(", which it may")
     for clip in other.rglob(f"{DAYS[0]}*"):
         clip.rename(clip.with_name(f"x{clip.name}"))
     for clip in other.rglob(f"{DAYS[1]}*"):

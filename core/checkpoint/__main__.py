@@ -115,6 +115,8 @@ def _passed_on(info: dict) -> dict:
     if isinstance(decision, dict) and "chosen" in decision:  # what the rule gave on recordings
         kept["decision"] = {k: v for k, v in decision.items() if k != "chosen"}
         before["decision"] = {"chosen": decision["chosen"]}
+    if clips := info.get("taught", {}).get("clips"):  # it has seen them all the same
+        kept["taught"] = {"clips": clips}
     return kept | {"before": before}
 
 

@@ -41,7 +41,8 @@ def mark(clip: Path) -> str:
     """A digest of a clip's name and size: not its name, which may be a person's."""
     try:
         files = list(clip.iterdir()) if clip.is_dir() else [clip]
-        size = sum(file.stat().st_size for file in files)
+        # Not what a system leaves in a folder of frames.
+        size = sum(file.stat().st_size for file in files if not file.name.startswith("."))
     except OSError:  # it is told where it is read
         size = -1
     named = f"{clip.name} {size}".encode(errors="surrogateescape")

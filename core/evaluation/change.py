@@ -6,7 +6,7 @@ from torch import Tensor
 from core.checkpoint import Checkpoint
 from core.data import open_clips
 from core.data.clips import Chosen, Clips
-from core.data.packed import FRAMES, RATE, PackedClips
+from core.data.packed import COUNTS, FRAMES, RATE, PackedClips
 from core.data.source import trained_capsules
 from core.data.transforms import normalise
 from core.labels import LABELS
@@ -14,11 +14,12 @@ from core.model import VideoClassifier
 
 
 def _clips(checkpoint: Checkpoint, count: int) -> Clips:
-    """Those of the package where they suffice, at the model's size: no renderer is needed."""
+    """Those of the package, at the model's size, where they suffice: no renderer is needed."""
     config, capsules = checkpoint.config, trained_capsules(checkpoint.info)
-    packed = PackedClips("test", frames=min(config.frames, FRAMES), size=config.size)
-    if capsules is not None or count > len(packed) or config.frame_rate != RATE:
+    own = capsules is not None or config.frame_rate != RATE or config.frames > FRAMES
+    if own or count > COUNTS["test"]:
         return open_clips(None, "test", config, count, capsules=capsules)
+    packed = PackedClips("test", frames=config.frames, size=config.size)
     return Chosen(packed, range(count))
 
 

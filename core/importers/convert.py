@@ -32,12 +32,11 @@ def imported(
     ``fold`` is of a shift without weights. Raises ``BadInput`` listing keys that are missing,
     unexpected or of another shape.
     """
-    broken = [key for key, value in tensors.items() if not bool(value.float().isfinite().all())]
-    if broken:
-        raise BadInput(f"{broken[0]} and {len(broken) - 1} others hold NaN or infinity")
     if movenet.is_movenet(tensors):
         no_choice(temporal, movenet.NAME)
-        return movenet.imported(tensors, frames)
+        model, kind = movenet.imported(tensors, frames)
+        _refuse_broken(tensors)
+        return model, kind
     whole = shifts_whole_blocks(tensors)
     if whole:
         tensors = {within(key): value for key, value in tensors.items()}
@@ -79,6 +78,7 @@ def imported(
         if key in found and found[key].shape != wanted[key].shape
     ]
     _refuse(kind, missing, unexpected, shapes)
+    _refuse_broken(found)
     if kind.bgr255:  # this project feeds RGB
         stem = next(key for key in wanted if wanted[key].ndim == 4)
         found[stem] = found[stem].flip(1)
@@ -128,6 +128,12 @@ def _refuse(kind: Kind, missing: list[str], unexpected: list[str], shapes: list[
     ]  # fmt: skip
     if told:
         raise BadInput(f"not a whole {kind.name}: {'; '.join(told)}")
+
+
+def _refuse_broken(tensors: dict[str, Tensor]) -> None:
+    broken = [key for key, value in tensors.items() if not bool(value.float().isfinite().all())]
+    if broken:
+        raise BadInput(f"{broken[0]} and {len(broken) - 1} others hold NaN or infinity")
 
 
 def _untaught(model: VideoClassifier) -> VideoClassifier:

@@ -182,11 +182,11 @@ def main(argv: list[str] | None = None) -> int:
         runs = [run_of(request | {"threads": count}, step) for count in threads]
     name = args.name or f"{machine['model']}, {bundle.manifest['name']}"
     report = document.make(bundle, machine, chosen, runs, name, created)
+    print(report_text(report))  # first: a disk that is full takes no minutes of measuring with it
     document.validate(report, "what was measured")
     if args.json:
         document.write(report, args.json)
         step("write", str(args.json))
-    print(report_text(report))
     return 0
 
 

@@ -1,5 +1,7 @@
 """A report as Markdown."""
 
+import math
+
 from core.markdown import markdown
 
 STAGES = {
@@ -60,17 +62,36 @@ def throughput(artifact: dict, mean_ms: float) -> str:
         return "too fast to tell"
     frames = 1e3 * artifact["frames_a_call"] / mean_ms
     rate = artifact["frame_rate"]
-    return f"{frames:.0f} frames a second, {frames / rate:.0f} times the model's {rate:g}"
+    times = floored(frames / rate, 2)
+    return f"{floored(frames, 1)} frames a second, {times} times the model's {rate:g}"
+
+
+def floored(value: float, decimals: int) -> str:
+    """With so many decimals, rounded down: a speed is never told as more than it is."""
+    steps = 10**decimals
+    # 0.29 * 100 is 28.999999999999996, which is no reason to write 0.28.
+    return f"{math.floor(round(value * steps, 6)) / steps:.{decimals}f}"
 
 
 def sustained_rows(sustained: dict | None) -> list[list[str]]:
-    """First and last second of a long run."""
+    """First second of a long run, and the last that is whole."""
     if sustained is None:
         return []
-    first, last = sustained["points"][0], sustained["points"][-1]
+    first, last = sustained["points"][0], last_whole(sustained["points"])
     text = f"{sustained['calls']} calls, p50 {first['p50_ms']:.3f} ms in the first second"
-    return [[f"{sustained['seconds']:.0f} s without pause",
-             f"{text}, {last['p50_ms']:.3f} ms in the last"]]  # fmt: skip
+    if last is not first:
+        text += f", {last['p50_ms']:.3f} ms in the last whole one"
+    return [[f"{sustained['seconds']:.0f} s without pause", text]]
+
+
+def last_whole(points: list[dict]) -> dict:
+    """The last point, or the one before where the end of the run cut it to a call or a few.
+
+    Told by its time, not by its calls: a device that throttles has fewer of them in a whole second.
+    """
+    if len(points) > 1 and points[-1]["at_s"] - points[-2]["at_s"] < points[0]["at_s"] / 2:
+        return points[-2]
+    return points[-1]
 
 
 def accuracy_line(accuracy: dict) -> str:

@@ -15,6 +15,7 @@ from mobile_export.report.draw import (
     Colours,
     blank,
     heading,
+    legend,
     row_colour,
     row_text,
     text_width,
@@ -81,6 +82,8 @@ def throughput(rows: list[dict], colours: Colours) -> Figure:
         top = number * height
         y = top + LINE + 7
         text = "too fast to tell" if rate is None else f"{figures(rate)} /s"
+        if row["paced_at"] is not None:
+            text = "paced"
         row_text(axes, row, top + LINE - 4, text, colours)
         colour = row_colour(row, rows, colours)
         if rate is not None:
@@ -142,10 +145,8 @@ def _legend(axes: Axes, parts: list[tuple], colours: Colours) -> None:
         Patch(facecolor=colours[colour], edgecolor=colours["card"], hatch=hatch, lw=0, label=name)
         for _, name, colour, hatch in parts
     ]
-    axes.figure.legend(
-        handles=handles, ncols=len(parts), loc="upper left", frameon=False, fontsize=SMALL,
-        labelcolor=colours["ink"], borderaxespad=0.2, handlelength=1.6, columnspacing=1.4,
-    )  # fmt: skip
+    gaps = {"borderaxespad": 0.2, "handlelength": 1.6, "columnspacing": 1.4}
+    legend(axes, handles, len(parts), colours, **gaps)
 
 
 def sustained(rows: list[dict], runs: list[dict], colours: Colours) -> Figure:
@@ -171,13 +172,20 @@ def sustained(rows: list[dict], runs: list[dict], colours: Colours) -> Figure:
         axes.plot(times, high, color=colours["muted"], lw=1.2, linestyle=(0, (3, 2)), marker=dot)
         axes.plot(times, y, color=colour, linewidth=2, marker=dot)
         axes.axhline(base, color=colours["line"], linewidth=1)
-        row_text(axes, row, top + LINE - 4, _change(middle), colours)
+        row_text(axes, row, top + LINE - 4, _change(part["points"]), colours)
     return cast(Figure, axes.figure)
 
 
-def _change(middle: np.ndarray) -> str:
-    first, last = float(middle[0]), float(middle[-1])
-    if first <= 0:
+def _change(points: list[dict]) -> str:
+    """From the first interval's p50 to that of the last, or of the one before where the end of the
+    run cut the last to a call or a few.
+
+    Told by its time, not by its calls: a phone that throttles has fewer in a whole interval.
+    """
+    cut = len(points) > 1 and points[-1]["at_s"] - points[-2]["at_s"] < points[0]["at_s"] / 2
+    whole = points[:-1] if cut else points
+    first, last = whole[0]["p50_ms"], whole[-1]["p50_ms"]
+    if first <= 0 or len(whole) == 1:
         return milliseconds(last)
     arrow = "\N{RIGHTWARDS ARROW}"
     return f"{figures(first)} {arrow} {milliseconds(last)} ({100 * (last / first - 1):+.0f} %)"

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 import matplotlib
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -149,6 +150,20 @@ def blank(height: float, colours: Colours, top: float = 0, left: float = SIDE) -
     axes.tick_params(length=3, color=colours["line"], labelcolor=colours["muted"], labelsize=SMALL)
     axes.set_yticks([])
     return axes
+
+
+def legend(
+    axes: Axes, handles: Sequence[Artist], columns: int, colours: Colours, **gaps: float
+) -> None:
+    """A legend in the figure's upper left corner, at the ``top`` that ``blank`` left free.
+
+    It stands in ``figure.bbox`` by itself, and that of a PNG is larger: it has the title above.
+    """
+    axes.figure.legend(
+        handles=handles, ncols=columns, loc="upper left", frameon=False, fontsize=SMALL,
+        labelcolor=colours["ink"], bbox_to_anchor=(0, 1), bbox_transform=axes.figure.transFigure,
+        **gaps,
+    )  # fmt: skip
 
 
 def value_axis(

@@ -24,7 +24,7 @@ def make_charts(rows: list[dict], runs: list[dict]) -> list[Chart]:
             "throughput",
             "Throughput against the frame budget",
             "Dot: decisions a second at the mean time, tick: at the p99. Right of a dashed line "
-            "a decision fits into that time a frame.",
+            "a decision fits into that time a frame. Fed at a pace: the tick alone.",
             lambda colours: charts.throughput(rows, colours),
         ),
         Chart(
@@ -46,7 +46,8 @@ def make_charts(rows: list[dict], runs: list[dict]) -> list[Chart]:
                 "sustained",
                 "Latency over time",
                 "A long run without a pause. Line: p50 of an interval, dashes: p99 (cut at "
-                f"{charts.TAIL:g} times the highest p50). Each strip begins at 0 ms.",
+                f"{charts.TAIL:g} times the highest p50). Each strip begins at 0 ms. Figures: p50 "
+                "of the first and of the last whole interval.",
                 lambda colours: charts.sustained(rows, runs, colours),
             )
         )

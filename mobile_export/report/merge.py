@@ -4,6 +4,13 @@ import math
 
 from mobile_export.report.text import plain, short
 
+# What peak memory is, by the kind of device.
+MEMORY = {
+    "host": "resident memory of a process for each run",
+    "android": "resident memory of the whole app since its start",
+    "ios": "footprint, as iOS counts it, of the whole app since its start",
+}
+
 
 def merge(reports: list[dict]) -> dict:
     """``{"rows": [...], "warnings": [...]}``, JSON-ready.
@@ -44,7 +51,9 @@ def _row(number: int, report: dict, run: dict) -> dict:
         "sha256": artifact["sha256"],
         "artifact_bytes": artifact["bytes"],
         "delegated_share": artifact["delegated_share"],
-        "backend": _backend(run),
+        "backend": run["backend"],
+        "compute_units": run.get("compute_units"),
+        "paced_at": run.get("paced_at"),
         "fallback": run["fallback"],
         "threads": run["threads"],
         "cold_load_ms": run["cold_load_ms"],
@@ -55,7 +64,8 @@ def _row(number: int, report: dict, run: dict) -> dict:
         "preprocess_p50_ms": run["stages"]["preprocess"]["p50"],
         "execute_p50_ms": run["stages"]["execute"]["p50"],
         "postprocess_p50_ms": run["stages"]["postprocess"]["p50"],
-        "decisions_a_second": ratio(1000, total["mean"]),
+        # Frames that wait for a camera's pace tell nothing of how many there could be.
+        "decisions_a_second": None if run.get("paced_at") else ratio(1000, total["mean"]),
         "frame_rate": artifact["frame_rate"],
         "budget_share": ratio(total["p50"], 1000 / artifact["frame_rate"]),
         "top1": accuracy.get("artifact_top1"),
@@ -73,14 +83,6 @@ def _row(number: int, report: dict, run: dict) -> dict:
     }
 
 
-def _backend(run: dict) -> str:
-    """What executed, with how it was fed where that is not call upon call."""
-    parts = [run["backend"], run.get("compute_units")]
-    name = " ".join(part for part in parts if part)
-    paced = run.get("paced_at")
-    return f"{name}, paced at {paced:g}/s" if paced else name
-
-
 def ratio(over: float, under: float) -> float | None:
     """A quotient; None where it is no finite number."""
     value = over / under if under > 0 else math.inf
@@ -89,6 +91,27 @@ def ratio(over: float, under: float) -> float | None:
 
 def _input(entry: dict) -> str:
     return f"{entry['source']}, {entry['width']} x {entry['height']}"
+
+
+def _platforms(reports: list[dict]) -> list[str]:
+    """Sentences about figures that are not the same thing on every platform."""
+    names: dict[str, list[str]] = {}
+    for report in reports:
+        names.setdefault(report["device"]["kind"], []).append(report["name"])
+    if len(names) == 1:
+        return []
+    held = {kind: ", ".join(names[kind]) for kind in names}
+    found = []
+    if "host" in names:
+        phones = ", ".join(held[kind] for kind in names if kind != "host")
+        found.append(
+            f"Pre-processing begins with RGB on a host ({held['host']}) and with YUV 4:2:0 on a "
+            f"phone ({phones}): the stage, and end to end with it, does not compare"
+        )
+    if any(run["memory"]["peak_bytes"] is not None for r in reports for run in r["runs"]):
+        ways = "; ".join(f"{MEMORY[kind]} in {held[kind]}" for kind in names)
+        found.append(f"Peak memory is not the same thing everywhere ({ways}): compare it with care")
+    return found
 
 
 def _warnings(reports: list[dict]) -> list[str]:
@@ -120,4 +143,5 @@ def _warnings(reports: list[dict]) -> list[str]:
             f"The reports began with different pictures ({'; '.join(inputs)}): pre-processing, "
             "and end to end with it, does not compare"
         )
+    found += _platforms(reports)
     return [plain(sentence) for sentence in found]

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import math
 from html import escape
 from importlib import resources
 from itertools import groupby
@@ -149,6 +150,15 @@ def _operators(charts: list[Chart], without: dict[str, str]) -> str:
     return "\n".join(parts) or '<p class="hint">No run was traced.</p>'
 
 
+def _delegated(artifact: dict) -> str:
+    """Core ML's plan for the Neural Engine, or how many operators a delegate left."""
+    share, outside = artifact["delegated_share"], artifact["operators_outside"]
+    if artifact["target"] == "coreml":
+        # Rounded down: 100 % are all of them.
+        return MISSING if share is None else f"{math.floor(100 * share + 1e-9)} % anticipated"
+    return MISSING if outside is None else f"{outside} outside"
+
+
 def _sources(reports: list[dict]) -> str:
     titles = ("Report", "Measured", "Kind", "Cores", "Memory MB", "OS build", "Bundle", "Delegated",
               "Tools", "Artifact's SHA-256", "Checkpoint's SHA-256")  # fmt: skip
@@ -156,7 +166,7 @@ def _sources(reports: list[dict]) -> str:
     lines = [f'<thead><tr class="titles">{heads}</tr></thead>', "<tbody>"]
     for report in reports:
         device, artifact = report["device"], report["artifact"]
-        memory, share = device["memory_bytes"], artifact["delegated_share"]
+        memory = device["memory_bytes"]
         cells = (
             ("", report["created"].replace("T", " ").replace("Z", " UTC")),
             ("", device["kind"]),
@@ -164,7 +174,7 @@ def _sources(reports: list[dict]) -> str:
             ("number", megabytes(memory) if memory else MISSING),
             ("long", device["os_build"]),
             ("long bundle", artifact["bundle"]),
-            ("number", MISSING if share is None else f"{100 * share:.0f} %"),
+            ("", _delegated(artifact)),
             (
                 "long tools",
                 ", ".join(f"{name} {number}" for name, number in report["tools"].items()),

@@ -4,17 +4,18 @@ Reports come from other machines and phones, so nothing in them is taken on trus
 """
 
 import json
-import shutil
+import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.errors import BadInput
+from core.errors import BadInput, one_line
+from core.files import replace_file
 from mobile_export.bundle.schemas import violation
 
 SCHEMA = 1  # of latency.schema.json; a reader refuses others
 MOST = 1e18  # sums and axes are computed from what a report holds; bytes and times stay below
-MAKERS = "python -m mobile_export.latency or one of the apps"
-
+GIVE = "give a file of python -m mobile_export.latency or one of the apps"
 
 Named = tuple[str | None, Path]  # a report's file, under another name than its own
 
@@ -60,23 +61,28 @@ def load(file: Path) -> dict:
     Raises ``BadInput`` when the file is missing, not JSON or not a report of this version.
     """
     try:
-        text = file.read_text(encoding="utf-8")
+        content = file.read_bytes()
     except OSError as error:
-        raise BadInput(
-            f"report {file} cannot be read ({error.strerror}): give a file of {MAKERS}"
-        ) from None
-    except ValueError as error:
-        raise BadInput(f"{file} is not JSON ({error}): give a file of {MAKERS}") from None
+        raise BadInput(f"report {file} cannot be read ({error.strerror}): {GIVE}") from None
+    return parse(content, str(file))
+
+
+def parse(content: bytes, where: str) -> dict:
+    """A validated report from a file's bytes; ``where`` is what an error calls the file.
+
+    Raises ``BadInput`` when they are not JSON or not a report of this version.
+    """
     try:
+        text = content.decode("utf-8")
         report = json.loads(text, parse_constant=_no_number, parse_float=_finite, parse_int=_whole)
         json.dumps(report, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError) as error:
-        raise BadInput(f"{file} is not JSON ({error}): give a file of {MAKERS}") from None
-    validate(report, file)
+        raise BadInput(f"{where} is not JSON ({error}): {GIVE}") from None
+    validate(report, where)
     return report
 
 
-def validate(report: object, where: Path) -> None:
+def validate(report: object, where: str) -> None:
     """Raise ``BadInput`` when a report does not follow the schema; names the first place."""
     version = report.get("schema") if isinstance(report, dict) else None
     if isinstance(version, int) and version > SCHEMA:
@@ -92,25 +98,41 @@ def validate(report: object, where: Path) -> None:
 
 
 def kept(pulled: Path, folder: Path, option: str) -> list[Named]:
-    """Move the reports that were pulled from a phone into ``folder``, which may hold others; each
-    under its name and time, oldest first.
+    """Copy the reports that were pulled from a phone into ``folder``, which may hold others; each
+    under its own name, oldest first. None where the phone has none.
 
-    A phone measures one bundle more than once, so the time of each belongs to its name. Raises
-    ``BadInput`` for what is no report, and for a folder that cannot be written.
+    A phone may measure one bundle more than once: where two share a name, each has its time too.
+    What is no report is left out with a warning. Raises ``BadInput`` when nothing else is there,
+    and for a folder that cannot be written.
     """
-    found = sorted(((load(file), file) for file in pulled.rglob("*.json")), key=_created)
+    files = sorted(file for file in pulled.rglob("*.json") if file.is_file())
+    found, refused = [], []
+    for file in files:
+        content = file.read_bytes()
+        try:
+            report = parse(content, f"{shown(str(file.relative_to(pulled)))} on the phone")
+        except BadInput as error:
+            refused.append(one_line(error).removesuffix(f": {GIVE}"))
+            continue
+        found.append((report["created"], report["name"], folder / file.name, content))
+    if refused and not found:
+        raise BadInput(
+            f"{option}: the phone has no report that can be used ({refused[0]}): measure again in "
+            "the app"
+        )
+    for reason in refused:
+        print(f"warning: {option}: {reason}; it is left out", file=sys.stderr)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return [
-            (f"{report['name']}, {report['created']}", Path(shutil.copy(file, folder / file.name)))
-            for report, file in found
-        ]
+        for _, _, place, content in found:
+            replace_file(place, content)
     except OSError as error:
         raise BadInput(f"{option} {folder} cannot be written ({error.strerror})") from None
-
-
-def _created(pair: tuple[dict, Path]) -> str:
-    return pair[0]["created"]
+    names = Counter(name for _, name, _, _ in found)
+    return [
+        (f"{name}, {created}" if names[name] > 1 else name, place)
+        for created, name, place, _ in sorted(found, key=lambda entry: entry[0])
+    ]
 
 
 def shown(name: str) -> str:
@@ -118,7 +140,7 @@ def shown(name: str) -> str:
     return name if name.isprintable() else repr(name)
 
 
-def _check_sense(run: dict, place: str, where: Path) -> None:
+def _check_sense(run: dict, place: str, where: str) -> None:
     """What the schema cannot say: counts that agree, percentiles in their order."""
     for name, stage in run["stages"].items():
         if not stage["min"] <= stage["p50"] <= stage["p90"] <= stage["p99"]:
@@ -132,8 +154,8 @@ def _check_sense(run: dict, place: str, where: Path) -> None:
         )
 
 
-def _not_a_report(where: Path, reason: str) -> BadInput:
-    return BadInput(f"{where} is not a latency report ({reason}): give a file of {MAKERS}")
+def _not_a_report(where: str, reason: str) -> BadInput:
+    return BadInput(f"{where} is not a latency report ({reason}): {GIVE}")
 
 
 def _is_there(path: Path) -> bool:

@@ -1,5 +1,6 @@
 """Accuracy against latency, the one chart where runs share a plane."""
 
+import itertools
 from typing import cast
 
 from matplotlib.axes import Axes
@@ -10,23 +11,25 @@ from matplotlib.ticker import MaxNLocator
 from mobile_export.report.draw import (
     LEAST,
     MARKERS,
-    SERIES,
     SIDE,
     SMALL,
     WIDTH,
     Colours,
     blank,
     fit,
+    legend,
     row_colour,
     series,
     text_width,
     value_axis,
 )
-from mobile_export.report.text import plain
+from mobile_export.report.text import plain, what_ran
 
 HEIGHT = 290  # and more for each run beyond ten, so that the numbers find a place
 LEFT = 46  # room for the percentages
-LINE = 18  # of the legend, which has three columns
+LINE = 18  # of the legend, which has three columns, or two where their text is long
+KEY = 34  # pixels of a column that its marker and the gaps take
+SPARE = ("v", "P", "<", "X", ">", "p")  # markers that no backend has
 # Where a point's number may stand, in pixels from the point: near places first.
 AROUND = ((0.8, 0.8), (-0.8, 0.8), (0.8, -0.8), (-0.8, -0.8), (1, 0), (-1, 0), (0, 1), (0, -1))
 PLACES = [(reach * x, reach * y) for reach in (15, 24, 34, 46) for x, y in AROUND]
@@ -38,11 +41,13 @@ def accuracy(rows: list[dict], colours: Colours) -> Figure:
     """Top-1 over end-to-end p50, and what the interval of the drop leaves of the checkpoint's.
 
     A hollow marker is a reference interpreter's. ``rows`` are those with an accuracy; points
-    carry their number.
+    carry their number. A colour is a backend's; a marker is that of all which ran in one way.
     """
-    backends = sorted({row["backend"] for row in rows})
+    kinds = _kinds(rows)
+    widest = max(text_width(kind, SMALL) for kind in kinds)
+    columns = 3 if widest <= WIDTH / 3 - KEY else 2
     height = HEIGHT + min(8 * max(len(rows) - 10, 0), HEIGHT)
-    axes = blank(height, colours, top=LINE * -(-len(backends) // 3) + 6, left=LEFT)
+    axes = blank(height, colours, top=LINE * -(-len(kinds) // columns) + 6, left=LEFT)
     x = [max(row["p50_ms"], LEAST) for row in rows]
     value_axis(axes, x, "end to end p50, ms", colours)
     spans = [_interval(row) for row in rows]
@@ -52,24 +57,36 @@ def accuracy(rows: list[dict], colours: Colours) -> Figure:
     for row, at in zip(rows, x, strict=True):
         colour = row_colour(row, rows, colours)
         axes.plot(
-            at, row["top1"], MARKERS[series(row["backend"], backends)], color=colour,
+            at, row["top1"], kinds[plain(what_ran(row))][1], color=colour,
             markersize=8, markeredgewidth=1.6, clip_on=False,
             markerfacecolor=colours["card"] if row["accuracy_interpreted"] else colour,
         )  # fmt: skip
     _numbers(axes, rows, x, joined, colours)
     handles = [
         Line2D(
-            [], [], linestyle="", marker=MARKERS[n], color=colours[SERIES[n]], markersize=8,
-            label=fit(plain(backend), WIDTH / 3 - 34, SMALL),
+            [], [], linestyle="", marker=marker, color=row_colour(row, rows, colours), markersize=8,
+            label=fit(kind, WIDTH / columns - KEY, SMALL),
         )
-        for backend in backends
-        for n in [series(backend, backends)]
+        for kind, (row, marker) in kinds.items()
     ]  # fmt: skip
-    axes.figure.legend(
-        handles=handles, ncols=3, loc="upper left", frameon=False, fontsize=SMALL,
-        labelcolor=colours["ink"], borderaxespad=0.1, handletextpad=0.2, labelspacing=0.3,
-    )  # fmt: skip
+    gaps = {"borderaxespad": 0.1, "handletextpad": 0.2, "labelspacing": 0.3}
+    legend(axes, handles, columns, colours, **gaps)
     return cast(Figure, axes.figure)
+
+
+def _kinds(rows: list[dict]) -> dict[str, tuple[dict, str]]:
+    """What ran -> one of its rows and its marker: the usual one of its colour, or a spare one where
+    another that ran in that colour has it.
+    """
+    found: dict[str, tuple[dict, str]] = {}
+    backends, spare = [row["backend"] for row in rows], itertools.cycle(SPARE)
+    taken = set()
+    for row in sorted(rows, key=what_ran):
+        kind, number = plain(what_ran(row)), series(row["backend"], backends)
+        if kind not in found:
+            found[kind] = (row, next(spare) if number in taken else MARKERS[number])
+            taken.add(number)
+    return found
 
 
 def _join(

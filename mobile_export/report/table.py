@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import core.markdown
-from mobile_export.report.text import MISSING, figures, megabytes, percent, plain, short
+from mobile_export.report.text import MISSING, figures, megabytes, percent, plain, short, what_ran
 
-# Severity of the words of Android and iOS; a host's "unknown" has none and sorts last.
+# Severity of the words of Android and iOS; a host's "unknown" has none and sorts last, whatever the
+# temperature: degrees of one machine's sensor and a word of another have no order.
 HEAT = {
     "nominal": 0, "none": 0, "light": 1, "fair": 1, "moderate": 2, "serious": 3, "severe": 3,
     "critical": 4, "emergency": 5, "shutdown": 6,
@@ -65,11 +66,9 @@ def heat(thermal: dict) -> str | None:
 
 
 def heat_rank(thermal: dict) -> float | None:
-    """Severity with the temperature as a tie-break; None where neither is known."""
+    """Severity with the temperature as a tie-break; None where there is no word for it."""
     rank, celsius = HEAT.get(thermal["status"]), thermal["celsius"]
-    if rank is None and celsius is None:
-        return None
-    return (rank or 0) * 1000 + (celsius or 0)
+    return None if rank is None else rank * 1000 + (celsius or 0)
 
 
 def _heat(title: str, key: str, meaning: str) -> Column:
@@ -103,15 +102,19 @@ COLUMNS = (
            "backbone, temporal module, form and precision; then the target it was exported for; "
            "the hash as well where others share the bundle's name",
            "text", artifact_name, artifact_name, True),
-    _words("run", "Backend", "backend",
-           "what executed; 'fallback' where it was not the artifact's first choice, and why", True),
+    Column("backend", "run", "Backend",
+           "what executed; 'fallback' where it was not the artifact's first choice, and why. What "
+           "Core ML was allowed to use beside the CPU: ANE (the Neural Engine), GPU, or the CPU "
+           "alone. 'At 10/s': frames were fed at that pace, as a camera does, not call upon call",
+           "text", what_ran, what_ran, True),
     _number("run", "Threads", "threads", _whole, "empty where the backend decides", True),
     _number("end to end, ms", "p50", "p50_ms", figures,
             "median of picture to decision over the counted calls", True),
-    _number("end to end, ms", "p90", "p90_ms", figures, "90 % of the calls were faster", True),
-    _number("end to end, ms", "p99", "p99_ms", figures, "99 % of the calls were faster", True),
+    _number("end to end, ms", "p90", "p90_ms", figures, "90 % of the calls took no longer", True),
+    _number("end to end, ms", "p99", "p99_ms", figures, "99 % of the calls took no longer", True),
     _number("live", "Decisions/s", "decisions_a_second", figures,
-            "decisions a second without a pause: 1000 / mean end-to-end milliseconds", True),
+            "decisions a second without a pause: 1000 / mean end-to-end milliseconds; empty where "
+            "frames were fed at a pace", True),
     _number("live", "Budget", "budget_share", percent,
             "end-to-end p50 over the time between two frames at the rate that the model was "
             "trained for (100 ms at 10 frames a second); above 100 % it cannot decide at every "
@@ -120,7 +123,8 @@ COLUMNS = (
             "accuracy of the artifact on the clips of its export's check, from its manifest; "
             "'interpreted' where a reference interpreter computed it and not the target's "
             "runtime", True),
-    _number("stages, p50 in ms", "Pre", "preprocess_p50_ms", figures, "picture to input tensor"),
+    _number("stages, p50 in ms", "Pre", "preprocess_p50_ms", figures,
+            "picture to input tensor; the picture is RGB on a host, YUV 4:2:0 in the apps"),
     _number("stages, p50 in ms", "Execute", "execute_p50_ms", figures, "one call, state included"),
     _number("stages, p50 in ms", "Post", "postprocess_p50_ms", figures, "logits to decision"),
     _number("start, ms", "Cold load", "cold_load_ms", figures,
@@ -128,7 +132,9 @@ COLUMNS = (
     _number("start, ms", "First inference", "first_inference_ms", figures,
             "the first call after loading, not counted elsewhere"),
     _number("sizes, MB", "Peak memory", "peak_bytes", megabytes,
-            "largest resident memory of the process, in 10^6 bytes", True),
+            "most memory of the process, in 10^6 bytes. Host: resident, a process for each run; "
+            "Android: resident, of the whole app since its start; iOS: the footprint that the "
+            "system judges an app by, of the whole app since its start", True),
     _number("sizes, MB", "Artifact size", "artifact_bytes", megabytes, "in 10^6 bytes"),
     _heat("Heat before", "thermal_before", "thermal status and temperature before the run"),
     _heat("Heat after", "thermal_after", "the same after it; marked where the status rose"),
@@ -151,8 +157,9 @@ def badges(row: dict, column: Column) -> list[tuple[str, str]]:
     if column.key == "artifact" and row["differs"]:
         return [(short(row["sha256"]), "")]
     if column.key == "thermal_after":
-        before, after = (HEAT.get(row[key]["status"], 0) for key in ("thermal_before", column.key))
-        return [("hotter", "")] if after > before else []
+        before, after = (HEAT.get(row[key]["status"]) for key in ("thermal_before", column.key))
+        rose = before is not None and after is not None and after > before
+        return [("hotter", "")] if rose else []
     return []
 
 

@@ -2,13 +2,22 @@
 
 SHORT = 12  # digits of a hash that are shown
 MISSING = "\N{EN DASH}"
+# What Core ML was allowed to use, in words that fit into a chart; all of them use the CPU as well.
+UNITS = {"cpuAndNeuralEngine": "ANE", "cpuAndGPU": "GPU", "cpuOnly": "CPU"}
 
 
 def label_parts(row: dict) -> tuple[str, str]:
-    """What a chart calls a row: the report's name, and what ran (which is never shortened)."""
+    """What a chart calls a row: the report's name, and what ran (the name is shortened first)."""
     threads = f" \N{MULTIPLICATION SIGN}{row['threads']}" if row["threads"] else ""
     fallback = " (fallback)" if row["fallback"] is not None else ""
-    return f"#{row['number']} {plain(row['report'])}", f"{plain(row['backend'])}{threads}{fallback}"
+    return f"#{row['number']} {plain(row['report'])}", f"{plain(what_ran(row))}{threads}{fallback}"
+
+
+def what_ran(row: dict) -> str:
+    """The backend, what it was allowed to use, and its pace where that is not call upon call."""
+    units, paced = row["compute_units"], row["paced_at"]
+    name = f"{row['backend']} {UNITS[units]}" if units else row["backend"]
+    return f"{name} at {paced:g}/s" if paced else name
 
 
 def plain(text: str) -> str:

@@ -212,7 +212,7 @@ class _Job:
         """Where this job keeps what it has done; those of other clips and terms go."""
         terms = self.terms
         digest = hashlib.sha256(
-            f"2 {base.sha256} {border} {VARIANTS} {terms.steps} {terms.minutes} {terms.seed} "
+            f"3 {base.sha256} {border} {VARIANTS} {terms.steps} {terms.minutes} {terms.seed} "
             f"{terms.extend}".encode()
         )
         for clip, one in zip(clips, found, strict=True):
@@ -274,7 +274,7 @@ class _Job:
                 )  # fmt: skip
             taught = {
                 "base": base.sha256, "frozen": border, "steps": steps, "judged": judged,
-                "clips": sorted({mark(clip.path) for clip in clips}),
+                "clips": sorted({mark(clip.path) for clip in clips} | _clips_of(base)),
             }  # fmt: skip
             info = {"taught": taught, "decision": decision}
             checkpoint.save(path, model, labels, info)
@@ -317,3 +317,8 @@ class _Job:
             "seconds": round(time.monotonic() - wall, 2),
             "processor_seconds": round(time.process_time() - cpu, 2),
         }
+
+
+def _clips_of(base: Checkpoint) -> set[str]:
+    """The marks of clips that a base was taught itself."""
+    return set(base.info.get("taught", {}).get("clips", ()))

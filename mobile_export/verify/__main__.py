@@ -75,7 +75,7 @@ def main(argv: list[str] | None = None) -> int:
 
         found = gather(args.bundle, args.checkpoint, source, args.clips)
         few = drawn(found.clips, None, args.clips or ARM_CLIPS)  # in the order that they have
-        step("arm64", f"{len(few)} {found.which} on emulated {' and '.join(arm64.CORES)}")
+        step("arm64", f"emulated {' and '.join(arm64.CORES)} on {len(few)} {found.which}")
         cores = arm64.check_cores(found.bundle, few)
     report = verify(
         args.bundle, checkpoint=args.checkpoint, data=source, clips=args.clips,

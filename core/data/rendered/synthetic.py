@@ -188,13 +188,10 @@ def draw_sheet(path: Path, clips: Clips) -> None:
 def write_folder(root: Path, clips: Clips, rename: dict[str, str]) -> None:
     """Write clips as videos in the layout of the plain-folder loader: ``root/<class>/<n>.mp4``.
 
-    ``rename`` maps class names to other folder names. Raises ``BadInput`` for a folder with clips:
-    theirs would be mixed with these.
+    ``rename`` maps class names to other folder names.
     """
     from core.data.video import write_clip
 
-    if next(root.glob("*/*.mp4"), None):
-        raise BadInput(f"--write {root} holds clips already: give an empty folder")
     for index in tqdm(range(len(clips)), desc="write", unit="clip"):
         frames, label = clips[index]
         folder = root / rename.get(LABELS[label], LABELS[label])
@@ -244,6 +241,8 @@ def main(argv: list[str] | None = None) -> int:
     check_file("--sheet", args.sheet)
     if args.write:
         check_folder("--write", args.write)
+        if next(args.write.glob("*/*.mp4"), None):  # these would be mixed with those
+            raise BadInput(f"--write {args.write} holds clips already: remove it or give another")
     if args.sheet:
         draw_sheet(args.sheet, _clips(args, "val", len(LABELS), frames=16, size=SHEET_SIZE))
     if args.write:

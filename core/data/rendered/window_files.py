@@ -13,9 +13,10 @@ import multiprocessing
 import os
 import shutil
 import signal
-from concurrent.futures import ProcessPoolExecutor
+import tempfile
+import threading
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from core.labels import IGNORE, LABELS
 from core.options import existing
 
 PEOPLE_VERSION = 2  # of how people are drawn and move: windows of another one are made anew
+PHOTOGRAPHS_VERSION = 2  # of how photographs hang behind them
 COVERED = 0.8  # part of a gesture, or of the window, that must be seen to carry the clip label
 
 
@@ -120,9 +122,12 @@ def people_windows(
     }  # fmt: skip
     if backgrounds is None:
         return found
-    from core.data.rendered.people.light import background_files
+    from core.data.rendered.people.light import PHOTOGRAPHS, background_files
 
-    names = "\0".join(file.name for file in background_files(backgrounds))
+    files = background_files(backgrounds)
+    names = "\0".join(file.name for file in files)
+    if any(file.suffix.lower() in PHOTOGRAPHS for file in files):
+        names += f"\0{PHOTOGRAPHS_VERSION}"
     return found | {"pictures": hashlib.sha256(names.encode()).hexdigest()}
 
 
@@ -154,24 +159,27 @@ def render_windows(folder: Path, settings: dict[str, Any], workers: int) -> Path
         total=settings["count"], initial=settings["count"] - len(missing), desc="render",
         unit="clip",
     )  # fmt: skip
+    others = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")
     try:
-        with bar, ProcessPoolExecutor(workers, context, _one_thread) as pool:
+        with bar, ProcessPoolExecutor(workers, context, _alone) as pool:
             # What cannot be drawn is said before there is a folder of nothing.
-            pool.submit(_window, settings, missing[0]).result()
+            pool.submit(_try, settings, missing[0]).result()
             if not described.exists():
                 _create(folder, settings)
-            into = partial(_render_into, folder, settings)
+            jobs = [pool.submit(_render_into, folder, settings, index) for index in missing]
             try:
-                for _ in pool.map(into, missing, chunksize=8):
+                for job in as_completed(jobs):
+                    job.result()
                     bar.update()
-            except BaseException:  # an interrupt as well
-                pool.shutdown(wait=False, cancel_futures=True)
+            except BaseException:  # an interrupt as well: what is queued would be drawn first
+                for child in set(multiprocessing.active_children()) - others:
+                    child.terminate()
                 raise
     except BrokenProcessPool:
         raise BadInput(
-            f"a process that rendered into {folder} was killed, perhaps for want of memory: start "
-            "again, which goes on from there, with fewer --workers"
+            f"a process that drew for {folder} ended, perhaps for want of memory: start again, "
+            "with fewer --workers"
         ) from None
     return folder
 
@@ -189,9 +197,22 @@ def _window(settings: dict, index: int) -> Window:
     )
 
 
-def _one_thread() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # which whoever started it answers
+def _try(settings: dict, index: int) -> None:
+    _window(settings, index)
+
+
+def _alone() -> None:
+    """A worker with one thread, which answers no interrupt and does not outlive its parent."""
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # which whoever started it answers
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 _CACHE: dict[Path, dict[str, np.memmap]] = {}
@@ -233,17 +254,19 @@ def _check_space(folder: Path, missing: int, settings: dict) -> None:
 
 
 def _create(folder: Path, settings: dict) -> None:
-    """Files for all windows, under a temporary name first; another process may be quicker."""
-    made = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    """Files for all windows, whole or not at all; another process may be quicker."""
+    place = folder.resolve()  # of a link to another disk
+    place.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=f".{place.name}.", suffix=".tmp", dir=place.parent))
     try:
-        made.mkdir(parents=True)
         for name, (kind, shape) in _layout(settings).items():
             np.memmap(made / f"{name}.bin", kind, "w+", shape=shape)
         replace_file(made / "settings.json", json.dumps(settings).encode())
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
-        if not folder.exists():
-            made.rename(folder)
+        made.chmod(0o755)
+        made.replace(place)  # which may be there if it is empty
+    except OSError as error:
+        if not (place / "settings.json").exists():
+            raise BadInput(f"{folder} cannot be made ({error.strerror}): remove it") from None
     finally:
         shutil.rmtree(made, ignore_errors=True)
 

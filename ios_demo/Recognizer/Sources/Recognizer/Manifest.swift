@@ -84,7 +84,7 @@ public struct GoldenFile: Sendable, Equatable {
     public let sha256: String
 }
 
-/// Top-1 in % on held-out clips, of the checkpoint and of this artifact.
+/// Top-1 in % on the clips of the export's check, of the checkpoint and of this artifact.
 public struct Accuracy: Sendable, Equatable {
     public let data: String
     public let clips: Int

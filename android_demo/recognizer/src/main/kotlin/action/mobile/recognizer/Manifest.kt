@@ -78,7 +78,7 @@ data class Golden(
 /** A raw little-endian file; frame t starts at byte t * [bytesAFrame]. */
 data class GoldenFile(val file: String, val shape: List<Int>, val bytesAFrame: Int, val sha256: String)
 
-/** Top-1 in % on held-out clips, of the checkpoint and of this artifact. */
+/** Top-1 in % on the clips of the export's check, of the checkpoint and of this artifact. */
 data class Accuracy(
     val data: String,
     val clips: Int,
