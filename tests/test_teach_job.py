@@ -159,7 +159,7 @@ def test_an_export_tells_the_clips_it_was_trained_on_from_others(taught, tmp_pat
     write_clips(other / "test", days=3)
     assert part(other) == ", some of which it was trained on"
     (other / "test" / "red" / ".DS_Store").write_bytes(b"left by a system")
-    older = replace(model, info={"taught": {}})
+    older = replace(model, info={"taught": {"steps": 1}})
     assert trained_part(held_out(Source(other), older, None), older).startswith(", which it may")
     for clip in other.rglob(f"{DAYS[0]}*"):
         clip.rename(clip.with_name(f"x{clip.name}"))
