@@ -60,7 +60,7 @@ def test_commands_write_videos_and_a_sheet_of_people(tmp_path: Path) -> None:
     assert read_clip(folder / "like" / "00000.mp4", 10.0, 96).shape == (WINDOW, 3, 96, 96)
     assert (folder / "No gesture" / "00001.mp4").exists()
     with pytest.raises(BadInput, match="--backgrounds"):
-        main(["--write", str(folder), "--backgrounds", str(tmp_path)])
+        main(["--write", str(tmp_path / "more"), "--backgrounds", str(tmp_path)])
 
 
 def test_windows_of_people_are_cached_and_made_anew_for_another_version(

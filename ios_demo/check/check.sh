@@ -14,9 +14,13 @@ for step in $steps; do
     format) "$here/swift.sh" swift format lint --strict --recursive Recognizer App ;;
     # The recogniser with its tests, which write a report for the tests in Python into SCRATCH.
     package)
+      # What measures the process's memory has one of its own: other tests take some meanwhile.
       # shellcheck disable=SC2016 # expanded where Swift is
-      "$here/swift.sh" sh -c 'swift test --disable-xctest --package-path Recognizer \
-        --scratch-path "$SCRATCH/recognizer" -Xswiftc -warnings-as-errors' ;;
+      "$here/swift.sh" sh -c '
+        set -e
+        test="swift test --disable-xctest --package-path Recognizer --scratch-path $SCRATCH/recognizer"
+        $test -Xswiftc -warnings-as-errors --skip DoNotGrow
+        $test -Xswiftc -warnings-as-errors --filter DoNotGrow' ;;
     # The app against stand-ins of Apple's modules; SIL, since the data races are found while it is made.
     app)
       # shellcheck disable=SC2016

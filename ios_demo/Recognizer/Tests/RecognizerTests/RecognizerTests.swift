@@ -162,7 +162,7 @@ struct RecognizerTests {
                     if moment?.ended != nil { events += 1 }
                 }
             }
-            // Other tests run in this process and take memory in some parts; a leak would in every one.
+            // Other tests of this process, if any run beside it, take memory in some parts; a leak would in all.
             let part = frames / parts
             try run(0..<part)
             var grown: [Int] = []

@@ -86,12 +86,14 @@ class Benchmark(
         }
         val steady = probe.residentBytes()
         val sustained = if (plan.sustainedSeconds > 0) sustain(calls, telling) ?: return null else null
+        val load = rounded(start.loadNanos / NANOS_A_MILLISECOND)
         return RunResult(
             backend = program.name,
             fallback = candidate.fallback,
             threads = candidate.threads,
             warmup = plan.warmup,
-            coldLoadMs = candidate.coldLoadMs ?: rounded(start.loadNanos / NANOS_A_MILLISECOND),
+            coldLoadMs = candidate.coldLoadMs ?: load,
+            warmLoadMs = if (candidate.coldLoadMs == null) null else load,
             firstInferenceMs = rounded(first / NANOS_A_MILLISECOND),
             stages = checkNotNull(recorder.summaries()),
             endToEndMs = recorder.endToEnd(),

@@ -37,12 +37,6 @@ class LatencyRecorder(val capacity: Int) {
         if (count < capacity) count++
     }
 
-    /** Forgets all frames. */
-    fun clear() {
-        next = 0
-        count = 0
-    }
-
     /** The figures of the frames that are held; null when there are none. Allocates. */
     fun summaries(): StageSummaries? = if (count == 0) null else StageSummaries(
         summary(milliseconds(0)), summary(milliseconds(1)), summary(milliseconds(2)), summary(endToEnd()),

@@ -50,6 +50,7 @@ class RunResult(
     val threads: Int?, // null: the backend decides
     val warmup: Int,
     val coldLoadMs: Double,
+    val warmLoadMs: Double?, // of a later load, where the first was before this measurement
     val firstInferenceMs: Double,
     val stages: StageSummaries,
     val endToEndMs: DoubleArray, // every counted call in order
@@ -152,6 +153,7 @@ private fun json(run: RunResult): Map<String, Any?> = mapOf(
     "threads" to run.threads,
     "warmup" to run.warmup,
     "cold_load_ms" to rounded(run.coldLoadMs),
+    "warm_load_ms" to run.warmLoadMs,
     "first_inference_ms" to rounded(run.firstInferenceMs),
     "stages" to mapOf(
         "preprocess" to json(run.stages.preprocess),
