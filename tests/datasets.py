@@ -101,3 +101,11 @@ def write_egogesture(root: Path, frames: int = 30) -> Path:
         name = "group1.csv" if subject == 4 else "Group1.csv"
         (labels / name).write_text(f"{subject},2,13\n,,\n\n83,16,27\n")
     return root
+
+
+def write_pictures(folder: Path, count: int) -> None:
+    """Photographs of random colours."""
+    folder.mkdir(exist_ok=True)
+    colours = np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8)
+    for number in range(count):
+        Image.fromarray(colours).save(folder / f"room-{number}.png")

@@ -1,26 +1,19 @@
 """Rendered people: drawn as they are posed, the same every time, refused in one line."""
 
 import builtins
-import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch.utils.data import Subset
 
 from core.data.clips import loader
-from core.data.rendered import window_files
-from core.data.rendered.people import gl, light
-from core.data.rendered.people.body import ACTIVE, LEAST_SHARED, Bodies, share_of, skin
+from core.data.rendered.people import gl
+from core.data.rendered.people.body import ACTIVE, Bodies, skin
 from core.data.rendered.people.camera import place_camera
 from core.data.rendered.people.clips import PeopleClips
 from core.data.rendered.people.film import develop
@@ -61,98 +54,6 @@ def test_commands_write_videos_and_a_sheet_of_people(tmp_path: Path) -> None:
     assert (folder / "No gesture" / "00001.mp4").exists()
     with pytest.raises(BadInput, match="--backgrounds"):
         main(["--write", str(tmp_path / "more"), "--backgrounds", str(tmp_path)])
-
-
-def test_windows_of_people_are_cached_and_made_anew_for_another_version(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
-    studio()
-    settings = window_files.people_windows(2, 64, 10.0, 0, None)
-    folder = window_files.render_windows(tmp_path / "windows", settings, 1)
-    windows = window_files.SyntheticWindows(folder, 8)
-    frames, labels, _, targets = windows[(0, 0)]
-    assert frames.shape == (8, 3, 64, 64)
-    assert labels.shape == (8,)
-    assert targets.shape == (8, POSE_TARGETS)
-    before = (folder / "frames.bin").read_bytes()
-    window_files.render_windows(folder, settings, 1)  # nothing to do
-    assert (folder / "frames.bin").read_bytes() == before
-    monkeypatch.setattr(window_files, "PEOPLE_VERSION", window_files.PEOPLE_VERSION + 1)
-    newer = window_files.people_windows(2, 64, 10.0, 0, None)
-    window_files.render_windows(folder, newer, 1)
-    assert "made anew" in capsys.readouterr().out
-    with pytest.raises(BadInput, match="other settings"):
-        window_files.render_windows(folder, window_files.people_windows(2, 64, 10.0, 1, None), 1)
-
-
-def test_windows_that_are_damaged_or_not_whole_are_said_to_be(tmp_path: Path) -> None:
-    studio()
-    settings = window_files.people_windows(2, 64, 10.0, 0, None)
-    folder = window_files.render_windows(tmp_path / "windows", settings, 1)
-    assert [path.name for path in tmp_path.iterdir()] == ["windows"]
-    meta = (folder / "meta.bin").read_bytes()
-    done = np.frombuffer(meta, np.float32).copy().reshape(2, 4)
-    frames = (folder / "frames.bin").read_bytes()
-    done[1, 3] = 0
-    done.tofile(folder / "meta.bin")
-    with pytest.raises(BadInput, match="not rendered to its end"):
-        window_files.SyntheticWindows(folder, 8)
-    window_files.render_windows(folder, settings, 1)
-    assert (folder / "meta.bin").read_bytes() == meta
-    assert (folder / "frames.bin").read_bytes() == frames
-    (folder / "frames.bin").write_bytes(frames[:-1])
-    with pytest.raises(BadInput, match=r"holds damaged windows .*: remove it"):
-        window_files.SyntheticWindows(folder, 8)
-    (folder / "settings.json").write_text("{")
-    with pytest.raises(BadInput, match=r"no readable settings\.json"):
-        window_files.render_windows(folder, settings, 1)
-
-
-def alive(group: int) -> bool:
-    """Whether a process group has anybody in it."""
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def test_an_interrupted_rendering_leaves_no_process_and_goes_on(tmp_path: Path) -> None:
-    code = (
-        "from pathlib import Path\n"
-        "from core.data.rendered import window_files\n"
-        "if __name__ == '__main__':\n"
-        "    settings = window_files.capsule_windows(400, 32, 1.0, 10.0, 0)\n"
-        "    window_files.render_windows(Path('windows'), settings, 1)\n"
-    )
-    (tmp_path / "render.py").write_text(code)
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
-    with subprocess.Popen(
-        [sys.executable, "render.py"], cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as process:  # fmt: skip
-        meta = tmp_path / "windows" / "meta.bin"
-        while not (meta.exists() and np.fromfile(meta, np.float32)[3::4].any()):
-            assert process.poll() is None
-            time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
-        process.wait(60)
-    for _ in range(100):
-        if not alive(process.pid):
-            break
-        time.sleep(0.1)
-    assert not alive(process.pid), "workers are left"
-    done = np.fromfile(meta, np.float32)[3::4]
-    assert 0 < done.sum() < 400
-
-
-def test_what_cannot_be_drawn_leaves_no_folder(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "rooms", LEAST_SHARED)
-    (tmp_path / "rooms" / "bad.jpg").write_bytes(b"no picture")
-    settings = window_files.people_windows(2, 64, 10.0, 0, tmp_path / "rooms")
-    with pytest.raises(BadInput, match=r"bad\.jpg cannot be read|OpenGL|moderngl"):
-        window_files.render_windows(tmp_path / "windows", settings, 1)
-    assert not (tmp_path / "windows").exists()
 
 
 def test_triton_can_be_imported_after_drawing() -> None:
@@ -284,100 +185,6 @@ def test_the_camera_gives_bytes_of_any_exposure() -> None:
         frames = develop(layer, background, shift, np.array([0.0, 0.1, 0.2]), rng)
         assert frames.shape == (3, 3, SIZE, SIZE)
         assert 5 < frames.float().mean() < 250
-
-
-def test_backgrounds_are_panoramas_and_photographs(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"holds no \.exr panoramas and no \.jpg"):
-        light.read_backgrounds(tmp_path)
-    with pytest.raises(BadInput, match="holds no"):
-        light.read_backgrounds(tmp_path / "missing")
-    write_pictures(tmp_path, 5)
-    photograph = light.read_backgrounds(tmp_path)[0]
-    rng = np.random.default_rng(1)
-    directions = rng.normal(size=(50, 3))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    radiance = photograph.turned(rng).radiance(directions)
-    assert radiance.shape == (50, 3)
-    assert (radiance >= 0).all()
-    (tmp_path / "bad.jpg").write_bytes(b"no picture")
-    with pytest.raises(BadInput, match=r"bad\.jpg cannot be read"):
-        light.read_backgrounds(tmp_path)
-
-
-def test_photographs_keep_their_shape_and_stand_upright(tmp_path: Path) -> None:
-    """A square on a photograph of any shape is seen as wide as high."""
-    grid = np.linspace(-0.9, 0.9, 181)
-    ahead = np.stack(np.broadcast_arrays(grid, grid[:, None], -1.0), -1)
-    directions = ahead / np.linalg.norm(ahead, axis=-1, keepdims=True)
-    for shape in ((400, 600), (600, 400)):
-        picture = np.zeros((*shape, 3), np.float32)
-        picture[
-            shape[0] // 2 - 60 : shape[0] // 2 + 60, shape[1] // 2 - 60 : shape[1] // 2 + 60
-        ] = 1
-        seen = light.Photograph(picture).radiance(directions)[..., 0] > 0.5
-        high, wide = seen.any(1).sum(), seen.any(0).sum()
-        assert wide > 30
-        assert abs(int(high) - int(wide)) <= 2
-    turned = Image.new("RGB", (60, 40))
-    exif = turned.getexif()
-    exif[0x0112] = 6  # orientation: the camera was held upright
-    turned.save(tmp_path / "upright.jpg", exif=exif)
-    assert light.read_photograph(tmp_path / "upright.jpg").shape == (60, 40, 3)
-
-
-@pytest.mark.parametrize("kind", ["half", "float"])
-def test_panoramas_of_half_and_whole_floats_are_read(tmp_path: Path, kind: str) -> None:
-    import av
-
-    levels = (1.5, 0.25, 0.75)  # green, blue, red
-    frame = av.VideoFrame(64, 32, "gbrpf32le")
-    for plane, level in zip(frame.planes, levels, strict=True):
-        plane.update(np.full(plane.buffer_size // 4, level, "<f4").tobytes())
-    encoder = av.CodecContext.create("exr", "w")
-    encoder.width, encoder.height, encoder.pix_fmt = 64, 32, "gbrpf32le"
-    encoder.time_base, encoder.options = Fraction(1, 10), {"format": kind}
-    (packet,) = [*encoder.encode(frame), *encoder.encode(None)]
-    (tmp_path / "room.exr").write_bytes(bytes(packet))
-    assert np.allclose(light.read_exr(tmp_path / "room.exr"), (0.75, 1.5, 0.25), atol=2e-3)
-
-
-def write_pictures(folder: Path, count: int) -> None:
-    """Photographs of random colours."""
-    folder.mkdir(exist_ok=True)
-    colours = np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8)
-    for number in range(count):
-        Image.fromarray(colours).save(folder / f"room-{number}.png")
-
-
-def test_backgrounds_have_to_be_enough_for_every_split(tmp_path: Path) -> None:
-    write_pictures(tmp_path, LEAST_SHARED - 1)
-    with pytest.raises(BadInput, match=rf"holds 4, .* at least {LEAST_SHARED}"):
-        light.read_backgrounds(tmp_path)
-    write_pictures(tmp_path, LEAST_SHARED)
-    found = light.read_backgrounds(tmp_path)
-    assert all(share_of(found, split) for split in ("train", "val", "test"))
-
-
-def test_windows_know_the_backgrounds_that_they_were_made_with(tmp_path: Path) -> None:
-    """Another picture in the folder moves others into other splits."""
-    write_pictures(tmp_path / "rooms", LEAST_SHARED)
-    settings = window_files.people_windows(2, 64, 10.0, 0, tmp_path / "rooms")
-    assert settings == window_files.people_windows(2, 64, 10.0, 0, tmp_path / "rooms")
-    folder = tmp_path / "windows"
-    folder.mkdir()
-    (folder / "settings.json").write_text(json.dumps(settings))
-    Image.new("RGB", (60, 40)).save(tmp_path / "rooms" / "another.jpg")
-    (tmp_path / "rooms" / "notes.txt").write_text("no picture")
-    with pytest.raises(BadInput, match=r"other settings \(pictures;"):
-        window_files.render_windows(
-            folder, window_files.people_windows(2, 64, 10.0, 0, tmp_path / "rooms"), 1
-        )
-    (tmp_path / "rooms" / "another.jpg").unlink()
-    assert settings == window_files.people_windows(2, 64, 10.0, 0, tmp_path / "rooms")
-    assert json.dumps(window_files.people_windows(2, 64, 10.0, 0, None)) == (
-        '{"renderer": "people", "count": 2, "size": 64, "frame_rate": 10.0, "seed": 0, '
-        f'"backgrounds": null, "window": {WINDOW}, "version": {window_files.PEOPLE_VERSION}}}'
-    ), "those without backgrounds are not made anew"
 
 
 def test_without_the_extra_one_line_names_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,10 +39,11 @@ def marks(clips: Clips) -> list[str]:
 
 def mark(clip: Path) -> str:
     """A digest of a clip's name and size: not its name, which may be a person's."""
+    from core.data.video import hidden  # loads PyAV, which rendered clips do without
+
     try:
         files = list(clip.iterdir()) if clip.is_dir() else [clip]
-        # Not what a system leaves in a folder of frames.
-        size = sum(file.stat().st_size for file in files if not file.name.startswith("."))
+        size = sum(file.stat().st_size for file in files if not hidden(file))
     except OSError:  # it is told where it is read
         size = -1
     named = f"{clip.name} {size}".encode(errors="surrogateescape")
