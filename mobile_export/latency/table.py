@@ -3,6 +3,7 @@
 import math
 
 from core.markdown import markdown
+from mobile_export.bundle.sustained import last_whole
 
 STAGES = {
     "preprocess": "pre-processing",
@@ -82,16 +83,6 @@ def sustained_rows(sustained: dict | None) -> list[list[str]]:
     if last is not first:
         text += f", {last['p50_ms']:.3f} ms in the last whole one"
     return [[f"{sustained['seconds']:.0f} s without pause", text]]
-
-
-def last_whole(points: list[dict]) -> dict:
-    """The last point, or the one before where the end of the run cut it to a call or a few.
-
-    Told by its time, not by its calls: a device that throttles has fewer of them in a whole second.
-    """
-    if len(points) > 1 and points[-1]["at_s"] - points[-2]["at_s"] < points[0]["at_s"] / 2:
-        return points[-2]
-    return points[-1]
 
 
 def accuracy_line(accuracy: dict) -> str:

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.transforms import blended_transform_factory
 
+from mobile_export.bundle.sustained import last_whole
 from mobile_export.report.draw import (
     LEAST,
     SMALL,
@@ -177,15 +178,10 @@ def sustained(rows: list[dict], runs: list[dict], colours: Colours) -> Figure:
 
 
 def _change(points: list[dict]) -> str:
-    """From the first interval's p50 to that of the last, or of the one before where the end of the
-    run cut the last to a call or a few.
-
-    Told by its time, not by its calls: a phone that throttles has fewer in a whole interval.
-    """
-    cut = len(points) > 1 and points[-1]["at_s"] - points[-2]["at_s"] < points[0]["at_s"] / 2
-    whole = points[:-1] if cut else points
-    first, last = whole[0]["p50_ms"], whole[-1]["p50_ms"]
-    if first <= 0 or len(whole) == 1:
+    """From the first interval's p50 to that of the last whole one."""
+    end = last_whole(points)
+    first, last = points[0]["p50_ms"], end["p50_ms"]
+    if first <= 0 or end is points[0]:
         return milliseconds(last)
     arrow = "\N{RIGHTWARDS ARROW}"
     return f"{figures(first)} {arrow} {milliseconds(last)} ({100 * (last / first - 1):+.0f} %)"
